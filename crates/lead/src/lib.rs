@@ -1,0 +1,18 @@
+//! What came in: ids, timestamps, names, values and the lead itself.
+//!
+//! Pure ground for every other crate. Never reads a clock, draws a random number or touches a file: an id is made from a time
+//! and a number it is given.
+
+mod id;
+mod json;
+mod lead;
+mod name;
+mod timestamp;
+mod value;
+
+pub use id::{DeliveryId, IdSequence, LeadId, NodeNumber, UnreadableId};
+pub use json::{JsonLimits, JsonRefusal, parse_object, write_object, write_value};
+pub use lead::{Lead, Priority};
+pub use name::{AccountName, BadName, FlowName, PolicyName, RecipientName, SourceName, StepName};
+pub use timestamp::Timestamp;
+pub use value::{Fields, Number, Value};

@@ -1,0 +1,55 @@
+//! Whether a delivery that has come due may be sent now, under the settings in force now (they may have changed since it was
+//! planned).
+
+use crate::decide::{Because, retry_deadline};
+use crate::delivery::{Delivery, HoldReason, ReviewCause};
+use crate::policy::RetryPolicy;
+use std::time::Duration;
+use steadfast_lead::Timestamp;
+
+/// What to do with a delivery that has come due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Send it.
+    Send {
+        /// The attempt must end within this: the lead would be too old afterwards.
+        at_most: Duration,
+    },
+    /// Not yet. Nothing is written: the hold is the endpoint's.
+    Hold {
+        /// When to look again.
+        until: Timestamp,
+        /// Why.
+        why: HoldReason,
+    },
+    /// Not at all; a person has to look.
+    Review {
+        /// Why, in one word.
+        cause: ReviewCause,
+        /// Why.
+        because: Because,
+    },
+}
+
+/// Decides about a delivery that has come due. `paused_until` is its endpoint's pause, if there is one.
+pub fn admit(delivery: &Delivery, policy: &RetryPolicy, paused_until: Option<Timestamp>, now: Timestamp) -> Admission {
+    let oldest = delivery.accepted_at.after(policy.max_lead_age.get());
+    if now >= oldest {
+        let because = format!("older than max_lead_age = {}", policy.max_lead_age);
+        return Admission::Review { cause: ReviewCause::Expired, because: because.into() };
+    }
+    let (used, allowed) = (delivery.progress.retries_used, policy.retries_allowed());
+    if used > allowed {
+        let because = format!("this would be retry {used}, and max_retries was lowered to {allowed}");
+        return Admission::Review { cause: ReviewCause::LimitLowered, because: because.into() };
+    }
+    if used > 0 && delivery.state.due().is_some_and(|due| due > retry_deadline(delivery, policy, now)) {
+        let because = format!("this retry was planned after what is now total_timeout = {}", policy.total_timeout);
+        return Admission::Review { cause: ReviewCause::Exhausted, because: because.into() };
+    }
+    if let Some(until) = paused_until.filter(|until| *until > now) {
+        // Beyond the oldest age there is nothing to wait for; look again then, and refer it.
+        return Admission::Hold { until: until.min(oldest), why: HoldReason::RetryAfter };
+    }
+    Admission::Send { at_most: oldest.since(now) }
+}

@@ -1,0 +1,113 @@
+//! Changes without an attempt: a person's verbs, a referral to review, a hold of one delivery.
+
+use crate::decide::Because;
+use crate::delivery::{CloseReason, Delivery, HoldReason, LegProgress, ReviewCause, State, StateName};
+use crate::event::{Event, EventKind};
+use crate::settle::{Change, Entry, Settlement};
+use crate::shard::Fence;
+use steadfast_lead::Timestamp;
+
+/// What a person can do with one delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Try again now, with a fresh budget.
+    Retry,
+    /// The recipient has it: somebody knows from elsewhere.
+    MarkDelivered {
+        /// Why they know.
+        reason: Box<str>,
+    },
+    /// Nothing more shall happen.
+    Dismiss {
+        /// Why.
+        reason: Box<str>,
+    },
+}
+
+impl Verb {
+    /// The word used in paths and answers.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Verb::Retry => "retry",
+            Verb::MarkDelivered { .. } => "mark-delivered",
+            Verb::Dismiss { .. } => "dismiss",
+        }
+    }
+}
+
+/// A verb that does not fit where the delivery stands.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{verb} is not possible: the delivery is {state}{why}")]
+pub struct RefusedVerb {
+    /// Which verb.
+    pub verb: &'static str,
+    /// Where the delivery stands.
+    pub state: StateName,
+    /// More, beginning with `; `, or nothing.
+    pub why: &'static str,
+}
+
+/// Applies a person's verb to a delivery that is not in flight.
+///
+/// # Errors
+/// [`RefusedVerb`] when the delivery is delivered, erased, or where the verb wants it already.
+pub fn verb(before: &Delivery, verb: &Verb, by: &str, fence: Fence, now: Timestamp) -> Result<Settlement, RefusedVerb> {
+    let refused = |why| RefusedVerb { verb: verb.name(), state: before.state.name(), why };
+    match &before.state {
+        State::Delivered { .. } => return Err(refused("; what was delivered stays delivered")),
+        State::Closed { why: CloseReason::Erased, .. } => return Err(refused("; the person asked for deletion")),
+        State::Closed { why: CloseReason::Dismissed, .. } if matches!(verb, Verb::Dismiss { .. }) => {
+            return Err(refused(" already"));
+        }
+        State::Closed { .. } | State::Rejected { .. } | State::InReview { .. } => {}
+        State::Waiting { .. } | State::Held { .. } => {}
+    }
+    let (state, because): (State, Because) = match verb {
+        Verb::Retry => (State::Waiting { due: now }, "a person asked for another try".into()),
+        Verb::MarkDelivered { reason } => {
+            (State::Delivered { at: now, probable: false, by_hand: true }, reason.clone())
+        }
+        Verb::Dismiss { reason } => (State::Closed { at: now, why: CloseReason::Dismissed }, reason.clone()),
+    };
+    let mut changed = change(before, state, because, Some((verb.name().into(), by.into())), fence, now);
+    if *verb == Verb::Retry {
+        let LegProgress { leg, revision, in_doubt, .. } = before.progress;
+        changed.delivery.progress = LegProgress { leg, revision, in_doubt, ..LegProgress::default() };
+    }
+    Ok(changed)
+}
+
+/// Refers a delivery to a person without another attempt.
+pub fn refer(before: &Delivery, cause: ReviewCause, because: Because, fence: Fence, now: Timestamp) -> Settlement {
+    change(before, State::InReview { since: now, cause }, because, None, fence, now)
+}
+
+/// Holds one delivery; for what holds a whole endpoint nothing is written on its deliveries.
+pub fn hold(before: &Delivery, until: Timestamp, why: HoldReason, fence: Fence, now: Timestamp) -> Settlement {
+    let due = before.state.due().unwrap_or(now);
+    change(before, State::Held { due, until, why }, why.name().into(), None, fence, now)
+}
+
+fn change(
+    before: &Delivery,
+    state: State,
+    because: Because,
+    verb: Option<(Box<str>, Box<str>)>,
+    fence: Fence,
+    now: Timestamp,
+) -> Settlement {
+    let mut delivery = before.clone();
+    delivery.version += 1;
+    delivery.state = state.clone();
+    let kind = EventKind::DeliveryChanged {
+        delivery: delivery.id,
+        recipient: delivery.endpoint.recipient.clone(),
+        state: state.name(),
+        cause: if let State::InReview { cause, .. } = state { Some(cause) } else { None },
+        held: if let State::Held { why, .. } = state { Some(why) } else { None },
+        closed: if let State::Closed { why, .. } = state { Some(why) } else { None },
+        verb: verb.clone(),
+    };
+    let entry = Entry::Change(Change { at: now, verb, state, because });
+    Settlement { delivery, entry, pause: None, event: Event { at: now, kind }, fence }
+}

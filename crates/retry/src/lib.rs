@@ -1,0 +1,31 @@
+//! The decision: what an answer means, whether and when to try again, and everything one attempt changes.
+//!
+//! Pure. Holds no clock, randomness, socket, file, runtime or `async fn`: times and the dice's seed are arguments, so that
+//! the server and the simulator run this same code, and so that every decision can be computed again from what was stored.
+
+mod admit;
+mod backoff;
+mod change;
+mod classify;
+mod decide;
+mod delivery;
+mod event;
+mod evidence;
+mod hint;
+mod outcome;
+pub mod policy;
+mod settle;
+mod shard;
+
+pub use admit::{Admission, admit};
+pub use backoff::{Seed, Window, delay, nominal, window};
+pub use change::{RefusedVerb, Verb, hold, refer, verb};
+pub use classify::{Reading, classify_status};
+pub use decide::{Because, Decided, Decision, InDoubt, Situation, decide};
+pub use delivery::{BodyMark, CloseReason, Delivery, Endpoint, HoldReason, LegProgress, ReviewCause, State, StateName};
+pub use event::{AttemptSettled, DecisionName, Event, EventKind};
+pub use evidence::{Answer, Evidence, Fault, FaultKind, Phase, Timings};
+pub use hint::{Hint, HintSource, read_hint};
+pub use outcome::{ErrorKind, FailureKind, Outcome, Verdict};
+pub use settle::{Attempt, Change, EndpointPause, Entry, Sent, Settlement, Terms, settle};
+pub use shard::{Epoch, Fence, Shard};
