@@ -1,1 +1,12 @@
-//! Stub.
+//! The storage seam: what the engine needs of a store, in small traits, with the values that cross it.
+//!
+//! Shaped for one process and for several nodes alike: a settlement carries the lease it was made under, reads are ranges
+//! with positions, and nothing here assumes that the writer is the only reader. Holds no engine logic: a store keeps what it
+//! is given and refuses what is stale.
+
+mod seam;
+
+pub use seam::{
+    Acceptance, Accepted, CommitReport, ConfigVersion, ConfigVersions, Count, Cursor, Dedupe, Deliveries, DuePosition,
+    Filter, Health, Identity, Journal, Page, Pending, QueueHead, QueueKey, Queues, Settled, Store, StoreError, Writes,
+};
