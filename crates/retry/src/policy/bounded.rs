@@ -34,7 +34,7 @@ pub struct OutOfRange {
 }
 
 /// Writes a duration the way the config file does: the largest unit that divides it, `90s`, `5m`, `1500ms`.
-pub(crate) fn show(duration: Duration) -> String {
+pub fn show(duration: Duration) -> String {
     let millis = duration.as_millis();
     match () {
         () if millis == 0 && !duration.is_zero() => format!("{}us", duration.as_micros()),

@@ -8,7 +8,8 @@ mod named;
 mod resolve;
 
 pub use bounded::{
-    InitialDelay, Jitter, JitterShare, MaxInterval, MaxLeadAge, MaxRetries, Multiplier, OutOfRange, Reach, TotalTimeout,
+    InitialDelay, Jitter, JitterShare, MaxInterval, MaxLeadAge, MaxRetries, Multiplier, OutOfRange, Reach,
+    TotalTimeout, show as show_duration,
 };
 pub use conditions::{BadCondition, Condition, Conditions};
 pub use key::Key;

@@ -1,0 +1,106 @@
+//! The book: everything the engine needs to know, resolved and checked, one plan per step.
+
+use crate::request::{RenderFailed, Rendered, Request};
+use std::collections::HashMap;
+use std::sync::Arc;
+use steadfast_lead::{AccountName, DeliveryId, FlowName, IdSequence, Lead, Priority, RecipientName, StepName};
+use steadfast_retry::policy::Resolved;
+use steadfast_retry::{Delivery, Endpoint, InDoubt, LegProgress, Reading, State};
+
+/// One step of a flow, ready to be followed.
+#[derive(Clone, Debug)]
+pub struct StepPlan {
+    /// The flow.
+    pub flow: FlowName,
+    /// The step.
+    pub step: StepName,
+    /// Whom it sends to, and where.
+    pub endpoint: Endpoint,
+    /// The retry policy, with the origin of each value.
+    pub retry: Resolved,
+    /// What to do about an attempt that was sent and not answered.
+    pub in_doubt: InDoubt,
+    /// How the request is made.
+    pub request: Request,
+    /// How answers are read.
+    pub reading: Reading,
+    /// How urgent its deliveries are.
+    pub priority: Priority,
+}
+
+impl StepPlan {
+    /// Makes the request for a lead. The same lead and the same mapping give the same bytes.
+    ///
+    /// # Errors
+    /// [`RenderFailed`] when this lead does not fit the mapping.
+    pub fn render(&self, lead: &Lead) -> Result<Rendered, RenderFailed> {
+        self.request.render(lead)
+    }
+}
+
+/// One flow, ready to be followed.
+#[derive(Clone, Debug)]
+pub struct FlowPlan {
+    /// Its name.
+    pub name: FlowName,
+    /// Whose it is.
+    pub account: Option<AccountName>,
+    /// What it does with a lead, in order; each step is a delivery of its own.
+    pub steps: Vec<Arc<StepPlan>>,
+}
+
+impl FlowPlan {
+    /// The step of that name.
+    pub fn step(&self, name: &StepName) -> Option<&Arc<StepPlan>> {
+        self.steps.iter().find(|step| step.step == *name)
+    }
+
+    /// The deliveries a lead makes in this flow, all due at once.
+    pub fn deliveries(&self, lead: &Lead, ids: &mut IdSequence) -> Vec<Delivery> {
+        self.steps.iter().map(|step| first_delivery(step, lead, ids)).collect()
+    }
+}
+
+fn first_delivery(step: &StepPlan, lead: &Lead, ids: &mut IdSequence) -> Delivery {
+    Delivery {
+        id: ids.next::<DeliveryId>(lead.accepted_at),
+        lead: lead.id,
+        flow: step.flow.clone(),
+        step: step.step.clone(),
+        endpoint: step.endpoint.clone(),
+        accepted_at: lead.accepted_at,
+        priority: step.priority,
+        test: lead.test,
+        version: 0,
+        attempts: 0,
+        progress: LegProgress::default(),
+        body: None,
+        last_kind: None,
+        state: State::Waiting { due: lead.accepted_at },
+    }
+}
+
+/// What is known of a recipient beside its steps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecipientPlan {
+    /// Attempts under way at once, at most; `None` leaves it to the server's bound.
+    pub concurrency: Option<u32>,
+}
+
+/// Everything configured, resolved and checked, under one version.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    /// Which version of the configuration.
+    pub version: u64,
+    /// The flows by name.
+    pub flows: HashMap<FlowName, Arc<FlowPlan>>,
+    /// The recipients by name.
+    pub recipients: HashMap<RecipientName, RecipientPlan>,
+}
+
+impl Book {
+    /// The plan of a step; `None` when the configuration no longer has it.
+    pub fn step(&self, flow: &FlowName, step: &StepName) -> Option<&Arc<StepPlan>> {
+        self.flows.get(flow)?.step(step)
+    }
+}

@@ -1,0 +1,313 @@
+//! How a request is made from a lead.
+//!
+//! Everything that can be checked before a lead comes is checked when the request is built, so that rendering fails only for
+//! what a lead holds. No value of a lead ever reaches a header.
+
+use crate::address::Address;
+use crate::mapping::{FieldSettings, Mapping, describe_part};
+use crate::request_settings::{Auth, Format, KeyPlace, Misfit, RequestSettings};
+use base64::Engine as _;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use steadfast_lead::Lead;
+
+/// How long an address with its query may be, in bytes.
+pub const URL_BYTES_MAX: usize = 16_384;
+
+/// A request as it goes out, but for the headers that differ per attempt.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The method.
+    pub method: Method,
+    /// The whole address, query included.
+    pub url: Arc<str>,
+    /// Headers, authentication included.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body.
+    pub body: Bytes,
+    /// SHA-256 over method, address (without an API key) and body: the same on every attempt of a revision.
+    pub digest: [u8; 32],
+}
+
+impl fmt::Debug for Rendered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Address and body hold lead data, and the address may hold a key; debug output may end in a log.
+        f.debug_struct("Rendered")
+            .field("method", &self.method)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long each part of an attempt may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestTimeouts {
+    /// Looking the host up.
+    pub resolve: Duration,
+    /// Opening the connection.
+    pub connect: Duration,
+    /// The TLS handshake.
+    pub secure: Duration,
+    /// From the start of the attempt to the first byte of the answer.
+    pub first_byte: Duration,
+    /// The whole attempt.
+    pub total: Duration,
+}
+
+impl RequestTimeouts {
+    /// `total` for the attempt; `connect` for each of lookup, connection and handshake, never longer than `total`.
+    pub fn new(total: Duration, connect: Duration) -> Self {
+        let connect = connect.min(total);
+        RequestTimeouts { resolve: connect, connect, secure: connect, first_byte: total, total }
+    }
+}
+
+/// A lead that does not fit the mapping. Names fields, never their values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RenderFailed {
+    /// A list of lists or of objects has no form.
+    #[error("field {field:?} is a list of lists or objects, which a form or query cannot carry; send it as JSON")]
+    Nested {
+        /// The field, its head where it is long.
+        field: String,
+    },
+    /// The query is too long.
+    #[error("the address would have {bytes} bytes, at most {URL_BYTES_MAX} are sent; send the fields in a body")]
+    UrlTooLong {
+        /// How long it would be.
+        bytes: usize,
+    },
+}
+
+impl RenderFailed {
+    /// Of a list that holds more than plain values.
+    pub(crate) fn nested(field: &str) -> Self {
+        const SHOWN_CHARS_MAX: usize = 80;
+        RenderFailed::Nested { field: field.chars().take(SHOWN_CHARS_MAX).collect() }
+    }
+}
+
+/// How a request is made: checked, and ready for any lead.
+#[derive(Clone)]
+pub struct Request {
+    method: Method,
+    address: Address,
+    format: Format,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// Added to the query after the digest is taken, so that a changed key is no changed request.
+    key_in_query: Option<Arc<str>>,
+    mapping: Mapping,
+    mapping_version: u64,
+    timeouts: RequestTimeouts,
+    response_bytes_max: usize,
+}
+
+impl Request {
+    /// From settings, with the specification's defaults where nothing was said.
+    ///
+    /// # Errors
+    /// Every [`Misfit`] found, not only the first.
+    pub fn build(
+        settings: &RequestSettings,
+        auth: Option<&Auth>,
+        declared: &[FieldSettings],
+    ) -> Result<Self, Vec<Misfit>> {
+        let mut misfits = settings.misfits(auth);
+        let address = settings.url.clone();
+        let headers = headers(settings, auth, &mut misfits);
+        let (Some(address), true) = (address, misfits.is_empty()) else {
+            return Err(misfits);
+        };
+        let mapping = Mapping::new(declared, &settings.fields);
+        let method = settings.effective_method();
+        let format = settings.effective_format();
+        Ok(Request {
+            mapping_version: version_of(&method, &address, format, &mapping),
+            method,
+            address,
+            format,
+            headers,
+            key_in_query: key_in_query(auth),
+            mapping,
+            timeouts: RequestTimeouts::new(settings.effective_timeout(), settings.effective_connect_timeout()),
+            response_bytes_max: settings.effective_response_bytes_max(),
+        })
+    }
+
+    /// Makes the request for a lead. The same lead and the same mapping give the same bytes.
+    ///
+    /// # Errors
+    /// [`RenderFailed`] when this lead does not fit the mapping.
+    pub fn render(&self, lead: &Lead) -> Result<Rendered, RenderFailed> {
+        let (url, body) = match self.format {
+            Format::Json => (Arc::from(self.address.as_str()), self.json(lead)?),
+            Format::Form => (Arc::from(self.address.as_str()), Bytes::from(self.mapping.write_pairs(&lead.fields)?)),
+            Format::Query => {
+                (with_query(self.address.as_str(), &self.mapping.write_pairs(&lead.fields)?), Bytes::new())
+            }
+        };
+        let digest = digest(&self.method, &url, &body);
+        let url = match &self.key_in_query {
+            Some(pair) => with_query(&url, pair),
+            None => url,
+        };
+        if url.len() > URL_BYTES_MAX {
+            return Err(RenderFailed::UrlTooLong { bytes: url.len() });
+        }
+        Ok(Rendered { method: self.method.clone(), url, headers: self.headers.clone(), body, digest })
+    }
+
+    fn json(&self, lead: &Lead) -> Result<Bytes, RenderFailed> {
+        /// A usual lead fits without growing.
+        const USUAL_BODY_BYTES: usize = 1_024;
+        let mut body = Vec::with_capacity(USUAL_BODY_BYTES);
+        self.mapping.write_json(&lead.fields, &mut body)?;
+        Ok(Bytes::from(body))
+    }
+
+    /// Changes exactly when another version would make other bytes of some lead: over method, address, format, field
+    /// declarations and fixed fields; not over credentials, headers and timeouts.
+    pub const fn mapping_version(&self) -> u64 {
+        self.mapping_version
+    }
+
+    /// The method.
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Where it goes.
+    pub const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// How the fields are written.
+    pub const fn format(&self) -> Format {
+        self.format
+    }
+
+    /// How long each part may take.
+    pub const fn timeouts(&self) -> RequestTimeouts {
+        self.timeouts
+    }
+
+    /// How much of an answer's body is read, in bytes.
+    pub const fn response_bytes_max(&self) -> usize {
+        self.response_bytes_max
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("address", &self.address)
+            .field("format", &self.format)
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
+}
+
+fn with_query(url: &str, pairs: &str) -> Arc<str> {
+    if pairs.is_empty() {
+        return Arc::from(url);
+    }
+    let joint = match url.split_once('?') {
+        None => "?",
+        Some((_, "")) => "",
+        Some((_, query)) if query.ends_with('&') => "",
+        Some(_) => "&",
+    };
+    Arc::from(format!("{url}{joint}{pairs}"))
+}
+
+fn digest(method: &Method, url: &str, body: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    describe_part(method.as_str().as_bytes(), &mut hash);
+    describe_part(url.as_bytes(), &mut hash);
+    describe_part(body, &mut hash);
+    hash.finalize().into()
+}
+
+fn version_of(method: &Method, address: &Address, format: Format, mapping: &Mapping) -> u64 {
+    let mut hash = Sha256::new();
+    // Raised when this code would make other bytes of the same settings.
+    hash.update(b"steadfast mapping 1");
+    describe_part(method.as_str().as_bytes(), &mut hash);
+    describe_part(address.as_str().as_bytes(), &mut hash);
+    describe_part(format.name().as_bytes(), &mut hash);
+    mapping.describe(&mut hash);
+    let digest: [u8; 32] = hash.finalize().into();
+    digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+fn key_in_query(auth: Option<&Auth>) -> Option<Arc<str>> {
+    match auth {
+        Some(Auth::ApiKey { place: KeyPlace::Query(name), key }) => {
+            let mut pair = form_urlencoded::Serializer::new(String::new());
+            Some(pair.append_pair(name, key.reveal()).finish().into())
+        }
+        Some(Auth::ApiKey { place: KeyPlace::Header(_), .. } | Auth::Basic { .. } | Auth::Bearer { .. }) | None => None,
+    }
+}
+
+/// Everything that does not differ per attempt, in a fixed order.
+fn headers(
+    settings: &RequestSettings,
+    auth: Option<&Auth>,
+    misfits: &mut Vec<Misfit>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::with_capacity(settings.headers.len() + 3);
+    let given = |name: &HeaderName| settings.headers.iter().any(|header| header.name == *name);
+    let content_type = match settings.effective_format() {
+        Format::Json => Some("application/json"),
+        Format::Form => Some("application/x-www-form-urlencoded"),
+        Format::Query => None,
+    };
+    if let Some(content_type) = content_type.filter(|_| !given(&CONTENT_TYPE)) {
+        headers.push((CONTENT_TYPE, HeaderValue::from_static(content_type)));
+    }
+    if !given(&ACCEPT) {
+        headers.push((ACCEPT, HeaderValue::from_static("*/*")));
+    }
+    for header in &settings.headers {
+        headers.extend(sensitive(header.value.reveal()).map(|value| (header.name.clone(), value)));
+    }
+    match auth.map(auth_header) {
+        Some(Ok(Some(header))) => headers.push(header),
+        Some(Err(misfit)) => misfits.push(misfit),
+        Some(Ok(None)) | None => {}
+    }
+    headers
+}
+
+fn auth_header(auth: &Auth) -> Result<Option<(HeaderName, HeaderValue)>, Misfit> {
+    let (key, name, text) = match auth {
+        Auth::Basic { username, password } => {
+            let pair = format!("{}:{}", username.reveal(), password.reveal());
+            let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+            ("auth.basic", AUTHORIZATION, format!("Basic {encoded}"))
+        }
+        Auth::Bearer { token } => ("auth.bearer.token", AUTHORIZATION, format!("Bearer {}", token.reveal())),
+        Auth::ApiKey { place: KeyPlace::Header(name), key } => {
+            ("auth.api_key.key", name.clone(), key.reveal().to_owned())
+        }
+        Auth::ApiKey { place: KeyPlace::Query(_), .. } => return Ok(None),
+    };
+    match sensitive(&text) {
+        Some(value) => Ok(Some((name, value))),
+        None => Err(Misfit::secret(key, "has characters a header cannot carry", "visible ASCII and spaces")),
+    }
+}
+
+/// A header value that does not print itself; `None` where the text cannot be one.
+pub(crate) fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}

@@ -1,0 +1,319 @@
+//! What may be said about a request, at a recipient or a step, and how the nearer lays over the farther.
+//!
+//! Every value can be checked without a lead. Never holds a credential in a form that prints itself.
+
+use crate::address::{Address, BadAddress};
+use crate::request::sensitive;
+use crate::secret::Secret;
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderName, Method};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+use steadfast_lead::Value;
+use steadfast_retry::policy::show_duration;
+
+/// How long a whole attempt may be allowed to take.
+pub const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
+/// How long it may take unless a config says otherwise.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// How long opening a connection may be allowed to take.
+pub const CONNECT_TIMEOUT: RangeInclusive<Duration> = TIMEOUT;
+/// How long it may take unless a config says otherwise.
+pub const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// How much of an answer may be read, in bytes.
+pub const RESPONSE_BYTES_MAX: RangeInclusive<usize> = 1_024..=16_777_216;
+/// How much is read unless a config says otherwise, in bytes.
+pub const RESPONSE_BYTES_MAX_DEFAULT: usize = 1_048_576;
+/// Static headers, at most.
+pub const HEADERS_MAX: usize = 50;
+/// Fixed fields, at most.
+pub const FIXED_FIELDS_MAX: usize = 50;
+
+/// How a lead's fields are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// A JSON object in the body.
+    #[default]
+    Json,
+    /// A form in the body.
+    Form,
+    /// The address's query; no body.
+    Query,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Format; 3] = [Format::Json, Format::Form, Format::Query];
+
+    /// The word used in config.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Format::Json => "json",
+            Format::Form => "form",
+            Format::Query => "query",
+        }
+    }
+
+    /// From the word used in config.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Format::ALL.into_iter().find(|known| known.name() == name)
+    }
+}
+
+/// The methods a request may have.
+pub const METHODS: [Method; 5] = [Method::POST, Method::PUT, Method::PATCH, Method::GET, Method::DELETE];
+
+/// Where an API key goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// Into a header.
+    Header(HeaderName),
+    /// Into the query under this name.
+    Query(Box<str>),
+}
+
+/// How a request says who it is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// HTTP basic.
+    Basic {
+        /// Must not hold a colon.
+        username: Secret,
+        /// May be empty.
+        password: Secret,
+    },
+    /// `Authorization: Bearer`.
+    Bearer {
+        /// The token.
+        token: Secret,
+    },
+    /// A key in a header or the query.
+    ApiKey {
+        /// Where.
+        place: KeyPlace,
+        /// The key.
+        key: Secret,
+    },
+}
+
+/// One static header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Its name.
+    pub name: HeaderName,
+    /// What it carries; may be a credential, so it does not print itself.
+    pub value: Secret,
+}
+
+/// What is wrong with one request setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// Which, as a path below the recipient or step: `request.timeout`, `auth.bearer.token`.
+    pub key: String,
+    /// What was given; `None` where it is missing or must not be shown.
+    pub value: Option<String>,
+    /// What is wrong.
+    pub problem: String,
+    /// What is allowed.
+    pub allowed: String,
+}
+
+impl Misfit {
+    fn new(key: &str, value: &str, problem: &str, allowed: &str) -> Self {
+        Misfit {
+            key: key.to_owned(),
+            value: Some(value.to_owned()),
+            problem: problem.to_owned(),
+            allowed: allowed.to_owned(),
+        }
+    }
+
+    /// Of a value that must not be shown.
+    pub(crate) fn secret(key: &str, problem: &str, allowed: &str) -> Self {
+        Misfit { value: None, ..Misfit::new(key, "", problem, allowed) }
+    }
+}
+
+/// What one place says about its request. `None` leaves a key to the place farther out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestSettings {
+    /// The method; POST where nothing is said.
+    pub method: Option<Method>,
+    /// Where it goes.
+    pub url: Option<Address>,
+    /// How fields are written; JSON where nothing is said.
+    pub format: Option<Format>,
+    /// Static headers; a nearer place replaces by name.
+    pub headers: Vec<Header>,
+    /// Fields sent with every lead; a nearer place replaces by name.
+    pub fields: Vec<(Box<str>, Value)>,
+    /// How long the whole attempt may take.
+    pub timeout: Option<Duration>,
+    /// How long lookup, connection and handshake may take, each.
+    pub connect_timeout: Option<Duration>,
+    /// How much of an answer is read, in bytes.
+    pub response_bytes_max: Option<usize>,
+}
+
+impl RequestSettings {
+    /// These settings laid over `farther`, key by key.
+    #[must_use]
+    pub fn over(&self, farther: &RequestSettings) -> RequestSettings {
+        let mut headers = farther.headers.clone();
+        headers.retain(|header| !self.headers.iter().any(|own| own.name == header.name));
+        headers.extend(self.headers.iter().cloned());
+        let mut fields = farther.fields.clone();
+        fields.retain(|(name, _)| !self.fields.iter().any(|(own, _)| own == name));
+        fields.extend(self.fields.iter().cloned());
+        RequestSettings {
+            method: self.method.clone().or_else(|| farther.method.clone()),
+            url: self.url.clone().or_else(|| farther.url.clone()),
+            format: self.format.or(farther.format),
+            headers,
+            fields,
+            timeout: self.timeout.or(farther.timeout),
+            connect_timeout: self.connect_timeout.or(farther.connect_timeout),
+            response_bytes_max: self.response_bytes_max.or(farther.response_bytes_max),
+        }
+    }
+
+    /// The method in force.
+    pub fn effective_method(&self) -> Method {
+        self.method.clone().unwrap_or(Method::POST)
+    }
+
+    /// The format in force: GET and DELETE carry no body, so their fields go into the query.
+    pub fn effective_format(&self) -> Format {
+        match self.effective_method() {
+            Method::GET | Method::DELETE => Format::Query,
+            _ => self.format.unwrap_or_default(),
+        }
+    }
+
+    /// The timeout in force.
+    pub fn effective_timeout(&self) -> Duration {
+        self.timeout.unwrap_or(TIMEOUT_DEFAULT)
+    }
+
+    /// The connect timeout in force.
+    pub fn effective_connect_timeout(&self) -> Duration {
+        self.connect_timeout.unwrap_or(CONNECT_TIMEOUT_DEFAULT)
+    }
+
+    /// How much of an answer is read, in bytes.
+    pub fn effective_response_bytes_max(&self) -> usize {
+        self.response_bytes_max.unwrap_or(RESPONSE_BYTES_MAX_DEFAULT)
+    }
+
+    /// Everything that keeps these settings from making a request.
+    pub fn misfits(&self, auth: Option<&Auth>) -> Vec<Misfit> {
+        let mut misfits = self.own_misfits();
+        if self.url.is_none() {
+            misfits.push(Misfit::secret("request.url", "is missing", BadAddress::ALLOWED));
+        }
+        misfits.extend(auth.and_then(auth_misfit));
+        misfits.extend(auth.and_then(|auth| self.clash(auth)));
+        misfits
+    }
+
+    /// What is wrong with these settings by themselves, whatever they are laid over.
+    pub fn own_misfits(&self) -> Vec<Misfit> {
+        let mut misfits = Vec::new();
+        misfits.extend(self.method.as_ref().and_then(method_misfit));
+        misfits.extend(duration_misfit("request.timeout", self.timeout, TIMEOUT));
+        misfits.extend(duration_misfit("request.connect_timeout", self.connect_timeout, CONNECT_TIMEOUT));
+        misfits.extend(self.response_bytes_max.and_then(response_misfit));
+        misfits.extend(self.headers.iter().filter_map(header_misfit));
+        misfits.extend(self.fields.iter().filter_map(field_misfit));
+        misfits.extend(count_misfit("request.headers", self.headers.len(), HEADERS_MAX));
+        misfits.extend(count_misfit("request.fields", self.fields.len(), FIXED_FIELDS_MAX));
+        misfits
+    }
+
+    fn clash(&self, auth: &Auth) -> Option<Misfit> {
+        let taken = match auth {
+            Auth::Basic { .. } | Auth::Bearer { .. } => AUTHORIZATION,
+            Auth::ApiKey { place: KeyPlace::Header(name), .. } => name.clone(),
+            Auth::ApiKey { place: KeyPlace::Query(_), .. } => return None,
+        };
+        let header = self.headers.iter().find(|header| header.name == taken)?;
+        let key = format!("request.headers.{}", header.name);
+        Some(Misfit::secret(&key, "is set by auth as well", "one of the two"))
+    }
+}
+
+fn method_misfit(method: &Method) -> Option<Misfit> {
+    let allowed = || METHODS.each_ref().map(Method::as_str).join(", ");
+    (!METHODS.contains(method))
+        .then(|| Misfit::new("request.method", method.as_str(), "is not a method leads are sent with", &allowed()))
+}
+
+fn duration_misfit(key: &str, value: Option<Duration>, range: RangeInclusive<Duration>) -> Option<Misfit> {
+    let value = value.filter(|value| !range.contains(value))?;
+    let allowed = format!("{} to {}", show_duration(*range.start()), show_duration(*range.end()));
+    Some(Misfit::new(key, &show_duration(value), "is out of range", &allowed))
+}
+
+fn response_misfit(bytes: usize) -> Option<Misfit> {
+    let range = RESPONSE_BYTES_MAX;
+    let allowed = format!("{} to {} bytes", range.start(), range.end());
+    (!range.contains(&bytes))
+        .then(|| Misfit::new("request.response_bytes_max", &bytes.to_string(), "is out of range", &allowed))
+}
+
+fn count_misfit(key: &str, count: usize, most: usize) -> Option<Misfit> {
+    (count > most).then(|| Misfit::new(key, &format!("{count} entries"), "are too many", &format!("at most {most}")))
+}
+
+/// Whether a header is written by the door itself.
+fn is_the_doors(name: &HeaderName) -> bool {
+    const OWN: [HeaderName; 4] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION];
+    const OWN_NAMES: [&str; 7] =
+        ["idempotency-key", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "expect"];
+    OWN.contains(name) || OWN_NAMES.contains(&name.as_str()) || name.as_str().starts_with("steadfast-")
+}
+
+const NOT_OURS: &str = "any header but Host, Connection and what belongs to it, Content-Length, Transfer-Encoding, \
+                        Expect, Idempotency-Key and Steadfast-*";
+
+fn header_misfit(header: &Header) -> Option<Misfit> {
+    let key = format!("request.headers.{}", header.name);
+    if is_the_doors(&header.name) {
+        return Some(Misfit::secret(&key, "is written by the server itself", NOT_OURS));
+    }
+    sensitive(header.value.reveal())
+        .is_none()
+        .then(|| Misfit::secret(&key, "has characters a header cannot carry", "visible ASCII and spaces"))
+}
+
+fn field_misfit((name, _): &(Box<str>, Value)) -> Option<Misfit> {
+    let misfit = || Misfit::new("request.fields", name, "is not a field name", "1 to 256 bytes");
+    (name.is_empty() || name.len() > FIELD_NAME_BYTES_MAX).then(misfit)
+}
+
+/// How long a field's name may be, in bytes.
+pub(crate) const FIELD_NAME_BYTES_MAX: usize = 256;
+
+/// How long a credential may be, in bytes.
+const CREDENTIAL_BYTES_MAX: usize = 16_384;
+
+fn auth_misfit(auth: &Auth) -> Option<Misfit> {
+    let said = |key: &str, secret: &Secret| {
+        let fits = !secret.reveal().is_empty() && secret.reveal().len() <= CREDENTIAL_BYTES_MAX;
+        (!fits).then(|| Misfit::secret(key, "is empty or too long", "1 to 16384 bytes"))
+    };
+    match auth {
+        Auth::Basic { username, .. } if username.reveal().contains(':') => {
+            Some(Misfit::secret("auth.basic.username", "holds a colon", "a name without a colon"))
+        }
+        Auth::Basic { username, .. } => said("auth.basic.username", username),
+        Auth::Bearer { token } => said("auth.bearer.token", token),
+        Auth::ApiKey { place: KeyPlace::Header(name), .. } if is_the_doors(name) => {
+            Some(Misfit::new("auth.api_key.header", name.as_str(), "is written by the server itself", NOT_OURS))
+        }
+        Auth::ApiKey { place: KeyPlace::Query(name), .. } if name.is_empty() => {
+            Some(Misfit::new("auth.api_key.query", name, "is empty", "a parameter's name"))
+        }
+        Auth::ApiKey { key, .. } => said("auth.api_key.key", key),
+    }
+}
