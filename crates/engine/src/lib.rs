@@ -1,1 +1,24 @@
-//! Stub.
+//! The only place that waits: intake, dispatch, attempts, the desk's verbs, recovery and draining.
+//!
+//! The engine owns the clock. It decides nothing itself: what to do after an attempt, whether something may be sent, and
+//! which delivery goes next are pure functions and values of other crates and of [`dispatch`]; the engine frames them with
+//! storing and sending. It never holds a waiting retry as a sleeping future: what waits is a stored row.
+
+mod attempt;
+mod clock;
+mod desk;
+pub mod dispatch;
+mod door;
+mod intake;
+mod observe;
+mod recover;
+mod run;
+mod settling;
+mod waiters;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use desk::{Acted, RefusedAction};
+pub use door::{Door, Order};
+pub use intake::{Idempotency, Posted, Receipt, Refusal};
+pub use observe::{NoObserver, Observer};
+pub use run::{Engine, EngineLimits, Parts, Readiness};

@@ -88,6 +88,14 @@ pub fn hold(before: &Delivery, until: Timestamp, why: HoldReason, fence: Fence, 
     change(before, State::Held { due, until, why }, why.name().into(), None, fence, now)
 }
 
+/// Notes that an attempt may have been sent without a trace of it: before an unclean stop. Uses no retry.
+pub fn doubt(before: &Delivery, fence: Fence, now: Timestamp) -> Settlement {
+    let because = "may have been sent just before an unclean stop";
+    let mut settlement = change(before, before.state.clone(), because.into(), None, fence, now);
+    settlement.delivery.progress.in_doubt = true;
+    settlement
+}
+
 fn change(
     before: &Delivery,
     state: State,

@@ -1,0 +1,204 @@
+//! One attempt, as a page to frame: load, admit, render, send, read, settle, store.
+
+use crate::dispatch::Start;
+use crate::door::Order;
+use crate::run::{Inner, queue_of};
+use crate::settling::{AFTER_FULL, Saved};
+use std::sync::Arc;
+use std::time::Duration;
+use steadfast_flow::{Rendered, StepPlan};
+use steadfast_lead::{Lead, RecipientName, Timestamp};
+use steadfast_retry::{
+    Admission, BodyMark, Delivery, Evidence, FaultKind, HoldReason, InDoubt, Phase, ReviewCause, Sent, Settlement,
+    admit, refer, settle,
+};
+use steadfast_store::{DuePosition, QueueKey, StoreError};
+
+/// A delivery with its lead.
+type Loaded = (Delivery, Arc<Lead>);
+
+/// How an attempt ended.
+enum Ended {
+    /// With something to store.
+    Settled(Box<Settlement>),
+    /// Not begun: its endpoint is paused.
+    NotYet(Delivery, QueueKey),
+    /// Not begun: there was nothing to do.
+    Nothing,
+}
+
+impl Inner {
+    /// Runs an attempt that holds a slot. `loaded` spares reading what intake has just stored.
+    pub(crate) fn spawn_attempt(self: &Arc<Self>, start: Start, loaded: Option<Loaded>) {
+        self.begin_work();
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            inner.attempt(start, loaded).await;
+            inner.end_work();
+        });
+    }
+
+    async fn attempt(self: &Arc<Self>, start: Start, loaded: Option<Loaded>) {
+        let slot = RecipientSlot { inner: Arc::clone(self), recipient: Some(start.queue.endpoint.recipient.clone()) };
+        let loaded = match loaded {
+            Some(loaded) => Some(loaded),
+            None => self.load(&start).await,
+        };
+        let ended = match loaded {
+            Some((delivery, lead)) => self.frame(delivery, &lead, slot).await,
+            None => Ended::Nothing,
+        };
+        let waits = match ended {
+            Ended::Settled(settlement) => {
+                self.save_and_obey(*settlement).await.map(|delivery| (queue_of(&delivery), delivery))
+            }
+            Ended::NotYet(delivery, queue) => Some((queue, delivery)),
+            Ended::Nothing => None,
+        };
+        self.dispatch.lock().finish(start.delivery);
+        match waits {
+            Some((queue, delivery)) => self.offer_to(&queue, &delivery),
+            None => self.nudge.notify_one(),
+        }
+    }
+
+    /// Reads the delivery and its lead; nothing when its position is outdated (a verb or a settlement moved it).
+    async fn load(&self, start: &Start) -> Option<Loaded> {
+        const AFTER_FAILURE: Duration = Duration::from_secs(1);
+        loop {
+            match self.store.load(start.delivery).await {
+                Ok(loaded) => return loaded.filter(|(delivery, _)| is_current(delivery, start.position)),
+                Err(error) => {
+                    tracing::error!(delivery = %start.delivery, %error, "a delivery could not be read; trying again");
+                    self.clock.sleep_until(self.clock.now().after(AFTER_FAILURE)).await;
+                }
+            }
+        }
+    }
+
+    async fn frame(&self, mut delivery: Delivery, lead: &Lead, slot: RecipientSlot) -> Ended {
+        let now = self.clock.now();
+        let fence = self.fence(&delivery);
+        let book = self.book();
+        let Some(plan) = book.step(&delivery.flow, &delivery.step) else {
+            let because = format!("the configuration no longer has step {} of flow {}", delivery.step, delivery.flow);
+            return settled(refer(&delivery, ReviewCause::StepGone, because.into(), fence, now));
+        };
+        let paused = self.dispatch.lock().paused(&plan.endpoint, now);
+        let at_most = match admit(&delivery, &plan.retry.policy, paused, now) {
+            Admission::Send { at_most } => at_most,
+            Admission::Hold { until, why } => return not_yet(delivery, plan, until, why),
+            Admission::Review { cause, because } => return settled(refer(&delivery, cause, because, fence, now)),
+        };
+        let sent = match plan.render(lead) {
+            Err(failed) => {
+                let evidence = Evidence::of_fault(Phase::Prepare, FaultKind::RenderFailed, &failed.to_string());
+                self.sent(now, plan, None, evidence)
+            }
+            Ok(rendered) => {
+                let Some(mark) = keep_body(&mut delivery, plan, &rendered) else {
+                    let because =
+                        "the mapping changed while an attempt is in doubt; sending other bytes may sell twice";
+                    return settled(refer(&delivery, ReviewCause::InDoubt, because.into(), fence, now));
+                };
+                if self.take(&delivery, plan).await.is_err() {
+                    return Ended::Nothing;
+                }
+                let order = Order::new(&delivery, plan, rendered, at_most);
+                let evidence = self.door.send(order).await;
+                self.sent(now, plan, Some(mark), evidence)
+            }
+        };
+        drop(slot);
+        let settlement = settle(&delivery, sent, &self.terms(&delivery, plan, book.version));
+        if let Some(pause) = &settlement.pause {
+            self.dispatch.lock().pause(&pause.endpoint, pause.until);
+        }
+        settled(settlement)
+    }
+
+    /// Marks the delivery as taken before anything is sent: durably where doubt is for a person, otherwise with the next
+    /// commit. Fails only when the store has stopped for good.
+    async fn take(&self, delivery: &Delivery, plan: &StepPlan) -> Result<(), StoreError> {
+        if let InDoubt::Retry { .. } = plan.in_doubt {
+            self.store.take(delivery.id);
+            return Ok(());
+        }
+        loop {
+            match self.store.take_durably(delivery.id).await {
+                Err(StoreError::Full { .. } | StoreError::Busy) => {
+                    self.clock.sleep_until(self.clock.now().after(AFTER_FULL)).await;
+                }
+                taken => return taken,
+            }
+        }
+    }
+
+    fn sent(&self, started: Timestamp, plan: &StepPlan, body: Option<BodyMark>, evidence: Evidence) -> Sent {
+        let verdict = plan.reading.read(&evidence);
+        Sent { started, ended: self.clock.now().max(started), body, endpoint: plan.endpoint.clone(), evidence, verdict }
+    }
+
+    /// Stores a settlement and then applies the verbs that were left meanwhile. Answers with the delivery if it waits.
+    pub(crate) async fn save_and_obey(&self, settlement: Settlement) -> Option<Delivery> {
+        let id = settlement.delivery.id;
+        let mut stands = match self.save(settlement).await {
+            Saved::Applied(delivery) => delivery,
+            Saved::Refused(now) => now?,
+            Saved::Lost => return None,
+        };
+        loop {
+            let left = self.dispatch.lock().take_verb(id);
+            let Some((verb, by)) = left else { break };
+            if let Ok(after) = self.apply_verb(&stands, &verb, &by).await {
+                stands = after;
+            }
+        }
+        crate::intake::goes_on(&stands.state).then_some(*stands)
+    }
+}
+
+fn settled(settlement: Settlement) -> Ended {
+    Ended::Settled(Box::new(settlement))
+}
+
+/// Held with its endpoint, which may be another than the one it was planned for.
+fn not_yet(delivery: Delivery, plan: &StepPlan, until: Timestamp, why: HoldReason) -> Ended {
+    tracing::debug!(delivery = %delivery.id, %until, %why, "held with its endpoint");
+    let queue = QueueKey { endpoint: plan.endpoint.clone(), priority: delivery.priority };
+    Ended::NotYet(delivery, queue)
+}
+
+/// Whether a position read earlier still says when this delivery is to be looked at.
+fn is_current(delivery: &Delivery, position: Option<DuePosition>) -> bool {
+    position.is_none_or(|position| delivery.state.next_look() == Some(position.due))
+}
+
+/// Keeps the body's mark, or begins a new revision where the bytes changed and no attempt is in doubt. `None` when they
+/// changed and one is.
+fn keep_body(delivery: &mut Delivery, plan: &StepPlan, rendered: &Rendered) -> Option<BodyMark> {
+    let mark = BodyMark { mapping_version: plan.request.mapping_version(), digest: rendered.digest };
+    let changed = delivery.body.is_some_and(|frozen| frozen.digest != mark.digest);
+    if changed && delivery.progress.in_doubt {
+        return None;
+    }
+    if changed {
+        delivery.progress.revision = delivery.progress.revision.saturating_add(1);
+        delivery.body = None;
+    }
+    Some(mark)
+}
+
+/// A recipient's own slot, given back when the recipient has answered or the attempt is dropped.
+struct RecipientSlot {
+    inner: Arc<Inner>,
+    recipient: Option<RecipientName>,
+}
+
+impl Drop for RecipientSlot {
+    fn drop(&mut self) {
+        if let Some(recipient) = self.recipient.take() {
+            self.inner.dispatch.lock().answered(&recipient);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! One queue: a window of its near future in memory, the rest in the store.
+//!
+//! Up to the horizon, everything the store has is in the window (or under way); beyond it, only the store knows. What is
+//! offered while a range is being read is kept aside and offered again afterwards, so that a row committed during the read is
+//! never missed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+use steadfast_lead::Timestamp;
+use steadfast_store::DuePosition;
+
+/// How long before it is due a range is read.
+const READ_AHEAD: Duration = Duration::from_secs(1);
+
+/// Where knowledge ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Horizon {
+    /// The store has nothing beyond the window.
+    None,
+    /// The store may have more after this position (`None`: from the start), to be read at `read_at`.
+    At { after: Option<DuePosition>, read_at: Timestamp },
+}
+
+/// One queue's window. See the module's text.
+#[derive(Debug)]
+pub(super) struct Queue {
+    /// Positions held at most.
+    window_max: usize,
+    window: BTreeSet<DuePosition>,
+    horizon: Horizon,
+    /// What was offered during a refill; `Some` while one is under way.
+    aside: Option<Vec<DuePosition>>,
+    /// Whether it stands in the ring of queues that take turns.
+    pub(super) in_ring: bool,
+    /// Its timer in the set of timers.
+    pub(super) timer: Option<Timestamp>,
+}
+
+impl Queue {
+    /// An empty queue that holds at most `window_max` positions.
+    pub(super) fn new(window_max: usize) -> Self {
+        let window = BTreeSet::new();
+        Queue { window_max, window, horizon: Horizon::None, aside: None, in_ring: false, timer: None }
+    }
+
+    /// The store has deliveries of this queue, the first to be looked at `next`; none of them is in the window.
+    pub(super) fn expect_in_store(&mut self, next: Timestamp) {
+        self.horizon = Horizon::At { after: None, read_at: next.before(READ_AHEAD) };
+    }
+
+    /// A delivery waits at this position; the store has it.
+    pub(super) fn offer(&mut self, position: DuePosition) {
+        if let Some(aside) = &mut self.aside {
+            aside.push(position);
+            return;
+        }
+        match &mut self.horizon {
+            Horizon::At { after, read_at } if after.is_none_or(|after| position > after) => {
+                *read_at = position.due.before(READ_AHEAD).min(*read_at);
+            }
+            Horizon::At { .. } | Horizon::None => {
+                self.window.insert(position);
+                self.shrink();
+            }
+        }
+    }
+
+    /// Lets go of what is farthest away; the store has it.
+    fn shrink(&mut self) {
+        while self.window.len() > self.window_max {
+            let Some(farthest) = self.window.pop_last() else { return };
+            let read_at = farthest.due.before(READ_AHEAD);
+            self.horizon = Horizon::At { after: self.window.last().copied(), read_at };
+        }
+    }
+
+    /// Whether more of the store's rows fit into the window.
+    fn runs_low(&self) -> bool {
+        self.window.len() <= self.window_max / 4
+    }
+
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.window.first().is_some_and(|position| position.due <= now)
+    }
+
+    pub(super) fn pop(&mut self) -> Option<DuePosition> {
+        self.window.pop_first()
+    }
+
+    /// When something of it is due, or has to be read because it soon will be.
+    pub(super) fn next_look(&self) -> Option<Timestamp> {
+        let read_at = match self.horizon {
+            Horizon::At { read_at, .. } if self.aside.is_none() && self.runs_low() => Some(read_at),
+            Horizon::At { .. } | Horizon::None => None,
+        };
+        self.window.first().map(|position| position.due).into_iter().chain(read_at).min()
+    }
+
+    /// Where a refill begins, if one is wanted: the window runs low and the store may have more. Answers once, until
+    /// [`Queue::end_refill`].
+    pub(super) fn begin_refill(&mut self, now: Timestamp) -> Option<Option<DuePosition>> {
+        let Horizon::At { after, read_at } = self.horizon else { return None };
+        if self.aside.is_some() || !self.runs_low() || read_at > now {
+            return None;
+        }
+        self.aside = Some(Vec::new());
+        Some(after)
+    }
+
+    /// Ends a refill with what was read and the position up to which it was read (`None`: the store has no more); `None`
+    /// when the read failed and nothing is known.
+    pub(super) fn end_refill(&mut self, read: Option<(Vec<DuePosition>, Option<DuePosition>)>) {
+        let aside = self.aside.take().unwrap_or_default();
+        if let Some((read, last)) = read {
+            self.window.extend(read);
+            self.horizon = match last {
+                Some(last) => Horizon::At { after: Some(last), read_at: last.due.before(READ_AHEAD) },
+                None => Horizon::None,
+            };
+        }
+        for position in aside {
+            self.offer(position);
+        }
+        self.shrink();
+    }
+}

@@ -1,0 +1,50 @@
+//! What the engine asks of a door: take an order, say what was seen.
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
+use steadfast_flow::{Rendered, StepPlan};
+use steadfast_retry::{Delivery, Evidence};
+
+/// One send, ready to go.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The request, the same on every attempt of a revision.
+    pub rendered: Rendered,
+    /// The step's plan, for its bounds.
+    pub plan: Arc<StepPlan>,
+    /// `Steadfast-Delivery-Id`.
+    pub delivery_id: String,
+    /// `Idempotency-Key`, before quoting.
+    pub idempotency_key: String,
+    /// `Steadfast-Attempt`, from 1.
+    pub attempt: u32,
+    /// The attempt must end within this, whatever the step's own timeout.
+    pub at_most: Duration,
+}
+
+impl Order {
+    /// The order for the next attempt of a delivery.
+    pub(crate) fn new(delivery: &Delivery, plan: &Arc<StepPlan>, rendered: Rendered, at_most: Duration) -> Self {
+        Order {
+            rendered,
+            plan: Arc::clone(plan),
+            delivery_id: delivery.id.to_string(),
+            idempotency_key: delivery.idempotency_key(),
+            attempt: delivery.attempts + 1,
+            at_most,
+        }
+    }
+
+    /// The body's bytes.
+    pub fn body(&self) -> &Bytes {
+        &self.rendered.body
+    }
+}
+
+/// A way out. Never fails and never sends twice: it reports what it saw.
+pub trait Door: Send + Sync + 'static {
+    /// Sends and reports.
+    fn send(&self, order: Order) -> BoxFuture<'static, Evidence>;
+}

@@ -1,0 +1,170 @@
+//! Intake: check, plan, store, answer; then send from memory without reading back.
+
+use crate::dispatch::Start;
+use crate::run::{Engine, Inner, flow_of, queue_of};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use steadfast_lead::{Fields, FlowName, Lead, LeadId, SourceName};
+use steadfast_retry::{Delivery, Event, EventKind, State};
+use steadfast_store::{Acceptance, Accepted, Dedupe, StoreError};
+
+/// A lead as it was posted.
+#[derive(Clone, Debug)]
+pub struct Posted {
+    /// Into which flow.
+    pub flow: FlowName,
+    /// By which source.
+    pub source: Option<SourceName>,
+    /// A test lead.
+    pub test: bool,
+    /// What was said.
+    pub fields: Fields,
+    /// The request's own guard against being taken twice.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// An `Idempotency-Key` and what was posted under it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The key.
+    pub key: Box<str>,
+    /// SHA-256 of the body.
+    pub digest: [u8; 32],
+}
+
+/// What a client gets for a lead that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The lead.
+    pub lead: LeadId,
+    /// Its deliveries in the order of the steps.
+    pub deliveries: Vec<Delivery>,
+    /// The same request was accepted before; this is what it made then.
+    pub replay: bool,
+}
+
+/// Why a lead was not taken. Nothing of it was kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No flow of that name.
+    #[error("there is no flow named {0}")]
+    UnknownFlow(FlowName),
+    /// A flow without steps would lose the lead.
+    #[error("flow {0} has no steps, so nothing would become of the lead")]
+    NoSteps(FlowName),
+    /// The key was used for another body.
+    #[error("this Idempotency-Key was used with another body, for lead {0}")]
+    KeyReused(LeadId),
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Draining,
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Engine {
+    /// Accepts a lead: durable when this answers.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing of the lead was kept.
+    pub async fn accept(&self, posted: Posted) -> Result<Receipt, Refusal> {
+        self.inner.accept(posted).await
+    }
+
+    /// Waits until every delivery of a lead is done or needs a person, at most `patience`; answers with the deliveries as
+    /// they stand then, `None` for an unknown lead.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store could not be read.
+    pub async fn wait_for(&self, lead: LeadId, patience: Duration) -> Result<Option<Vec<Delivery>>, StoreError> {
+        let waiter = self.inner.waiters.begin(lead);
+        let until = self.now().after(patience);
+        loop {
+            let Some((_, deliveries)) = self.inner.store.lead(lead).await? else { return Ok(None) };
+            let settled = deliveries.iter().all(|delivery| delivery.state.next_look().is_none());
+            if settled || self.now() >= until {
+                return Ok(Some(deliveries));
+            }
+            tokio::select! {
+                () = waiter.settled.notified() => {}
+                () = self.inner.clock.sleep_until(until) => {}
+            }
+        }
+    }
+}
+
+impl Inner {
+    async fn accept(self: &Arc<Self>, posted: Posted) -> Result<Receipt, Refusal> {
+        if self.draining.load(Ordering::SeqCst) {
+            return Err(Refusal::Draining);
+        }
+        let book = self.book();
+        let flow = flow_of(&book, &posted.flow).ok_or_else(|| Refusal::UnknownFlow(posted.flow.clone()))?;
+        if flow.steps.is_empty() {
+            return Err(Refusal::NoSteps(posted.flow));
+        }
+        let now = self.clock.now();
+        let (lead, deliveries) = {
+            let mut ids = self.ids.lock();
+            let lead = Lead {
+                id: ids.next(now),
+                flow: posted.flow,
+                source: posted.source,
+                accepted_at: now,
+                test: posted.test,
+                fields: posted.fields,
+            };
+            let deliveries = flow.deliveries(&lead, &mut ids);
+            (Arc::new(lead), deliveries)
+        };
+        let dedupe = posted.idempotency.map(|guard| {
+            let until = now.after(self.limits.dedupe_for);
+            Dedupe { key: guard.key, digest: guard.digest, until }
+        });
+        let kind = EventKind::LeadAccepted {
+            lead: lead.id,
+            flow: lead.flow.clone(),
+            deliveries: u32::try_from(deliveries.len()).unwrap_or(u32::MAX),
+            test: lead.test,
+        };
+        let event = Event { at: now, kind };
+        let acceptance =
+            Acceptance { lead: Arc::clone(&lead), deliveries: deliveries.clone(), dedupe, event: event.clone() };
+        match self.store.accept(acceptance).await? {
+            Accepted::New => {
+                self.observer.committed(&event);
+                self.begin_deliveries(&lead, &deliveries);
+                Ok(Receipt { lead: lead.id, deliveries, replay: false })
+            }
+            Accepted::Replay { lead } => self.replay(lead).await,
+            Accepted::KeyReused { lead } => Err(Refusal::KeyReused(lead)),
+        }
+    }
+
+    async fn replay(&self, lead: LeadId) -> Result<Receipt, Refusal> {
+        let deliveries = self.store.lead(lead).await?.map(|(_, deliveries)| deliveries).unwrap_or_default();
+        Ok(Receipt { lead, deliveries, replay: true })
+    }
+
+    /// Starts what can start at once, from memory; the rest waits its turn in the store.
+    fn begin_deliveries(self: &Arc<Self>, lead: &Arc<Lead>, deliveries: &[Delivery]) {
+        let now = self.clock.now();
+        for delivery in deliveries {
+            let queue = queue_of(delivery);
+            let started = self.dispatch.lock().take_fresh(&queue, delivery.id, now);
+            if started {
+                let start = Start { delivery: delivery.id, position: None, queue };
+                self.spawn_attempt(start, Some((delivery.clone(), Arc::clone(lead))));
+            } else {
+                self.offer(delivery);
+            }
+        }
+    }
+}
+
+/// Whether a delivery in this state will go on by itself.
+pub(crate) fn goes_on(state: &State) -> bool {
+    state.next_look().is_some()
+}

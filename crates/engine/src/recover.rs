@@ -1,0 +1,98 @@
+//! At the start: settle what an unclean stop cut off, mark what may have been sent, learn what waits.
+
+use crate::run::Inner;
+use crate::settling::Saved;
+use futures::{StreamExt, TryStreamExt, stream};
+use steadfast_lead::{DeliveryId, Timestamp};
+use steadfast_retry::{Evidence, FaultKind, InDoubt, Phase, ReviewCause, Sent, doubt, refer, settle};
+use steadfast_store::{Identity, QueueHead, StoreError};
+
+/// Settlements of recovery under way at once.
+const AT_ONCE: usize = 512;
+
+impl Inner {
+    pub(crate) async fn recover(&self, identity: Identity) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        for pause in self.store.pauses(now).await? {
+            self.dispatch.lock().pause(&pause.endpoint, pause.until);
+        }
+        if !identity.clean {
+            self.settle_interrupted(identity).await?;
+            self.mark_possibly_sent(now).await?;
+        }
+        for QueueHead { key, next } in self.store.heads().await? {
+            self.dispatch.lock().known_in_store(&key, next);
+        }
+        self.nudge.notify_one();
+        Ok(())
+    }
+
+    /// What was taken for sending was probably being sent: an attempt cut off, which uses a retry.
+    async fn settle_interrupted(&self, identity: Identity) -> Result<(), StoreError> {
+        let taken = self.store.taken().await?;
+        if !taken.is_empty() {
+            tracing::warn!(deliveries = taken.len(), "attempts were cut off by an unclean stop");
+        }
+        // Together, so that they share commits.
+        let settling = taken.into_iter().map(|id| self.settle_one_interrupted(id, identity));
+        stream::iter(settling).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    async fn settle_one_interrupted(&self, id: DeliveryId, identity: Identity) -> Result<(), StoreError> {
+        let Some(delivery) = self.store.delivery(id).await? else { return Ok(()) };
+        if delivery.state.next_look().is_none() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        // Nothing was stored after the last commit, so the attempt was cut off then or later.
+        let ended = identity.last_commit_at.unwrap_or(now).max(delivery.accepted_at).min(now);
+        let book = self.book();
+        let settlement = match book.step(&delivery.flow, &delivery.step) {
+            None => {
+                let because = "cut off by an unclean stop, and the configuration no longer has its step";
+                refer(&delivery, ReviewCause::StepGone, because.into(), self.fence(&delivery), now)
+            }
+            Some(plan) => {
+                let detail = "the server stopped during this attempt; the recipient may have taken it";
+                let evidence = Evidence::of_fault(Phase::Sent, FaultKind::Interrupted, detail);
+                let verdict = plan.reading.read(&evidence);
+                let (body, endpoint) = (delivery.body, plan.endpoint.clone());
+                let sent = Sent { started: ended, ended, body, endpoint, evidence, verdict };
+                settle(&delivery, sent, &self.terms(&delivery, plan, book.version))
+            }
+        };
+        self.save_or_fail(settlement).await
+    }
+
+    /// The first of each queue that are due may have been taken without the mark reaching the disk. No more than there are
+    /// slots can have been: each slot is held until its settlement is stored.
+    async fn mark_possibly_sent(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut due = Vec::new();
+        for QueueHead { key, next } in self.store.heads().await? {
+            if next <= now {
+                let first = self.store.due(key, None, self.limits.slots).await?;
+                due.extend(first.into_iter().filter(|position| position.due <= now));
+            }
+        }
+        let marking = due.into_iter().map(|position| self.mark_one(position.id, now));
+        stream::iter(marking).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    async fn mark_one(&self, id: DeliveryId, now: Timestamp) -> Result<(), StoreError> {
+        let Some(delivery) = self.store.delivery(id).await? else { return Ok(()) };
+        let book = self.book();
+        // Where doubt is for a person, the mark was durable before anything was sent: no mark, not sent.
+        let exact = book.step(&delivery.flow, &delivery.step).is_some_and(|plan| plan.in_doubt == InDoubt::Hold);
+        if delivery.progress.in_doubt || exact {
+            return Ok(());
+        }
+        self.save_or_fail(doubt(&delivery, self.fence(&delivery), now)).await
+    }
+
+    async fn save_or_fail(&self, settlement: steadfast_retry::Settlement) -> Result<(), StoreError> {
+        match self.save(settlement).await {
+            Saved::Applied(_) | Saved::Refused(_) => Ok(()),
+            Saved::Lost => Err(StoreError::Stopped { detail: "recovery could not be stored".to_owned() }),
+        }
+    }
+}

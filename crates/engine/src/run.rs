@@ -1,0 +1,306 @@
+//! The engine: its parts, its bounds, and the loop that starts what is due.
+
+use crate::clock::Clock;
+use crate::dispatch::{Dispatch, DispatchLimits, Refill, Start};
+use crate::door::Door;
+use crate::observe::Observer;
+use crate::waiters::Waiters;
+use parking_lot::{Mutex, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use steadfast_flow::{Book, FlowPlan, StepPlan};
+use steadfast_lead::{DeliveryId, IdSequence, Timestamp};
+use steadfast_retry::{Delivery, Endpoint, Fence, Shard, Terms};
+use steadfast_store::{DuePosition, Health, QueueKey, Store, StoreError};
+use tokio::sync::{Notify, watch};
+
+/// The engine's bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineLimits {
+    /// Attempts under way at once, in all.
+    pub slots: usize,
+    /// Attempts under way at once per recipient, where its own setting says nothing.
+    pub recipient_slots: usize,
+    /// Positions of one queue held in memory.
+    pub window: usize,
+    /// How much of an answer's body is stored with its attempt, in bytes.
+    pub body_kept_bytes_max: usize,
+    /// How long an `Idempotency-Key` is remembered.
+    pub dedupe_for: Duration,
+}
+
+impl Default for EngineLimits {
+    fn default() -> Self {
+        EngineLimits {
+            slots: 512,
+            recipient_slots: 256,
+            window: 1_024,
+            body_kept_bytes_max: 4_096,
+            dedupe_for: Duration::from_secs(86_400),
+        }
+    }
+}
+
+/// What an engine is made of.
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// The way out.
+    pub door: Arc<dyn Door>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who is told what was committed.
+    pub observer: Arc<dyn Observer>,
+    /// The configuration in force.
+    pub book: Book,
+    /// Bounds.
+    pub limits: EngineLimits,
+}
+
+/// Whether the engine takes leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It does.
+    Ready,
+    /// It is stopping.
+    Draining,
+    /// The store takes no writes.
+    Store(Health),
+}
+
+/// The engine. Cheap to clone; all clones are the same engine.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) door: Arc<dyn Door>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) limits: EngineLimits,
+    pub(crate) book: RwLock<Arc<Book>>,
+    pub(crate) dispatch: Mutex<Dispatch>,
+    pub(crate) ids: Mutex<IdSequence>,
+    pub(crate) waiters: Waiters,
+    /// Something changed that dispatch must look at.
+    pub(crate) nudge: Notify,
+    /// Attempts and verbs under way: raised before one starts, lowered after it is settled.
+    pub(crate) under_way: watch::Sender<usize>,
+    pub(crate) draining: AtomicBool,
+    /// Settlements the store could not take yet.
+    pub(crate) unsaved: AtomicUsize,
+}
+
+impl Engine {
+    /// Starts an engine: settles what an unclean stop cut off, learns what waits, and begins to dispatch.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read or written.
+    pub async fn start(parts: Parts) -> Result<Engine, StoreError> {
+        let identity = parts.store.identity();
+        let limits = parts.limits;
+        let dispatch =
+            DispatchLimits { slots: limits.slots, recipient_slots: limits.recipient_slots, window: limits.window };
+        let inner = Arc::new(Inner {
+            store: parts.store,
+            door: parts.door,
+            clock: parts.clock,
+            observer: parts.observer,
+            limits,
+            book: RwLock::new(Arc::new(Book::default())),
+            dispatch: Mutex::new(Dispatch::new(dispatch)),
+            ids: Mutex::new(IdSequence::resuming(identity.node, identity.last_id)),
+            waiters: Waiters::default(),
+            nudge: Notify::new(),
+            under_way: watch::Sender::new(0),
+            draining: AtomicBool::new(false),
+            unsaved: AtomicUsize::new(0),
+        });
+        let engine = Engine { inner };
+        engine.replace_book(parts.book);
+        engine.inner.recover(identity).await?;
+        tokio::spawn(dispatch_loop(Arc::clone(&engine.inner)));
+        Ok(engine)
+    }
+
+    /// The configuration in force.
+    pub fn book(&self) -> Arc<Book> {
+        self.inner.book()
+    }
+
+    /// Puts another configuration in force: what waits follows it when it fires.
+    pub fn replace_book(&self, book: Book) {
+        {
+            let mut dispatch = self.inner.dispatch.lock();
+            for (recipient, plan) in &book.recipients {
+                dispatch.limit_recipient(recipient, plan.concurrency);
+            }
+        }
+        *self.inner.book.write() = Arc::new(book);
+        self.inner.nudge.notify_one();
+    }
+
+    /// Where everything is kept.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// Whether leads are taken.
+    pub fn readiness(&self) -> Readiness {
+        if self.inner.draining.load(Ordering::SeqCst) {
+            return Readiness::Draining;
+        }
+        match self.inner.store.health() {
+            Health::Ready => Readiness::Ready,
+            health @ (Health::Full | Health::Stopped { .. }) => Readiness::Store(health),
+        }
+    }
+
+    /// Whether an attempt of this delivery is under way.
+    pub fn is_in_flight(&self, delivery: DeliveryId) -> bool {
+        self.inner.dispatch.lock().is_in_flight(delivery)
+    }
+
+    /// Attempts under way.
+    pub fn in_flight(&self) -> usize {
+        self.inner.dispatch.lock().in_flight()
+    }
+
+    /// Settlements that the store could not take yet; they are tried again.
+    pub fn unsaved(&self) -> usize {
+        self.inner.unsaved.load(Ordering::SeqCst)
+    }
+
+    /// Endpoints that asked for a pause, and until when.
+    pub fn pauses(&self) -> Vec<(Endpoint, Timestamp)> {
+        self.inner.dispatch.lock().pauses(self.inner.clock.now())
+    }
+
+    /// Takes no more leads, starts nothing more, and waits until everything under way is settled; then closes the store.
+    /// `true` when everything was settled within `patience`; otherwise what is under way counts as cut off at the next start.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store could not be closed cleanly.
+    pub async fn drain(&self, patience: Duration) -> Result<bool, StoreError> {
+        self.inner.draining.store(true, Ordering::SeqCst);
+        self.inner.dispatch.lock().shut();
+        let mut under_way = self.inner.under_way.subscribe();
+        let idle = tokio::time::timeout(patience, under_way.wait_for(|count| *count == 0)).await;
+        let settled = matches!(idle, Ok(Ok(_)));
+        if settled {
+            self.inner.store.close().await?;
+        }
+        Ok(settled)
+    }
+}
+
+impl Inner {
+    pub(crate) fn book(&self) -> Arc<Book> {
+        Arc::clone(&self.book.read())
+    }
+
+    pub(crate) fn fence(&self, delivery: &Delivery) -> Fence {
+        Fence { shard: Shard::of(&delivery.endpoint.recipient), epoch: self.store.identity().epoch }
+    }
+
+    /// What a settlement of this step's delivery is made under.
+    pub(crate) fn terms<'a>(&self, delivery: &Delivery, plan: &'a StepPlan, config_version: u64) -> Terms<'a> {
+        Terms {
+            policy: &plan.retry.policy,
+            seed: self.store.identity().seed,
+            in_doubt: plan.in_doubt,
+            config_version,
+            fence: self.fence(delivery),
+            body_kept_bytes_max: self.limits.body_kept_bytes_max,
+        }
+    }
+
+    pub(crate) fn begin_work(&self) {
+        self.under_way.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn end_work(&self) {
+        self.under_way.send_modify(|count| *count = count.saturating_sub(1));
+    }
+
+    /// Tells dispatch where a delivery waits now, if it does.
+    pub(crate) fn offer(&self, delivery: &Delivery) {
+        self.offer_to(&queue_of(delivery), delivery);
+    }
+
+    /// As [`Inner::offer`], to a queue other than its own: its endpoint has moved since it was planned.
+    pub(crate) fn offer_to(&self, queue: &QueueKey, delivery: &Delivery) {
+        if let Some(due) = delivery.state.next_look() {
+            self.dispatch.lock().offer(queue, DuePosition { due, id: delivery.id });
+            self.nudge.notify_one();
+        }
+    }
+}
+
+/// The queue a delivery waits in.
+pub(crate) fn queue_of(delivery: &Delivery) -> QueueKey {
+    QueueKey { endpoint: delivery.endpoint.clone(), priority: delivery.priority }
+}
+
+/// The flow of that name in a book.
+pub(crate) fn flow_of(book: &Book, name: &steadfast_lead::FlowName) -> Option<Arc<FlowPlan>> {
+    book.flows.get(name).cloned()
+}
+
+/// Starts what is due, reads what will be, sleeps until the next look or a nudge. Ends when the engine drains.
+async fn dispatch_loop(inner: Arc<Inner>) {
+    loop {
+        let now = inner.clock.now();
+        let (refills, starts, next_look) = plan_round(&inner, now);
+        for refill in refills {
+            tokio::spawn(read_range(Arc::clone(&inner), refill));
+        }
+        for start in starts {
+            inner.spawn_attempt(start, None);
+        }
+        if inner.draining.load(Ordering::SeqCst) {
+            return;
+        }
+        let wake = inner.clock.sleep_until(next_look.unwrap_or(Timestamp::MAX));
+        tokio::select! {
+            () = inner.nudge.notified() => {}
+            () = wake => {}
+        }
+    }
+}
+
+fn plan_round(inner: &Inner, now: Timestamp) -> (Vec<Refill>, Vec<Start>, Option<Timestamp>) {
+    /// Starts per round, so that the lock is never held for long.
+    const STARTS_MAX: usize = 256;
+    let mut dispatch = inner.dispatch.lock();
+    let refills = dispatch.refills(now);
+    let mut starts = Vec::new();
+    while starts.len() < STARTS_MAX {
+        let Some(start) = dispatch.next(now) else { break };
+        starts.push(start);
+    }
+    let next_look = if starts.len() == STARTS_MAX { Some(now) } else { dispatch.next_look() };
+    (refills, starts, next_look)
+}
+
+async fn read_range(inner: Arc<Inner>, refill: Refill) {
+    const AFTER_FAILURE: Duration = Duration::from_secs(1);
+    let read = match inner.store.due(refill.queue.clone(), refill.after, refill.limit).await {
+        Ok(read) => Some(read),
+        Err(error) => {
+            tracing::error!(%error, endpoint = %refill.queue.endpoint, "what is due could not be read; trying again");
+            inner.clock.sleep_until(inner.clock.now().after(AFTER_FAILURE)).await;
+            None
+        }
+    };
+    inner.dispatch.lock().refilled(&refill, read);
+    inner.nudge.notify_one();
+}

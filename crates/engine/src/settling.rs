@@ -1,0 +1,69 @@
+//! Storing a settlement, with patience: a full disk may pass, a failed one does not.
+
+use crate::run::Inner;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use steadfast_retry::{Delivery, Settlement};
+use steadfast_store::{Settled, StoreError};
+
+/// How long to wait before a store that was full is tried again.
+pub(crate) const AFTER_FULL: Duration = Duration::from_secs(1);
+
+/// What became of a settlement.
+pub(crate) enum Saved {
+    /// It is durable; this is the delivery as it stands.
+    Applied(Box<Delivery>),
+    /// It was refused; this is the delivery as it stands, if it is there.
+    Refused(Option<Box<Delivery>>),
+    /// The store has stopped for good. What was taken is found at the next start.
+    Lost,
+}
+
+impl Inner {
+    /// Stores a settlement. While the store is full or busy it is kept and tried again: it holds its slot meanwhile, which
+    /// bounds how many are kept.
+    pub(crate) async fn save(&self, settlement: Settlement) -> Saved {
+        const AFTER_BUSY: Duration = Duration::from_millis(20);
+        let _counted = Unsaved::begin(self);
+        loop {
+            let pause = match self.store.settle(settlement.clone()).await {
+                Ok(Settled::Applied) => {
+                    self.observer.committed(&settlement.event);
+                    self.waiters.settled(settlement.delivery.lead);
+                    return Saved::Applied(Box::new(settlement.delivery));
+                }
+                Ok(Settled::Stale { now }) => {
+                    tracing::warn!(delivery = %settlement.delivery.id, "a settlement came too late and was refused");
+                    return Saved::Refused(now);
+                }
+                Ok(Settled::Fenced { current }) => {
+                    tracing::warn!(delivery = %settlement.delivery.id, ?current, "a settlement's lease was lost");
+                    return Saved::Refused(None);
+                }
+                Err(StoreError::Full { .. }) => AFTER_FULL,
+                Err(StoreError::Busy) => AFTER_BUSY,
+                Err(error @ (StoreError::Stopped { .. } | StoreError::Unreadable { .. })) => {
+                    tracing::error!(delivery = %settlement.delivery.id, %error, "a settlement could not be stored");
+                    return Saved::Lost;
+                }
+            };
+            self.clock.sleep_until(self.clock.now().after(pause)).await;
+        }
+    }
+}
+
+/// Counts settlements that are not stored yet.
+struct Unsaved<'a>(&'a Inner);
+
+impl<'a> Unsaved<'a> {
+    fn begin(inner: &'a Inner) -> Self {
+        inner.unsaved.fetch_add(1, Ordering::SeqCst);
+        Unsaved(inner)
+    }
+}
+
+impl Drop for Unsaved<'_> {
+    fn drop(&mut self) {
+        self.0.unsaved.fetch_sub(1, Ordering::SeqCst);
+    }
+}
