@@ -4,18 +4,30 @@
 //! Pure. Reads no file, clock or environment: the text is parsed, and secrets are fetched, by the server.
 
 mod address;
+mod compile;
+mod explain;
+mod layers;
 mod mapping;
+mod place;
 mod plan;
 mod request;
 mod request_settings;
 mod secret;
+mod settings;
+mod warnings;
 
 pub use address::{ADDRESS_BYTES_MAX, Address, BadAddress};
+pub use compile::{ALIASES_MAX, CONCURRENCY, FIELDS_MAX, IN_DOUBT_DELAY, LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
+pub use explain::{Explained, ExplainedValue, Fits, PlannedRetry};
 pub use mapping::{FieldSettings, FieldType};
+pub use place::{Fault, Place, Warning};
 pub use plan::{Book, FlowPlan, RecipientPlan, StepPlan};
 pub use request::{RenderFailed, Rendered, Request, RequestTimeouts, URL_BYTES_MAX};
 pub use request_settings::{
     Auth, CONNECT_TIMEOUT, CONNECT_TIMEOUT_DEFAULT, FIXED_FIELDS_MAX, Format, HEADERS_MAX, Header, KeyPlace, METHODS,
-    Misfit, RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX_DEFAULT, RequestSettings, TIMEOUT, TIMEOUT_DEFAULT,
+    RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX_DEFAULT, RequestSettings, TIMEOUT, TIMEOUT_DEFAULT, header_place,
 };
 pub use secret::Secret;
+pub use settings::{
+    AccountSettings, FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings, Settings, StepSettings,
+};

@@ -5,7 +5,8 @@
 
 use crate::address::Address;
 use crate::mapping::{FieldSettings, Mapping, describe_part};
-use crate::request_settings::{Auth, Format, KeyPlace, Misfit, RequestSettings};
+use crate::place::{Fault, Place};
+use crate::request_settings::{Auth, Format, KeyPlace, RequestSettings};
 use base64::Engine as _;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -111,17 +112,17 @@ impl Request {
     /// From settings, with the specification's defaults where nothing was said.
     ///
     /// # Errors
-    /// Every [`Misfit`] found, not only the first.
+    /// Every [`Fault`] found, not only the first.
     pub fn build(
         settings: &RequestSettings,
         auth: Option<&Auth>,
         declared: &[FieldSettings],
-    ) -> Result<Self, Vec<Misfit>> {
-        let mut misfits = settings.misfits(auth);
+    ) -> Result<Self, Vec<Fault>> {
+        let mut faults = settings.faults(auth);
         let address = settings.url.clone();
-        let headers = headers(settings, auth, &mut misfits);
-        let (Some(address), true) = (address, misfits.is_empty()) else {
-            return Err(misfits);
+        let headers = headers(settings, auth, &mut faults);
+        let (Some(address), true) = (address, faults.is_empty()) else {
+            return Err(faults);
         };
         let mapping = Mapping::new(declared, &settings.fields);
         let method = settings.effective_method();
@@ -257,11 +258,7 @@ fn key_in_query(auth: Option<&Auth>) -> Option<Arc<str>> {
 }
 
 /// Everything that does not differ per attempt, in a fixed order.
-fn headers(
-    settings: &RequestSettings,
-    auth: Option<&Auth>,
-    misfits: &mut Vec<Misfit>,
-) -> Vec<(HeaderName, HeaderValue)> {
+fn headers(settings: &RequestSettings, auth: Option<&Auth>, faults: &mut Vec<Fault>) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = Vec::with_capacity(settings.headers.len() + 3);
     let given = |name: &HeaderName| settings.headers.iter().any(|header| header.name == *name);
     let content_type = match settings.effective_format() {
@@ -280,13 +277,13 @@ fn headers(
     }
     match auth.map(auth_header) {
         Some(Ok(Some(header))) => headers.push(header),
-        Some(Err(misfit)) => misfits.push(misfit),
+        Some(Err(fault)) => faults.push(fault),
         Some(Ok(None)) | None => {}
     }
     headers
 }
 
-fn auth_header(auth: &Auth) -> Result<Option<(HeaderName, HeaderValue)>, Misfit> {
+fn auth_header(auth: &Auth) -> Result<Option<(HeaderName, HeaderValue)>, Fault> {
     let (key, name, text) = match auth {
         Auth::Basic { username, password } => {
             let pair = format!("{}:{}", username.reveal(), password.reveal());
@@ -301,7 +298,7 @@ fn auth_header(auth: &Auth) -> Result<Option<(HeaderName, HeaderValue)>, Misfit>
     };
     match sensitive(&text) {
         Some(value) => Ok(Some((name, value))),
-        None => Err(Misfit::secret(key, "has characters a header cannot carry", "visible ASCII and spaces")),
+        None => Err(Fault::unseen(Place::of(key), "has characters a header cannot carry", "visible ASCII and spaces")),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every value can be checked without a lead. Never holds a credential in a form that prints itself.
 
 use crate::address::{Address, BadAddress};
+use crate::place::{Fault, Place};
 use crate::request::sensitive;
 use crate::secret::Secret;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
@@ -105,35 +106,6 @@ pub struct Header {
     pub value: Secret,
 }
 
-/// What is wrong with one request setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misfit {
-    /// Which, as a path below the recipient or step: `request.timeout`, `auth.bearer.token`.
-    pub key: String,
-    /// What was given; `None` where it is missing or must not be shown.
-    pub value: Option<String>,
-    /// What is wrong.
-    pub problem: String,
-    /// What is allowed.
-    pub allowed: String,
-}
-
-impl Misfit {
-    fn new(key: &str, value: &str, problem: &str, allowed: &str) -> Self {
-        Misfit {
-            key: key.to_owned(),
-            value: Some(value.to_owned()),
-            problem: problem.to_owned(),
-            allowed: allowed.to_owned(),
-        }
-    }
-
-    /// Of a value that must not be shown.
-    pub(crate) fn secret(key: &str, problem: &str, allowed: &str) -> Self {
-        Misfit { value: None, ..Misfit::new(key, "", problem, allowed) }
-    }
-}
-
 /// What one place says about its request. `None` leaves a key to the place farther out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestSettings {
@@ -206,63 +178,70 @@ impl RequestSettings {
     }
 
     /// Everything that keeps these settings from making a request.
-    pub fn misfits(&self, auth: Option<&Auth>) -> Vec<Misfit> {
-        let mut misfits = self.own_misfits();
+    pub fn faults(&self, auth: Option<&Auth>) -> Vec<Fault> {
+        let mut faults = self.own_faults();
         if self.url.is_none() {
-            misfits.push(Misfit::secret("request.url", "is missing", BadAddress::ALLOWED));
+            faults.push(Fault::unseen(Place::of("request.url"), "is missing", BadAddress::ALLOWED));
         }
-        misfits.extend(auth.and_then(auth_misfit));
-        misfits.extend(auth.and_then(|auth| self.clash(auth)));
-        misfits
+        faults.extend(auth.and_then(auth_fault));
+        faults.extend(auth.and_then(|auth| self.clash(auth)));
+        faults
     }
 
     /// What is wrong with these settings by themselves, whatever they are laid over.
-    pub fn own_misfits(&self) -> Vec<Misfit> {
-        let mut misfits = Vec::new();
-        misfits.extend(self.method.as_ref().and_then(method_misfit));
-        misfits.extend(duration_misfit("request.timeout", self.timeout, TIMEOUT));
-        misfits.extend(duration_misfit("request.connect_timeout", self.connect_timeout, CONNECT_TIMEOUT));
-        misfits.extend(self.response_bytes_max.and_then(response_misfit));
-        misfits.extend(self.headers.iter().filter_map(header_misfit));
-        misfits.extend(self.fields.iter().filter_map(field_misfit));
-        misfits.extend(count_misfit("request.headers", self.headers.len(), HEADERS_MAX));
-        misfits.extend(count_misfit("request.fields", self.fields.len(), FIXED_FIELDS_MAX));
-        misfits
+    pub fn own_faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        faults.extend(self.method.as_ref().and_then(method_fault));
+        faults.extend(duration_fault("request.timeout", self.timeout, TIMEOUT));
+        faults.extend(duration_fault("request.connect_timeout", self.connect_timeout, CONNECT_TIMEOUT));
+        faults.extend(self.response_bytes_max.and_then(response_fault));
+        faults.extend(self.headers.iter().filter_map(header_fault));
+        faults.extend(self.fields.iter().filter_map(field_fault));
+        faults.extend(count_fault("request.headers", self.headers.len(), HEADERS_MAX));
+        faults.extend(count_fault("request.fields", self.fields.len(), FIXED_FIELDS_MAX));
+        faults
     }
 
-    fn clash(&self, auth: &Auth) -> Option<Misfit> {
+    fn clash(&self, auth: &Auth) -> Option<Fault> {
         let taken = match auth {
             Auth::Basic { .. } | Auth::Bearer { .. } => AUTHORIZATION,
             Auth::ApiKey { place: KeyPlace::Header(name), .. } => name.clone(),
             Auth::ApiKey { place: KeyPlace::Query(_), .. } => return None,
         };
         let header = self.headers.iter().find(|header| header.name == taken)?;
-        let key = format!("request.headers.{}", header.name);
-        Some(Misfit::secret(&key, "is set by auth as well", "one of the two"))
+        let key = header_place(&header.name);
+        Some(Fault::unseen(key, "is set by auth as well", "one of the two"))
     }
 }
 
-fn method_misfit(method: &Method) -> Option<Misfit> {
+fn method_fault(method: &Method) -> Option<Fault> {
     let allowed = || METHODS.each_ref().map(Method::as_str).join(", ");
-    (!METHODS.contains(method))
-        .then(|| Misfit::new("request.method", method.as_str(), "is not a method leads are sent with", &allowed()))
+    (!METHODS.contains(method)).then(|| {
+        Fault::of(Place::of("request.method"), method.as_str(), "is not a method leads are sent with", &allowed())
+    })
 }
 
-fn duration_misfit(key: &str, value: Option<Duration>, range: RangeInclusive<Duration>) -> Option<Misfit> {
+fn duration_fault(key: &str, value: Option<Duration>, range: RangeInclusive<Duration>) -> Option<Fault> {
     let value = value.filter(|value| !range.contains(value))?;
     let allowed = format!("{} to {}", show_duration(*range.start()), show_duration(*range.end()));
-    Some(Misfit::new(key, &show_duration(value), "is out of range", &allowed))
+    Some(Fault::of(Place::of(key), &show_duration(value), "is out of range", &allowed))
 }
 
-fn response_misfit(bytes: usize) -> Option<Misfit> {
+fn response_fault(bytes: usize) -> Option<Fault> {
     let range = RESPONSE_BYTES_MAX;
     let allowed = format!("{} to {} bytes", range.start(), range.end());
     (!range.contains(&bytes))
-        .then(|| Misfit::new("request.response_bytes_max", &bytes.to_string(), "is out of range", &allowed))
+        .then(|| Fault::of(Place::of("request.response_bytes_max"), &bytes.to_string(), "is out of range", &allowed))
 }
 
-fn count_misfit(key: &str, count: usize, most: usize) -> Option<Misfit> {
-    (count > most).then(|| Misfit::new(key, &format!("{count} entries"), "are too many", &format!("at most {most}")))
+fn count_fault(key: &str, count: usize, most: usize) -> Option<Fault> {
+    (count > most)
+        .then(|| Fault::of(Place::of(key), &format!("{count} entries"), "are too many", &format!("at most {most}")))
+}
+
+/// Where a header stands below a recipient or step; by its name in lower case, as headers are compared.
+pub fn header_place(name: &HeaderName) -> Place {
+    Place::of("request.headers").key(name.as_str())
 }
 
 /// Whether a header is written by the door itself.
@@ -276,19 +255,19 @@ fn is_the_doors(name: &HeaderName) -> bool {
 const NOT_OURS: &str = "any header but Host, Connection and what belongs to it, Content-Length, Transfer-Encoding, \
                         Expect, Idempotency-Key and Steadfast-*";
 
-fn header_misfit(header: &Header) -> Option<Misfit> {
-    let key = format!("request.headers.{}", header.name);
+fn header_fault(header: &Header) -> Option<Fault> {
+    let key = header_place(&header.name);
     if is_the_doors(&header.name) {
-        return Some(Misfit::secret(&key, "is written by the server itself", NOT_OURS));
+        return Some(Fault::unseen(key, "is written by the server itself", NOT_OURS));
     }
     sensitive(header.value.reveal())
         .is_none()
-        .then(|| Misfit::secret(&key, "has characters a header cannot carry", "visible ASCII and spaces"))
+        .then(|| Fault::unseen(key, "has characters a header cannot carry", "visible ASCII and spaces"))
 }
 
-fn field_misfit((name, _): &(Box<str>, Value)) -> Option<Misfit> {
-    let misfit = || Misfit::new("request.fields", name, "is not a field name", "1 to 256 bytes");
-    (name.is_empty() || name.len() > FIELD_NAME_BYTES_MAX).then(misfit)
+fn field_fault((name, _): &(Box<str>, Value)) -> Option<Fault> {
+    let fault = || Fault::of(Place::of("request.fields"), name, "is not a field name", "1 to 256 bytes");
+    (name.is_empty() || name.len() > FIELD_NAME_BYTES_MAX).then(fault)
 }
 
 /// How long a field's name may be, in bytes.
@@ -297,22 +276,26 @@ pub(crate) const FIELD_NAME_BYTES_MAX: usize = 256;
 /// How long a credential may be, in bytes.
 const CREDENTIAL_BYTES_MAX: usize = 16_384;
 
-fn auth_misfit(auth: &Auth) -> Option<Misfit> {
+/// What is wrong with a credential by itself.
+pub(crate) fn auth_fault(auth: &Auth) -> Option<Fault> {
     let said = |key: &str, secret: &Secret| {
         let fits = !secret.reveal().is_empty() && secret.reveal().len() <= CREDENTIAL_BYTES_MAX;
-        (!fits).then(|| Misfit::secret(key, "is empty or too long", "1 to 16384 bytes"))
+        (!fits).then(|| Fault::unseen(Place::of(key), "is empty or too long", "1 to 16384 bytes"))
     };
     match auth {
         Auth::Basic { username, .. } if username.reveal().contains(':') => {
-            Some(Misfit::secret("auth.basic.username", "holds a colon", "a name without a colon"))
+            Some(Fault::unseen(Place::of("auth.basic.username"), "holds a colon", "a name without a colon"))
         }
         Auth::Basic { username, .. } => said("auth.basic.username", username),
         Auth::Bearer { token } => said("auth.bearer.token", token),
-        Auth::ApiKey { place: KeyPlace::Header(name), .. } if is_the_doors(name) => {
-            Some(Misfit::new("auth.api_key.header", name.as_str(), "is written by the server itself", NOT_OURS))
-        }
+        Auth::ApiKey { place: KeyPlace::Header(name), .. } if is_the_doors(name) => Some(Fault::of(
+            Place::of("auth.api_key.header"),
+            name.as_str(),
+            "is written by the server itself",
+            NOT_OURS,
+        )),
         Auth::ApiKey { place: KeyPlace::Query(name), .. } if name.is_empty() => {
-            Some(Misfit::new("auth.api_key.query", name, "is empty", "a parameter's name"))
+            Some(Fault::of(Place::of("auth.api_key.query"), name, "is empty", "a parameter's name"))
         }
         Auth::ApiKey { key, .. } => said("auth.api_key.key", key),
     }

@@ -1,0 +1,343 @@
+//! From settings to the book: levels laid over each other, requests built, and every fault found at once.
+//!
+//! Whole or not at all: with one fault anywhere there is no book.
+
+use crate::layers::{Chain, Laid, policy_faults};
+use crate::mapping::FieldSettings;
+use crate::place::{Fault, Place};
+use crate::plan::{Book, FlowPlan, RecipientPlan, StepPlan};
+use crate::request::Request;
+use crate::request_settings::{Auth, FIELD_NAME_BYTES_MAX, RequestSettings, auth_fault};
+use crate::settings::{FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings, Settings, StepSettings};
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+use steadfast_lead::{AccountName, FlowName, RecipientName};
+use steadfast_retry::policy::{Key, Level, Limits, MaxLeadAge, Reach, show_duration};
+use steadfast_retry::{Endpoint, InDoubt, Reading};
+
+/// Attempts under way at once that one recipient may be allowed.
+pub const CONCURRENCY: RangeInclusive<u32> = 1..=1_000;
+/// How long an attempt in doubt may be made to wait.
+pub const IN_DOUBT_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3_600);
+/// What `limits.max_retries` may be.
+pub const LIMIT_RETRIES: RangeInclusive<u32> = 0..=1_000;
+/// Flows, recipients, accounts or policies, at most, each.
+pub const NAMES_MAX: usize = 10_000;
+/// Steps of a flow, at most.
+pub const STEPS_MAX: usize = 100;
+/// Fields a flow may declare.
+pub const FIELDS_MAX: usize = 500;
+/// Other names one field may come in under.
+pub const ALIASES_MAX: usize = 50;
+
+impl Settings {
+    /// Checks everything and makes the book.
+    ///
+    /// # Errors
+    /// Every [`Fault`] found, each once, in the order of the configuration's sections.
+    pub fn compile(&self, version: u64) -> Result<Book, Vec<Fault>> {
+        let mut faults = self.count_faults();
+        faults.extend(policy_faults(&self.policies));
+        faults.extend(self.chain(&[]).standing_faults());
+        for name in self.accounts.keys() {
+            faults.extend(self.chain(&self.account_level(Some(name))).standing_faults());
+        }
+        let mut book = Book { version, ..Book::default() };
+        for (name, recipient) in &self.recipients {
+            faults.extend(self.recipient_faults(name, recipient));
+            book.recipients.insert(name.clone(), RecipientPlan { concurrency: recipient.concurrency });
+        }
+        for (name, flow) in &self.flows {
+            match self.flow_plan(name, flow) {
+                Ok(plan) => drop(book.flows.insert(name.clone(), Arc::new(plan))),
+                Err(found) => faults.extend(found),
+            }
+        }
+        if faults.is_empty() { Ok(book) } else { Err(each_once(faults)) }
+    }
+
+    fn count_faults(&self) -> Vec<Fault> {
+        let counts = [
+            ("policies", self.policies.custom().count()),
+            ("accounts", self.accounts.len()),
+            ("recipients", self.recipients.len()),
+            ("flows", self.flows.len()),
+        ];
+        counts.into_iter().filter_map(|(table, count)| too_many(Place::of(table), count, NAMES_MAX)).collect()
+    }
+
+    /// The system's level and those given.
+    fn chain<'a>(&'a self, nearer: &[Laid<'a>]) -> Chain<'a> {
+        let mut levels = vec![Laid { level: Level::System, layer: &self.system, place: Place::of("retry") }];
+        levels.extend_from_slice(nearer);
+        Chain { levels, limits: None, policies: &self.policies }
+    }
+
+    fn account_level(&self, account: Option<&AccountName>) -> Vec<Laid<'_>> {
+        let found = account.and_then(|name| self.accounts.get_key_value(name));
+        let laid = found.map(|(name, account)| Laid {
+            level: Level::Account(name.clone()),
+            layer: &account.retry,
+            place: account_place(name).key("retry"),
+        });
+        laid.into_iter().collect()
+    }
+
+    fn unknown_account(&self, place: &Place, account: Option<&AccountName>) -> Option<Fault> {
+        let missing = account.filter(|name| !self.accounts.contains_key(*name))?;
+        let known = names(self.accounts.keys().map(AccountName::as_str));
+        Some(Fault::of(place.key("account"), &format!("{:?}", missing.as_str()), "is not an account", &known))
+    }
+
+    fn recipient_faults(&self, name: &RecipientName, recipient: &RecipientSettings) -> Vec<Fault> {
+        let place = recipient_place(name);
+        let mut levels = self.account_level(recipient.account.as_ref());
+        levels.push(recipient_level(name, recipient));
+        let mut faults = self.chain(&levels).standing_faults();
+        faults.extend(self.unknown_account(&place, recipient.account.as_ref()));
+        faults.extend(concurrency_fault(&place, recipient.concurrency));
+        faults.extend(limit_faults(&place.key("limits"), &recipient.limits));
+        faults.extend(in_doubt_fault(&place, recipient.in_doubt));
+        faults.extend(request_faults(&place, &recipient.request, recipient.auth.as_ref()));
+        faults
+    }
+
+    fn flow_plan(&self, name: &FlowName, flow: &FlowSettings) -> Result<FlowPlan, Vec<Fault>> {
+        let place = flow_place(name);
+        let mut levels = self.account_level(flow.account.as_ref());
+        levels.push(flow_level(name, flow));
+        let mut faults = self.chain(&levels).standing_faults();
+        faults.extend(self.unknown_account(&place, flow.account.as_ref()));
+        faults.extend(in_doubt_fault(&place, flow.in_doubt));
+        faults.extend(field_faults(&place.key("fields"), &flow.fields));
+        faults.extend(step_list_faults(&place, &flow.steps));
+        let mut steps = Vec::with_capacity(flow.steps.len());
+        for (index, step) in flow.steps.iter().enumerate() {
+            let scope = StepScope { settings: self, flow_name: name, flow, step, place: step_place(name, index) };
+            match scope.plan() {
+                Ok(plan) => steps.push(Arc::new(plan)),
+                Err(found) => faults.extend(found),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(FlowPlan { name: name.clone(), account: flow.account.clone(), steps })
+    }
+
+    /// The levels of a step, and its settings as they are laid over its recipient's; `None` for a step that is not there or
+    /// whose recipient is not.
+    pub(crate) fn step_scope<'a>(
+        &'a self,
+        flow_name: &'a FlowName,
+        index: usize,
+    ) -> Option<(StepScope<'a>, &'a RecipientSettings)> {
+        let flow = self.flows.get(flow_name)?;
+        let step = flow.steps.get(index)?;
+        let recipient = self.recipients.get(&step.recipient)?;
+        let place = step_place(flow_name, index);
+        Some((StepScope { settings: self, flow_name, flow, step, place }, recipient))
+    }
+}
+
+/// One step with everything it is laid over.
+pub(crate) struct StepScope<'a> {
+    settings: &'a Settings,
+    flow_name: &'a FlowName,
+    flow: &'a FlowSettings,
+    pub(crate) step: &'a StepSettings,
+    pub(crate) place: Place,
+}
+
+impl<'a> StepScope<'a> {
+    /// System, account, flow, recipient, step, and the recipient's limits. The account is the flow's, else the recipient's.
+    pub(crate) fn chain(&self, recipient: &'a RecipientSettings) -> Chain<'a> {
+        let account = self.flow.account.as_ref().or(recipient.account.as_ref());
+        let mut levels = self.settings.account_level(account);
+        levels.push(flow_level(self.flow_name, self.flow));
+        levels.push(recipient_level(&self.step.recipient, recipient));
+        let level = Level::Step(self.step.id.clone());
+        levels.push(Laid { level, layer: &self.step.retry, place: self.place.key("retry") });
+        Chain { limits: Some((self.step.recipient.clone(), &recipient.limits)), ..self.settings.chain(&levels) }
+    }
+
+    fn plan(&self) -> Result<StepPlan, Vec<Fault>> {
+        let step = self.step;
+        let mut faults = request_faults(&self.place, &step.request, step.auth.as_ref());
+        faults.extend(in_doubt_fault(&self.place, step.in_doubt));
+        let Some(recipient) = self.settings.recipients.get(&step.recipient) else {
+            let known = names(self.settings.recipients.keys().map(RecipientName::as_str));
+            let given = format!("{:?}", step.recipient.as_str());
+            faults.push(Fault::of(self.place.key("recipient"), &given, "is not a recipient", &known));
+            return Err(faults);
+        };
+        faults.extend(self.foreign_recipient(recipient));
+        let chain = self.chain(recipient);
+        faults.extend(chain.standing_faults());
+        let retry = chain.resolve().map_err(|found| faults.extend(found));
+        let request = self.request(recipient, &mut faults);
+        match (retry, request) {
+            (Ok(retry), Some(request)) if faults.is_empty() => Ok(StepPlan {
+                flow: self.flow_name.clone(),
+                step: step.id.clone(),
+                endpoint: Endpoint {
+                    recipient: step.recipient.clone(),
+                    origin: Arc::clone(request.address().origin()),
+                },
+                retry,
+                in_doubt: in_doubt(step.in_doubt.over(recipient.in_doubt).over(self.flow.in_doubt)),
+                request,
+                reading: Reading,
+                priority: step.priority.or(self.flow.priority).unwrap_or_default(),
+            }),
+            _ => Err(faults),
+        }
+    }
+
+    fn foreign_recipient(&self, recipient: &RecipientSettings) -> Option<Fault> {
+        let (ours, theirs) = (self.flow.account.as_ref()?, recipient.account.as_ref()?);
+        let problem = format!("belongs to account {theirs}, the flow to account {ours}");
+        let given = format!("{:?}", self.step.recipient.as_str());
+        let place = self.place.key("recipient");
+        (ours != theirs).then(|| Fault::of(place, &given, &problem, "a recipient of the flow's account, or of none"))
+    }
+
+    fn request(&self, recipient: &RecipientSettings, faults: &mut Vec<Fault>) -> Option<Request> {
+        let settings = self.step.request.over(&recipient.request);
+        let auth = self.step.auth.as_ref().or(recipient.auth.as_ref());
+        match Request::build(&settings, auth, &self.flow.fields) {
+            Ok(request) => Some(request),
+            Err(found) => {
+                let theirs = request_faults(&Place::root(), &recipient.request, recipient.auth.as_ref());
+                // What the recipient itself has wrong is told there.
+                let ours = found.into_iter().filter(|fault| !theirs.contains(fault));
+                faults.extend(ours.map(|fault| fault.under(&self.place)));
+                None
+            }
+        }
+    }
+}
+
+/// The place of an account.
+pub(crate) fn account_place(name: &AccountName) -> Place {
+    Place::of("accounts").key(name.as_str())
+}
+
+/// The place of a recipient.
+pub(crate) fn recipient_place(name: &RecipientName) -> Place {
+    Place::of("recipients").key(name.as_str())
+}
+
+/// The place of a flow.
+pub(crate) fn flow_place(name: &FlowName) -> Place {
+    Place::of("flows").key(name.as_str())
+}
+
+fn step_place(flow: &FlowName, index: usize) -> Place {
+    flow_place(flow).key("steps").index(index)
+}
+
+fn recipient_level<'a>(name: &RecipientName, recipient: &'a RecipientSettings) -> Laid<'a> {
+    let place = recipient_place(name).key("retry");
+    Laid { level: Level::Recipient(name.clone()), layer: &recipient.retry, place }
+}
+
+fn flow_level<'a>(name: &FlowName, flow: &'a FlowSettings) -> Laid<'a> {
+    Laid { level: Level::Flow(name.clone()), layer: &flow.retry, place: flow_place(name).key("retry") }
+}
+
+fn in_doubt(settings: InDoubtSettings) -> InDoubt {
+    match settings.mode.unwrap_or(InDoubtMode::Retry) {
+        InDoubtMode::Retry => InDoubt::Retry { floor: settings.delay.unwrap_or_default() },
+        InDoubtMode::Hold => InDoubt::Hold,
+    }
+}
+
+fn each_once(faults: Vec<Fault>) -> Vec<Fault> {
+    let mut seen = HashSet::new();
+    let mut first = |fault: &Fault| seen.insert((fault.place.clone(), fault.value.clone(), fault.problem.clone()));
+    faults.into_iter().filter(|fault| first(fault)).collect()
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const SHOWN_MAX: usize = 20;
+    let mut names: Vec<&str> = names.take(SHOWN_MAX + 1).collect();
+    if names.is_empty() {
+        return "none is configured".to_owned();
+    }
+    if names.len() > SHOWN_MAX {
+        names[SHOWN_MAX] = "...";
+    }
+    names.join(", ")
+}
+
+fn too_many(place: Place, count: usize, most: usize) -> Option<Fault> {
+    (count > most).then(|| Fault::of(place, &format!("{count} entries"), "are too many", &format!("at most {most}")))
+}
+
+fn concurrency_fault(place: &Place, concurrency: Option<u32>) -> Option<Fault> {
+    let value = concurrency.filter(|value| !CONCURRENCY.contains(value))?;
+    let allowed = format!("{} to {}", CONCURRENCY.start(), CONCURRENCY.end());
+    Some(Fault::of(place.key("concurrency"), &value.to_string(), "is out of range", &allowed))
+}
+
+fn limit_faults(place: &Place, limits: &Limits) -> Vec<Fault> {
+    let retries = limits.max_retries.filter(|value| !LIMIT_RETRIES.contains(value));
+    let allowed = format!("{} to {}", LIMIT_RETRIES.start(), LIMIT_RETRIES.end());
+    let retries =
+        retries.map(|value| Fault::of(place.key("max_retries"), &value.to_string(), "is out of range", &allowed));
+    let age = limits.max_lead_age.and_then(|age| MaxLeadAge::new(age, Reach::Standard).err());
+    let age = age.map(|out| Fault::of(place.key(Key::MaxLeadAge.name()), &out.value, "is out of range", &out.allowed));
+    retries.into_iter().chain(age).collect()
+}
+
+fn in_doubt_fault(place: &Place, settings: InDoubtSettings) -> Option<Fault> {
+    let delay = settings.delay.filter(|delay| !IN_DOUBT_DELAY.contains(delay))?;
+    let allowed = format!("{} to {}", show_duration(*IN_DOUBT_DELAY.start()), show_duration(*IN_DOUBT_DELAY.end()));
+    Some(Fault::of(place.key("in_doubt_delay"), &show_duration(delay), "is out of range", &allowed))
+}
+
+/// What is wrong with a request's settings by themselves.
+fn request_faults(place: &Place, settings: &RequestSettings, auth: Option<&Auth>) -> Vec<Fault> {
+    let faults = settings.own_faults().into_iter().chain(auth.and_then(auth_fault));
+    faults.map(|fault| fault.under(place)).collect()
+}
+
+fn step_list_faults(place: &Place, steps: &[StepSettings]) -> Vec<Fault> {
+    let list = place.key("steps");
+    if steps.is_empty() {
+        return vec![Fault::unseen(list, "is empty: the flow would do nothing with its leads", "1 to 100 steps")];
+    }
+    let mut seen = HashSet::new();
+    let repeated = steps.iter().enumerate().filter(|(_, step)| !seen.insert(&step.id));
+    let repeated = repeated.map(|(index, step)| {
+        let id = format!("{:?}", step.id.as_str());
+        Fault::of(list.index(index).key("id"), &id, "stands twice in this flow", "an id of its own for each step")
+    });
+    repeated.chain(too_many(list.clone(), steps.len(), STEPS_MAX)).collect()
+}
+
+fn field_faults(place: &Place, fields: &[FieldSettings]) -> Vec<Fault> {
+    let mut faults: Vec<Fault> = too_many(place.clone(), fields.len(), FIELDS_MAX).into_iter().collect();
+    let mut taken: HashSet<&str> = fields.iter().map(|field| &*field.name).collect();
+    for field in fields {
+        let place = place.key(&field.name);
+        faults.extend(too_many(place.key("alias"), field.aliases.len(), ALIASES_MAX));
+        faults.extend(name_fault(&place, &field.name));
+        for alias in &field.aliases {
+            faults.extend(name_fault(&place.key("alias"), alias));
+            if !taken.insert(alias) {
+                let problem = "names a field or alias that stands already";
+                faults.push(Fault::of(place.key("alias"), &format!("{alias:?}"), problem, "a name used once"));
+            }
+        }
+    }
+    faults
+}
+
+fn name_fault(place: &Place, name: &str) -> Option<Fault> {
+    let fits = !name.is_empty() && name.len() <= FIELD_NAME_BYTES_MAX;
+    (!fits).then(|| Fault::unseen(place.clone(), "is not a field name", "1 to 256 bytes"))
+}

@@ -1,0 +1,139 @@
+//! What is in force for a step, where each value came from, and when its retries would start.
+
+use crate::plan::StepPlan;
+use std::time::Duration;
+use steadfast_lead::{FlowName, RecipientName, StepName};
+use steadfast_retry::policy::{Conditions, Key, Resolved, RetryPolicy};
+use steadfast_retry::{InDoubt, Window, window};
+
+/// A step's retry settings and schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// The flow.
+    pub flow: FlowName,
+    /// The step.
+    pub step: StepName,
+    /// Whom it sends to.
+    pub recipient: RecipientName,
+    /// What an attempt in doubt leads to.
+    pub in_doubt: InDoubt,
+    /// Every key with its value and origin, in the order of [`Key::ALL`].
+    pub values: Vec<ExplainedValue>,
+    /// Every retry that is allowed, from 1.
+    pub schedule: Vec<PlannedRetry>,
+}
+
+/// One value and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainedValue {
+    /// The key.
+    pub key: Key,
+    /// The value as a config would write it.
+    pub value: String,
+    /// Who said it, such as `account acme` or `system (policy patient)`.
+    pub origin: String,
+}
+
+/// When one retry starts, if every attempt fails at once and nothing is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedRetry {
+    /// Its number, from 1.
+    pub retry: u32,
+    /// After the end of the failed attempt.
+    pub after_failure: Window,
+    /// After the start of the first attempt.
+    pub since_first: Window,
+    /// Whether it starts within the total timeout.
+    pub fits: Fits,
+}
+
+/// Whether a retry starts within the total timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fits {
+    /// Even when all are as late as they may be.
+    Always,
+    /// Only when jitter is kind.
+    Sometimes,
+    /// Not even then: it is never sent.
+    Never,
+}
+
+impl Fits {
+    /// Its word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Fits::Always => "always",
+            Fits::Sometimes => "sometimes",
+            Fits::Never => "never",
+        }
+    }
+}
+
+impl Explained {
+    /// Of a step.
+    pub fn of(plan: &StepPlan) -> Self {
+        Explained {
+            flow: plan.flow.clone(),
+            step: plan.step.clone(),
+            recipient: plan.endpoint.recipient.clone(),
+            in_doubt: plan.in_doubt,
+            values: values(&plan.retry),
+            schedule: schedule(&plan.retry.policy),
+        }
+    }
+}
+
+fn values(resolved: &Resolved) -> Vec<ExplainedValue> {
+    let one = |key: &Key| {
+        let value = value(*key, resolved)?;
+        let origin = resolved.origins.get(key).map_or_else(|| "built-in default".to_owned(), ToString::to_string);
+        Some(ExplainedValue { key: *key, value, origin })
+    };
+    Key::ALL.iter().filter_map(one).collect()
+}
+
+/// `None` for `policy` where none was named.
+fn value(key: Key, resolved: &Resolved) -> Option<String> {
+    let policy = &resolved.policy;
+    Some(match key {
+        Key::Policy => resolved.policy_name.as_ref()?.to_string(),
+        Key::Enabled => policy.enabled.to_string(),
+        Key::Backoff => policy.backoff.to_string(),
+        Key::MaxRetries => policy.max_retries.to_string(),
+        Key::InitialDelay => policy.initial_delay.to_string(),
+        Key::Multiplier => policy.multiplier.to_string(),
+        Key::MaxInterval => policy.max_interval.to_string(),
+        Key::TotalTimeout => policy.total_timeout.to_string(),
+        Key::Jitter => policy.jitter.to_string(),
+        Key::RetryOn => list(&policy.retry_on),
+        Key::NeverRetryOn => list(&policy.never_retry_on),
+        Key::MaxLeadAge => policy.max_lead_age.to_string(),
+        Key::CountHolds => policy.count_holds.to_string(),
+        Key::Extended => policy.extended.to_string(),
+    })
+}
+
+fn list(conditions: &Conditions) -> String {
+    format!("[{}]", conditions.to_texts().join(", "))
+}
+
+fn schedule(policy: &RetryPolicy) -> Vec<PlannedRetry> {
+    let total = policy.total_timeout.get();
+    let mut sum = Window { earliest: Duration::ZERO, latest: Duration::ZERO };
+    let retries = 0..policy.retries_allowed();
+    let planned = retries.map(|retry| {
+        let after_failure = window(policy, retry);
+        sum.earliest = sum.earliest.saturating_add(after_failure.earliest);
+        sum.latest = sum.latest.saturating_add(after_failure.latest);
+        PlannedRetry { retry: retry + 1, after_failure, since_first: sum, fits: fits(sum, total) }
+    });
+    planned.collect()
+}
+
+fn fits(since_first: Window, total: Duration) -> Fits {
+    match (since_first.earliest <= total, since_first.latest <= total) {
+        (_, true) => Fits::Always,
+        (true, false) => Fits::Sometimes,
+        (false, false) => Fits::Never,
+    }
+}

@@ -1,0 +1,133 @@
+//! Settings as an operator wrote them, typed but not yet laid over each other.
+//!
+//! Holds nothing that prints a credential. What the levels make together is found by [`Settings::compile`].
+
+use crate::mapping::FieldSettings;
+use crate::request_settings::{Auth, RequestSettings};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use steadfast_lead::{AccountName, FlowName, Priority, RecipientName, StepName};
+use steadfast_retry::policy::{Layer, Limits, Policies};
+
+/// Everything configured about accounts, recipients and flows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The operator's named policies.
+    pub policies: Policies,
+    /// What the system says about retrying.
+    pub system: Layer,
+    /// The accounts.
+    pub accounts: BTreeMap<AccountName, AccountSettings>,
+    /// The recipients.
+    pub recipients: BTreeMap<RecipientName, RecipientSettings>,
+    /// The flows.
+    pub flows: BTreeMap<FlowName, FlowSettings>,
+}
+
+/// A customer of the operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountSettings {
+    /// The IANA name of its time zone, as written.
+    pub time_zone: Option<Box<str>>,
+    /// What it says about retrying.
+    pub retry: Layer,
+}
+
+/// A partner system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecipientSettings {
+    /// Whose it is; `None` lets every account's flows use it.
+    pub account: Option<AccountName>,
+    /// Attempts under way at once, at most.
+    pub concurrency: Option<u32>,
+    /// What it says about retrying.
+    pub retry: Layer,
+    /// What no flow may exceed.
+    pub limits: Limits,
+    /// What it says about doubt.
+    pub in_doubt: InDoubtSettings,
+    /// What its steps start from.
+    pub request: RequestSettings,
+    /// How its steps say who they are, unless a step says otherwise.
+    pub auth: Option<Auth>,
+}
+
+/// A path for leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowSettings {
+    /// Whose it is.
+    pub account: Option<AccountName>,
+    /// What it says about retrying.
+    pub retry: Layer,
+    /// What it says about doubt.
+    pub in_doubt: InDoubtSettings,
+    /// How urgent its deliveries are.
+    pub priority: Option<Priority>,
+    /// The fields it declares; none declared sends every field.
+    pub fields: Vec<FieldSettings>,
+    /// What it does with a lead.
+    pub steps: Vec<StepSettings>,
+}
+
+/// One thing a flow does with a lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepSettings {
+    /// Its name, unique in its flow.
+    pub id: StepName,
+    /// Whom it sends to.
+    pub recipient: RecipientName,
+    /// What it says about retrying.
+    pub retry: Layer,
+    /// What it says about doubt.
+    pub in_doubt: InDoubtSettings,
+    /// How urgent its deliveries are, in place of its flow's word.
+    pub priority: Option<Priority>,
+    /// What it says about the request, over what its recipient says.
+    pub request: RequestSettings,
+    /// How it says who it is, in place of what its recipient says.
+    pub auth: Option<Auth>,
+}
+
+/// What to do about an attempt that was sent and not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InDoubtMode {
+    /// Send again on the schedule, with the same key.
+    Retry,
+    /// A person decides.
+    Hold,
+}
+
+impl InDoubtMode {
+    /// All of them.
+    pub const ALL: [InDoubtMode; 2] = [InDoubtMode::Retry, InDoubtMode::Hold];
+
+    /// The word used in config.
+    pub const fn name(self) -> &'static str {
+        match self {
+            InDoubtMode::Retry => "retry",
+            InDoubtMode::Hold => "hold",
+        }
+    }
+
+    /// From the word used in config.
+    pub fn from_name(name: &str) -> Option<Self> {
+        InDoubtMode::ALL.into_iter().find(|known| known.name() == name)
+    }
+}
+
+/// What one level says about doubt. `None` leaves a key to the levels farther out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InDoubtSettings {
+    /// What to do.
+    pub mode: Option<InDoubtMode>,
+    /// Not before this has passed.
+    pub delay: Option<Duration>,
+}
+
+impl InDoubtSettings {
+    /// These settings laid over `farther`, key by key.
+    #[must_use]
+    pub fn over(self, farther: InDoubtSettings) -> InDoubtSettings {
+        InDoubtSettings { mode: self.mode.or(farther.mode), delay: self.delay.or(farther.delay) }
+    }
+}

@@ -1,0 +1,108 @@
+//! What a configuration says that works, but hardly as meant.
+
+use crate::compile::StepScope;
+use crate::place::{Place, Warning};
+use crate::plan::{Book, StepPlan};
+use crate::request_settings::{Auth, Format, RequestSettings};
+use crate::settings::{RecipientSettings, Settings};
+use http::Method;
+use std::time::Duration;
+use steadfast_retry::policy::{Key, RetryPolicy, show_duration};
+use steadfast_retry::{InDoubt, window};
+
+impl Settings {
+    /// What is worth a second look in a configuration that compiled to `book`, each thing once.
+    pub fn warnings(&self, book: &Book) -> Vec<Warning> {
+        let plans = self.flows.keys().filter_map(|name| Some((name, book.flows.get(name)?)));
+        let steps = plans.flat_map(|(name, plan)| (0..).zip(&plan.steps).map(move |(index, step)| (name, index, step)));
+        let scopes = steps.filter_map(|(name, index, step)| Some((self.step_scope(name, index)?, step)));
+        let mut warnings: Vec<Warning> =
+            scopes.flat_map(|((scope, recipient), step)| step_warnings(&scope, recipient, step)).collect();
+        let steps: usize = book.flows.values().map(|flow| flow.steps.len()).sum();
+        if steps > 0 {
+            let text = format!("every 2xx answer counts as sold ({steps} step(s)): what a body says is not read");
+            warnings.push(Warning { place: Place::of("flows"), text });
+        }
+        let mut each_once: Vec<Warning> = Vec::new();
+        for warning in warnings {
+            if !each_once.contains(&warning) {
+                each_once.push(warning);
+            }
+        }
+        each_once
+    }
+}
+
+fn step_warnings(scope: &StepScope<'_>, recipient: &RecipientSettings, plan: &StepPlan) -> Vec<Warning> {
+    let request = scope.step.request.over(&recipient.request);
+    let auth = scope.step.auth.as_ref().or(recipient.auth.as_ref());
+    [
+        schedule_warning(scope, recipient, &plan.retry.policy),
+        doubt_warning(scope, plan),
+        format_warning(&scope.place, &request),
+        credentials_warning(&scope.place, &request, auth),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Warns of retries that cannot start before the total timeout, even when every attempt fails at once and none is late.
+fn schedule_warning(scope: &StepScope<'_>, recipient: &RecipientSettings, policy: &RetryPolicy) -> Option<Warning> {
+    let total = policy.total_timeout.get();
+    let (needed, fitting) = earliest(policy);
+    if needed <= total {
+        return None;
+    }
+    let chain = scope.chain(recipient);
+    let nearest = chain.place_of(Key::TotalTimeout).or_else(|| chain.place_of(Key::MaxRetries));
+    let text = format!(
+        "{} retries need at least {}, total_timeout is {}: at most {fitting} of them will start",
+        policy.retries_allowed(),
+        show_duration(needed),
+        show_duration(total),
+    );
+    Some(Warning { place: nearest.unwrap_or_else(|| scope.place.clone()), text })
+}
+
+/// The sum of the earliest delays, and how many of the retries can start within the total timeout.
+fn earliest(policy: &RetryPolicy) -> (Duration, u32) {
+    let mut fitting = 0;
+    let mut sum = Duration::ZERO;
+    for retry in 0..policy.retries_allowed() {
+        sum = sum.saturating_add(window(policy, retry).earliest);
+        fitting += u32::from(sum <= policy.total_timeout.get());
+    }
+    (sum, fitting)
+}
+
+fn doubt_warning(scope: &StepScope<'_>, plan: &StepPlan) -> Option<Warning> {
+    let total = plan.retry.policy.total_timeout.get();
+    match plan.in_doubt {
+        InDoubt::Retry { floor } if floor > total && plan.retry.policy.retries_allowed() > 0 => {
+            let (floor, total) = (show_duration(floor), show_duration(total));
+            let text = format!(
+                "in_doubt_delay = {floor} is longer than total_timeout = {total}: what is in doubt is never retried"
+            );
+            Some(Warning { place: scope.place.clone(), text })
+        }
+        InDoubt::Retry { .. } | InDoubt::Hold => None,
+    }
+}
+
+fn format_warning(place: &Place, request: &RequestSettings) -> Option<Warning> {
+    let method = request.effective_method();
+    let format = request.format.filter(|format| *format != Format::Query)?;
+    let text = format!("{method} carries no body: the fields go into the query, not as {}", format.name());
+    (method == Method::GET || method == Method::DELETE).then(|| Warning { place: place.clone(), text })
+}
+
+fn credentials_warning(place: &Place, request: &RequestSettings, auth: Option<&Auth>) -> Option<Warning> {
+    let address = request.url.as_ref()?;
+    let near = matches!(address.host(), "localhost" | "127.0.0.1" | "[::1]");
+    if auth.is_none() || address.is_secure() || near {
+        return None;
+    }
+    let text = "credentials go to an http:// address, where anyone on the way can read them".to_owned();
+    Some(Warning { place: place.clone(), text })
+}
