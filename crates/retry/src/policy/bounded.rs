@@ -38,10 +38,10 @@ pub fn show(duration: Duration) -> String {
     let millis = duration.as_millis();
     match () {
         () if millis == 0 && !duration.is_zero() => format!("{}us", duration.as_micros()),
-        () if millis % 1_000 != 0 => format!("{millis}ms"),
-        () if millis % 60_000 != 0 || millis == 0 => format!("{}s", millis / 1_000),
-        () if millis % 3_600_000 != 0 => format!("{}m", millis / 60_000),
-        () if millis % 86_400_000 != 0 => format!("{}h", millis / 3_600_000),
+        () if !millis.is_multiple_of(1_000) => format!("{millis}ms"),
+        () if !millis.is_multiple_of(60_000) || millis == 0 => format!("{}s", millis / 1_000),
+        () if !millis.is_multiple_of(3_600_000) => format!("{}m", millis / 60_000),
+        () if !millis.is_multiple_of(86_400_000) => format!("{}h", millis / 3_600_000),
         () => format!("{}d", millis / 86_400_000),
     }
 }

@@ -1,0 +1,433 @@
+//! The scenario file: what may be written, and how it becomes a scenario. Finds every problem at once, each with its place
+//! and what is allowed. Parses no TOML itself.
+
+use crate::answer::Scripted;
+use crate::quantity::parse_rate;
+use crate::retry_table::{Faults, RetryFile};
+use crate::scenario::{COMPARED_MAX, Candidate, LEADS_MAX, Scenario, ScenarioFault, Traffic};
+use crate::script::{ANSWERS_MAX, MIX_MAX, PHASES_MAX, Script};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use steadfast_lead::{AccountName, FlowName, PolicyName, RecipientName, StepName, Timestamp};
+use steadfast_retry::policy::{CustomPolicy, Layer, Level, Limits, Policies, RetryPolicy, resolve};
+use steadfast_retry::{Endpoint, InDoubt, Seed};
+
+/// When a run starts unless said otherwise: 2026-01-01T00:00:00Z.
+const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+/// How long an answer takes unless said otherwise.
+const LATENCY: Duration = Duration::from_millis(50);
+/// Most custom policies.
+const POLICIES_MAX: usize = 100;
+
+/// A scenario as it is written.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioFile {
+    /// Its short name.
+    pub name: String,
+    /// The line of the specification it stands for, or what it shows.
+    #[serde(default)]
+    pub title: String,
+    /// What all chance comes from.
+    #[serde(default)]
+    pub seed: u64,
+    /// When it starts, in RFC 3339; otherwise 2026-01-01T00:00:00Z.
+    pub start: Option<String>,
+    /// What the report's text must be, for tests.
+    pub expect: Option<String>,
+    /// The retry keys of the system level.
+    #[serde(default)]
+    pub retry: RetryFile,
+    /// Retry keys of nearer levels.
+    #[serde(default)]
+    pub levels: LevelsFile,
+    /// Named policies.
+    #[serde(default)]
+    pub policies: BTreeMap<String, RetryFile>,
+    /// Other policies to run on the same traffic.
+    #[serde(default)]
+    pub compare: Vec<CompareFile>,
+    /// When leads arrive.
+    pub traffic: TrafficFile,
+    /// What the recipient answers.
+    pub recipient: RecipientFile,
+    /// The rest.
+    #[serde(default)]
+    pub settings: SettingsFile,
+}
+
+/// Retry keys of the levels nearer than the system's.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LevelsFile {
+    /// The account's.
+    pub account: Option<RetryFile>,
+    /// The flow's.
+    pub flow: Option<RetryFile>,
+    /// The recipient's.
+    pub recipient: Option<RetryFile>,
+    /// The step's.
+    pub step: Option<RetryFile>,
+    /// What the recipient allows at most.
+    pub limits: Option<LimitsFile>,
+}
+
+/// What the recipient allows at most.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsFile {
+    /// Most retries.
+    pub max_retries: Option<u32>,
+    /// Oldest lead.
+    pub max_lead_age: Option<String>,
+}
+
+/// Another policy to run on the same traffic. Stands alone: takes nothing from the scenario's own.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompareFile {
+    /// What the report calls it.
+    pub name: String,
+    /// Its retry keys.
+    #[serde(default)]
+    pub retry: RetryFile,
+}
+
+/// When leads arrive: `leads` at once, or evenly at a `rate` `for` a time.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrafficFile {
+    /// So many at the start.
+    pub leads: Option<u32>,
+    /// So many in each second, minute or hour: `10/s`.
+    pub rate: Option<String>,
+    /// For how long: `5m`.
+    #[serde(rename = "for")]
+    pub lasting: Option<String>,
+}
+
+/// What the recipient answers: `answers` by attempt, or `answer` or `mix` with `phases` over it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipientFile {
+    /// The n-th for the n-th attempt of each delivery; the last repeats.
+    pub answers: Option<Vec<String>>,
+    /// The same always, except in a phase.
+    pub answer: Option<String>,
+    /// Answers with their shares, except in a phase.
+    pub mix: Option<BTreeMap<String, f64>>,
+    /// How long an answer takes unless it says otherwise.
+    pub latency: Option<String>,
+    /// Times with answers of their own.
+    #[serde(default)]
+    pub phases: Vec<PhaseFile>,
+}
+
+/// A time with answers of its own, from `from` up to and not including `to`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhaseFile {
+    /// From when, counted from the start.
+    pub from: String,
+    /// Until when, counted from the start.
+    pub to: String,
+    /// The answer.
+    pub answer: Option<String>,
+    /// Or answers with their shares.
+    pub mix: Option<BTreeMap<String, f64>>,
+    /// How long an answer takes; otherwise the recipient's.
+    pub latency: Option<String>,
+}
+
+/// The rest.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsFile {
+    /// What is done about an attempt sent and not answered: `retry` (the default) or `hold`.
+    pub in_doubt: Option<String>,
+    /// With `retry`: not before this has passed.
+    pub in_doubt_delay: Option<String>,
+    /// When the run is stopped; otherwise when nothing is left to do.
+    pub until: Option<String>,
+    /// Read and not used yet: every attempt that is due starts.
+    pub concurrency: Option<u32>,
+}
+
+impl ScenarioFile {
+    /// The scenario, ready to run.
+    ///
+    /// # Errors
+    /// Every [`ScenarioFault`] found, not only the first.
+    pub fn compile(&self) -> Result<Scenario, Vec<ScenarioFault>> {
+        let mut faults = Faults::default();
+        let scenario = self.read(&mut faults);
+        match scenario {
+            Some(scenario) if faults.0.is_empty() => Ok(scenario),
+            _ => Err(faults.0),
+        }
+    }
+
+    fn read(&self, faults: &mut Faults) -> Option<Scenario> {
+        let start = self.start(faults);
+        let candidates = self.candidates(faults);
+        let traffic = self.traffic.read(faults);
+        let script = self.recipient.read(faults);
+        let in_doubt = self.settings.in_doubt(faults);
+        let until = faults.duration("settings.until", self.settings.until.as_ref());
+        let recipient = faults.kept("recipient", RecipientName::new("recipient"));
+        Some(Scenario {
+            name: self.name.clone(),
+            title: self.title.clone(),
+            seed: Seed(self.seed),
+            start: start?,
+            until,
+            candidates,
+            traffic: traffic?,
+            script: script?,
+            in_doubt,
+            flow: faults.kept("flow", FlowName::new("scenario"))?,
+            step: faults.kept("step", StepName::new("send"))?,
+            endpoint: Endpoint { recipient: recipient?, origin: "https://recipient.example:443".into() },
+        })
+    }
+
+    fn start(&self, faults: &mut Faults) -> Option<Timestamp> {
+        let Some(text) = &self.start else { return Some(START) };
+        let start = Timestamp::parse(text);
+        if start.is_none() {
+            faults.add("start", format!("{text:?} is not a time: allowed is RFC 3339, such as 2026-01-01T00:00:00Z"));
+        }
+        start
+    }
+
+    fn candidates(&self, faults: &mut Faults) -> Vec<Candidate> {
+        let policies = self.named(faults);
+        let own = self.retry.layer("retry", faults);
+        self.retry.refuse_extends("retry", faults);
+        let levels = self.levels.layers(faults);
+        let mut laid = vec![(Level::System, &own)];
+        laid.extend(levels.iter().map(|(level, layer)| (level.clone(), layer)));
+        let limits = self.levels.limits(faults);
+        let limits = limits.as_ref().map(|(name, limits)| (name.clone(), limits));
+        let mut candidates = Vec::new();
+        let own_name = self.retry.policy.as_deref().unwrap_or("as configured");
+        candidates.extend(candidate(own_name, "retry", &laid, limits, &policies, faults));
+        if self.compare.len() > COMPARED_MAX {
+            faults.add("compare", format!("{} policies: at most {COMPARED_MAX}", self.compare.len()));
+            return candidates;
+        }
+        for (number, compare) in self.compare.iter().enumerate() {
+            let place = format!("compare[{number}].retry");
+            let layer = compare.retry.layer(&place, faults);
+            compare.retry.refuse_extends(&place, faults);
+            let laid = [(Level::System, &layer)];
+            candidates.extend(candidate(&compare.name, &place, &laid, None, &policies, faults));
+        }
+        candidates
+    }
+
+    fn named(&self, faults: &mut Faults) -> Policies {
+        if self.policies.len() > POLICIES_MAX {
+            faults.add("policies", format!("{} policies: at most {POLICIES_MAX}", self.policies.len()));
+            return Policies::default();
+        }
+        let mut custom = BTreeMap::new();
+        for (name, file) in &self.policies {
+            let place = format!("policies.{name}");
+            let layer = file.layer(&place, faults);
+            if layer.policy.is_some() {
+                faults.add(&place, "a policy starts from another by extends, not by policy");
+            }
+            let extends = file.extends.as_ref();
+            let extends = extends.and_then(|name| faults.kept(&format!("{place}.extends"), PolicyName::new(name)));
+            if let Some(name) = faults.kept(&place, PolicyName::new(name)) {
+                custom.insert(name, CustomPolicy { extends, layer });
+            }
+        }
+        Policies::new(custom)
+    }
+}
+
+fn candidate(
+    name: &str,
+    place: &str,
+    levels: &[(Level, &Layer)],
+    limits: Option<(RecipientName, &Limits)>,
+    policies: &Policies,
+    faults: &mut Faults,
+) -> Option<Candidate> {
+    let policy: RetryPolicy = match resolve(levels, limits, policies) {
+        Ok(resolved) => resolved.policy,
+        Err(found) => {
+            found.iter().for_each(|fault| faults.add(place, fault));
+            return None;
+        }
+    };
+    Some(Candidate { name: name.to_owned(), policy })
+}
+
+impl RetryFile {
+    fn refuse_extends(&self, place: &str, faults: &mut Faults) {
+        if self.extends.is_some() {
+            faults.add(&format!("{place}.extends"), "only a policy under [policies.X] extends another");
+        }
+    }
+}
+
+impl LevelsFile {
+    fn layers(&self, faults: &mut Faults) -> Vec<(Level, Layer)> {
+        let levels = [
+            ("account", &self.account, AccountName::new("account").ok().map(Level::Account)),
+            ("flow", &self.flow, FlowName::new("scenario").ok().map(Level::Flow)),
+            ("recipient", &self.recipient, RecipientName::new("recipient").ok().map(Level::Recipient)),
+            ("step", &self.step, StepName::new("send").ok().map(Level::Step)),
+        ];
+        let mut layers = Vec::new();
+        for (name, file, level) in levels {
+            let (Some(file), Some(level)) = (file, level) else { continue };
+            let place = format!("levels.{name}");
+            file.refuse_extends(&place, faults);
+            layers.push((level, file.layer(&place, faults)));
+        }
+        layers
+    }
+
+    fn limits(&self, faults: &mut Faults) -> Option<(RecipientName, Limits)> {
+        let limits = self.limits.as_ref()?;
+        let max_lead_age = faults.duration("levels.limits.max_lead_age", limits.max_lead_age.as_ref());
+        Some((RecipientName::new("recipient").ok()?, Limits { max_retries: limits.max_retries, max_lead_age }))
+    }
+}
+
+impl TrafficFile {
+    fn read(&self, faults: &mut Faults) -> Option<Traffic> {
+        let traffic = match (self.leads, &self.rate, &self.lasting) {
+            (Some(leads), None, None) => Traffic { leads, count: 0, per: Duration::ZERO },
+            (None, Some(rate), Some(lasting)) => {
+                let rate = faults.kept("traffic.rate", parse_rate(rate));
+                let lasting = faults.duration("traffic.for", Some(lasting))?;
+                let rate = rate?;
+                let leads = lasting.as_micros() * u128::from(rate.count) / rate.per.as_micros();
+                Traffic { leads: u32::try_from(leads).unwrap_or(u32::MAX), count: rate.count, per: rate.per }
+            }
+            _ => {
+                faults.add("traffic", "allowed is either leads, or rate together with for");
+                return None;
+            }
+        };
+        if !(1..=LEADS_MAX).contains(&traffic.leads) {
+            faults.add("traffic", format!("{} leads: allowed is 1 to {LEADS_MAX} in one run", traffic.leads));
+            return None;
+        }
+        Some(traffic)
+    }
+}
+
+impl RecipientFile {
+    fn read(&self, faults: &mut Faults) -> Option<Script> {
+        let latency = faults.duration("recipient.latency", self.latency.as_ref()).unwrap_or(LATENCY);
+        if let Some(answers) = &self.answers {
+            return self.by_attempt(answers, latency, faults);
+        }
+        let answer = self.answer.clone().or_else(|| self.mix.is_none().then(|| "200".to_owned()));
+        let otherwise = mix("recipient", answer.as_ref(), self.mix.as_ref(), latency, faults);
+        let mut script = Script::always(otherwise?)?;
+        if self.phases.len() > PHASES_MAX {
+            faults.add("recipient.phases", format!("{} phases: at most {PHASES_MAX}", self.phases.len()));
+            return None;
+        }
+        for (number, phase) in self.phases.iter().enumerate() {
+            phase.add(&format!("recipient.phases[{number}]"), latency, &mut script, faults);
+        }
+        Some(script)
+    }
+
+    fn by_attempt(&self, answers: &[String], latency: Duration, faults: &mut Faults) -> Option<Script> {
+        if self.answer.is_some() || self.mix.is_some() || !self.phases.is_empty() {
+            faults.add("recipient", "answers stand alone: allowed is either answers, or answer or mix with phases");
+        }
+        if !(1..=ANSWERS_MAX).contains(&answers.len()) {
+            faults.add("recipient.answers", format!("{} answers: allowed is 1 to {ANSWERS_MAX}", answers.len()));
+            return None;
+        }
+        let read = |(number, text): (usize, &String)| {
+            faults.kept(&format!("recipient.answers[{number}]"), Scripted::parse(text, latency))
+        };
+        Script::by_attempt(answers.iter().enumerate().filter_map(read).collect())
+    }
+}
+
+impl PhaseFile {
+    fn add(&self, place: &str, latency: Duration, script: &mut Script, faults: &mut Faults) {
+        let from = faults.duration(&format!("{place}.from"), Some(&self.from));
+        let to = faults.duration(&format!("{place}.to"), Some(&self.to));
+        let latency = faults.duration(&format!("{place}.latency"), self.latency.as_ref()).unwrap_or(latency);
+        let mix = mix(place, self.answer.as_ref(), self.mix.as_ref(), latency, faults);
+        let (Some(from), Some(to), Some(mix)) = (from, to, mix) else { return };
+        if !script.add_phase(from, to, mix) {
+            faults.add(place, "a phase must end after it begins and may not overlap another");
+        }
+    }
+}
+
+/// One answer or several with shares that add up to 1.
+fn mix(
+    place: &str,
+    answer: Option<&String>,
+    mix: Option<&BTreeMap<String, f64>>,
+    latency: Duration,
+    faults: &mut Faults,
+) -> Option<Vec<(Scripted, f64)>> {
+    let (answer, mix) = match (answer, mix) {
+        (Some(answer), None) => (Some((answer, 1.0)), None),
+        (None, Some(mix)) => (None, Some(mix)),
+        _ => {
+            faults.add(place, "allowed is either answer or mix");
+            return None;
+        }
+    };
+    if let Some(mix) = mix {
+        check_shares(place, mix, faults)?;
+    }
+    let parts = answer.into_iter().chain(mix.into_iter().flatten().map(|(text, share)| (text, *share)));
+    let mut read = Vec::new();
+    for (text, share) in parts {
+        let answer = faults.kept(&format!("{place} {text:?}"), Scripted::parse(text, latency));
+        read.push((answer?, share));
+    }
+    Some(read)
+}
+
+fn check_shares(place: &str, mix: &BTreeMap<String, f64>, faults: &mut Faults) -> Option<()> {
+    let place = format!("{place}.mix");
+    let sum: f64 = mix.values().sum();
+    let each = mix.values().all(|share| *share > 0.0 && *share <= 1.0);
+    if !each || (sum - 1.0).abs() > 0.001 {
+        faults.add(&place, "every share must be above 0 and they must add up to 1");
+        return None;
+    }
+    if mix.len() > MIX_MAX {
+        faults.add(&place, format!("{} answers: at most {MIX_MAX}", mix.len()));
+        return None;
+    }
+    Some(())
+}
+
+impl SettingsFile {
+    fn in_doubt(&self, faults: &mut Faults) -> InDoubt {
+        let floor = faults.duration("settings.in_doubt_delay", self.in_doubt_delay.as_ref());
+        match self.in_doubt.as_deref() {
+            None | Some("retry") => InDoubt::Retry { floor: floor.unwrap_or_default() },
+            Some("hold") if floor.is_none() => InDoubt::Hold,
+            Some("hold") => {
+                faults.add("settings.in_doubt_delay", "belongs to in_doubt = \"retry\"");
+                InDoubt::Hold
+            }
+            Some(other) => {
+                faults.add("settings.in_doubt", format!("{other:?} is not known: allowed are retry, hold"));
+                InDoubt::Hold
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The run: leads arrive, come due, are admitted, answered and settled, in virtual time.
+//!
+//! Every decision is the server's own (`admit`, `settle`, `refer`); here is only what stands for the world: the clock, the
+//! arrivals and the recipient. At one moment what ends comes before what is due, and that before what arrives, so that a
+//! pause asked for binds whatever else happens at its moment.
+
+use crate::report::{PolicyReport, Report};
+use crate::scenario::{Candidate, Scenario, TIMELINE_LEADS_MAX};
+use crate::script::Asked;
+use crate::tally::Tally;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+use steadfast_lead::{IdSequence, NodeNumber, Priority, Timestamp};
+use steadfast_retry::policy::RetryPolicy;
+use steadfast_retry::{
+    Admission, Delivery, Epoch, Fence, LegProgress, Sent, Settlement, Shard, State, Terms, admit, refer, settle,
+};
+
+/// Most attempts in the run of one policy.
+pub const ATTEMPTS_MAX: u64 = 5_000_000;
+
+/// A run that would have gone on too long.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "policy {policy} came to {ATTEMPTS_MAX} attempts, the most in one run: take fewer leads, fewer retries or a shorter outage"
+)]
+pub struct RunStopped {
+    /// Under which policy.
+    pub policy: String,
+}
+
+/// Runs a scenario: each policy on the same traffic.
+///
+/// # Errors
+/// [`RunStopped`] beyond [`ATTEMPTS_MAX`] attempts under one policy.
+pub fn run(scenario: &Scenario) -> Result<Report, RunStopped> {
+    let mut policies = Vec::with_capacity(scenario.candidates.len());
+    for candidate in &scenario.candidates {
+        policies.push(World::new(scenario, candidate).run()?);
+    }
+    Ok(Report {
+        name: scenario.name.clone(),
+        title: scenario.title.clone(),
+        seed: scenario.seed,
+        start: scenario.start,
+        policies,
+    })
+}
+
+/// What happens next, and where. The order of fields is the order of happening.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Planned {
+    at: Timestamp,
+    what: What,
+    sequence: u64,
+    slot: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    /// An attempt ends.
+    Ended,
+    /// A delivery is looked at.
+    Due,
+}
+
+/// A delivery on its way.
+struct Live {
+    lead: u32,
+    delivery: Delivery,
+    /// When its attempt under way started, and how long that may take; meaningless between attempts.
+    started: Timestamp,
+    at_most: Duration,
+    /// The retries used when the last attempt started.
+    retry_counted: u32,
+}
+
+struct World<'a> {
+    scenario: &'a Scenario,
+    policy: &'a RetryPolicy,
+    name: &'a str,
+    terms: Terms<'a>,
+    ids: IdSequence,
+    planned: BinaryHeap<Reverse<Planned>>,
+    sequence: u64,
+    live: Vec<Option<Live>>,
+    free: Vec<usize>,
+    paused_until: Option<Timestamp>,
+    tally: Tally,
+}
+
+impl<'a> World<'a> {
+    fn new(scenario: &'a Scenario, candidate: &'a Candidate) -> Self {
+        let terms = Terms {
+            policy: &candidate.policy,
+            seed: scenario.seed,
+            in_doubt: scenario.in_doubt,
+            config_version: 1,
+            fence: Fence { shard: Shard::of(&scenario.endpoint.recipient), epoch: Epoch(1) },
+            body_kept_bytes_max: 0,
+        };
+        World {
+            scenario,
+            policy: &candidate.policy,
+            name: &candidate.name,
+            terms,
+            ids: IdSequence::resuming(NodeNumber(0), None),
+            planned: BinaryHeap::new(),
+            sequence: 0,
+            live: Vec::new(),
+            free: Vec::new(),
+            paused_until: None,
+            tally: Tally::new(scenario.start, scenario.traffic.leads <= TIMELINE_LEADS_MAX),
+        }
+    }
+
+    fn run(mut self) -> Result<PolicyReport, RunStopped> {
+        let last = self.scenario.until.map_or(Timestamp::MAX, |until| self.scenario.start.after(until));
+        let mut next_lead = 0;
+        while let Some(now) = self.next_at(next_lead).filter(|now| *now <= last) {
+            match self.planned.peek() {
+                Some(Reverse(planned)) if planned.at <= now => self.happen()?,
+                _ => {
+                    next_lead += 1;
+                    self.arrive(next_lead, now)?;
+                }
+            }
+        }
+        Ok(self.tally.finish(self.name.to_owned()))
+    }
+
+    /// When something happens next; `next_lead` counts from 0.
+    fn next_at(&self, next_lead: u32) -> Option<Timestamp> {
+        let traffic = &self.scenario.traffic;
+        let arrival = (next_lead < traffic.leads).then(|| self.scenario.start.after(traffic.arrival(next_lead)));
+        let planned = self.planned.peek().map(|Reverse(planned)| planned.at);
+        arrival.into_iter().chain(planned).min()
+    }
+
+    fn happen(&mut self) -> Result<(), RunStopped> {
+        let Some(Reverse(Planned { at, what, slot, .. })) = self.planned.pop() else { return Ok(()) };
+        let Some(live) = self.live.get_mut(slot).and_then(Option::take) else { return Ok(()) };
+        match what {
+            What::Ended => {
+                self.end(slot, live, at);
+                Ok(())
+            }
+            What::Due => self.look(slot, live, at),
+        }
+    }
+
+    fn arrive(&mut self, lead: u32, now: Timestamp) -> Result<(), RunStopped> {
+        let delivery = self.delivery(now);
+        self.tally.arrived(now);
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.live.push(None);
+            self.live.len() - 1
+        });
+        let live = Live { lead, delivery, started: now, at_most: Duration::MAX, retry_counted: 0 };
+        self.look(slot, live, now)
+    }
+
+    /// The lead's id, then its delivery's, in order of arrival: as the server makes them.
+    fn delivery(&mut self, now: Timestamp) -> Delivery {
+        let lead = self.ids.next(now);
+        Delivery {
+            id: self.ids.next(now),
+            lead,
+            flow: self.scenario.flow.clone(),
+            step: self.scenario.step.clone(),
+            endpoint: self.scenario.endpoint.clone(),
+            accepted_at: now,
+            priority: Priority::Normal,
+            test: false,
+            version: 1,
+            attempts: 0,
+            progress: LegProgress::default(),
+            body: None,
+            last_kind: None,
+            state: State::Waiting { due: now },
+        }
+    }
+
+    /// A delivery is due: it is sent, held with its endpoint, or referred to a person.
+    fn look(&mut self, slot: usize, mut live: Live, now: Timestamp) -> Result<(), RunStopped> {
+        match admit(&live.delivery, self.policy, self.paused_until, now) {
+            Admission::Send { at_most } => {
+                if self.tally.attempts >= ATTEMPTS_MAX {
+                    return Err(RunStopped { policy: self.name.to_owned() });
+                }
+                let used = live.delivery.progress.retries_used;
+                self.tally.started((used > live.retry_counted).then_some(used), now);
+                (live.started, live.at_most, live.retry_counted) = (now, at_most, used);
+                let took = self.scenario.script.answer(&self.asked(&live)).took.min(at_most);
+                self.plan(now.after(took), What::Ended, slot);
+                self.live[slot] = Some(live);
+            }
+            Admission::Hold { until, .. } => {
+                self.plan(until, What::Due, slot);
+                self.live[slot] = Some(live);
+            }
+            Admission::Review { cause, because } => {
+                let settlement = refer(&live.delivery, cause, because, self.terms.fence, now);
+                self.settled(slot, live, settlement, now);
+            }
+        }
+        Ok(())
+    }
+
+    fn asked(&self, live: &Live) -> Asked {
+        Asked {
+            seed: self.scenario.seed,
+            delivery: live.delivery.id,
+            attempt: live.delivery.attempts.saturating_add(1),
+            at: live.started.since(self.scenario.start),
+        }
+    }
+
+    /// An attempt ends: what came of it is settled.
+    fn end(&mut self, slot: usize, live: Live, now: Timestamp) {
+        let scripted = self.scenario.script.answer(&self.asked(&live));
+        let cut = (scripted.took > live.at_most).then(|| scripted.cut_after(live.at_most));
+        let scripted = cut.as_ref().unwrap_or(scripted);
+        let sent = Sent {
+            started: live.started,
+            ended: now,
+            body: None,
+            endpoint: self.scenario.endpoint.clone(),
+            evidence: scripted.evidence.clone(),
+            verdict: scripted.verdict.clone(),
+        };
+        let settlement = settle(&live.delivery, sent, &self.terms);
+        self.settled(slot, live, settlement, now);
+    }
+
+    fn settled(&mut self, slot: usize, mut live: Live, settlement: Settlement, now: Timestamp) {
+        let Settlement { delivery, entry, pause, .. } = settlement;
+        if let Some(pause) = pause {
+            self.paused_until = self.paused_until.max(Some(pause.until));
+        }
+        self.tally.told(live.lead, entry);
+        if let Some(next) = delivery.state.next_look() {
+            live.delivery = delivery;
+            self.plan(next.max(now), What::Due, slot);
+            self.live[slot] = Some(live);
+        } else {
+            self.tally.ended(&delivery, now);
+            self.free.push(slot);
+        }
+    }
+
+    fn plan(&mut self, at: Timestamp, what: What, slot: usize) {
+        self.sequence += 1;
+        self.planned.push(Reverse(Planned { at, what, sequence: self.sequence, slot }));
+    }
+}

@@ -1,0 +1,126 @@
+//! A report as text: the timeline where there are few leads, and the policies beside each other.
+
+use crate::quantity::show;
+use crate::report::{PolicyReport, Report};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Rows of retries shown one by one; what is beyond goes into one row.
+const NUMBERS_SHOWN: usize = 10;
+
+impl Report {
+    /// For reading and for comparing with an expectation: each policy's timeline where there is one, then the figures.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let several = self.policies.len() > 1;
+        for policy in &self.policies {
+            let Some(timeline) = &policy.timeline else { continue };
+            if several {
+                let _ = writeln!(text, "policy {}", policy.policy);
+            }
+            text.push_str(timeline);
+        }
+        let few = self.policies.iter().all(|policy| policy.timeline.is_some());
+        if few {
+            for policy in &self.policies {
+                let _ = writeln!(text, "{}", in_short(policy, several));
+            }
+        } else {
+            text.push_str(&table(&rows(&self.policies)));
+        }
+        text
+    }
+}
+
+fn in_short(report: &PolicyReport, named: bool) -> String {
+    let mut parts = Vec::new();
+    let mut part = |count: u64, what: &str| {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    };
+    part(report.delivered - report.probable, "delivered");
+    part(report.probable, "delivered (probable)");
+    part(report.rejected, "rejected");
+    report.in_review.iter().for_each(|(cause, count)| part(*count, &format!("in review ({cause})")));
+    part(report.still_waiting, "still waiting");
+    part(report.possibly_twice, "possibly delivered twice");
+    let (leads, attempts) = (count_of(report.leads, "lead"), count_of(report.attempts, "attempt"));
+    let name = if named { format!("{}: ", report.policy) } else { String::new() };
+    format!("{name}{leads}, {attempts}: {}", parts.join(", "))
+}
+
+fn count_of(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+type Row = (String, Vec<String>);
+
+fn rows(policies: &[PolicyReport]) -> Vec<Row> {
+    let mut rows: Vec<Row> = vec![(String::new(), policies.iter().map(|one| one.policy.clone()).collect())];
+    let mut row = |name: &str, value: &dyn Fn(&PolicyReport) -> String| {
+        rows.push((name.to_owned(), policies.iter().map(value).collect()));
+    };
+    row("leads", &|one| one.leads.to_string());
+    row("delivered", &|one| one.delivered.to_string());
+    row("  at the first attempt", &|one| at(&one.delivered_by_attempt, 0).to_string());
+    row("  possibly twice", &|one| one.possibly_twice.to_string());
+    row("rejected", &|one| one.rejected.to_string());
+    row("in review", &|one| one.in_review_count().to_string());
+    let causes: std::collections::BTreeSet<_> = policies.iter().flat_map(|one| one.in_review.keys()).collect();
+    for cause in causes {
+        row(&format!("  {cause}"), &|one| one.in_review.get(cause).copied().unwrap_or(0).to_string());
+    }
+    row("still waiting", &|one| one.still_waiting.to_string());
+    row("attempts", &|one| one.attempts.to_string());
+    row("  for each lead", &|one| ratio(one.attempts, one.leads));
+    let most = policies.iter().map(|one| one.retries_by_number.len()).max().unwrap_or(0);
+    for number in 0..most.min(NUMBERS_SHOWN) {
+        row(&format!("  retry {}", number + 1), &|one| at(&one.retries_by_number, number).to_string());
+    }
+    if most > NUMBERS_SHOWN {
+        let beyond = |one: &PolicyReport| one.retries_by_number.iter().skip(NUMBERS_SHOWN).sum::<u64>().to_string();
+        row("  later retries", &beyond);
+    }
+    row("most attempts in a second", &peak_rate);
+    row("largest backlog", &|one| one.series.backlog.iter().max().copied().unwrap_or(0).to_string());
+    row("delivered within, 50 %", &|one| one.delivery_time.map_or("-".to_owned(), |time| show(time.p50)));
+    row("delivered within, 95 %", &|one| one.delivery_time.map_or("-".to_owned(), |time| show(time.p95)));
+    row("delivered within, 99 %", &|one| one.delivery_time.map_or("-".to_owned(), |time| show(time.p99)));
+    row("lasted", &|one| show(one.lasted));
+    rows
+}
+
+fn at(counts: &[u64], place: usize) -> u64 {
+    counts.get(place).copied().unwrap_or(0)
+}
+
+/// To two places, rounded down.
+fn ratio(part: u64, whole: u64) -> String {
+    let hundredths = part.saturating_mul(100).checked_div(whole).unwrap_or(0);
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
+/// The busiest bucket, as a rate: over a long run an average of that bucket.
+fn peak_rate(report: &PolicyReport) -> String {
+    let most = report.series.attempts.iter().max().copied().unwrap_or(0);
+    ratio(u64::from(most), report.series.width.max(Duration::from_secs(1)).as_secs())
+}
+
+fn table(rows: &[Row]) -> String {
+    let first = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let columns = rows.first().map_or(0, |(_, values)| values.len());
+    let width =
+        |column: usize| rows.iter().filter_map(|(_, values)| values.get(column)).map(|v| v.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for (name, values) in rows {
+        let mut line = format!("{name:<first$}");
+        for (value, width) in values.iter().zip(&widths) {
+            let _ = write!(line, "  {value:>width$}");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
