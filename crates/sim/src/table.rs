@@ -82,7 +82,7 @@ fn rows(policies: &[PolicyReport]) -> Vec<Row> {
         let beyond = |one: &PolicyReport| one.retries_by_number.iter().skip(NUMBERS_SHOWN).sum::<u64>().to_string();
         row("  later retries", &beyond);
     }
-    row("most attempts in a second", &peak_rate);
+    row("attempts/s at the busiest", &peak_rate);
     row("largest backlog", &|one| one.series.backlog.iter().max().copied().unwrap_or(0).to_string());
     row("delivered within, 50 %", &|one| one.delivery_time.map_or("-".to_owned(), |time| show(time.p50)));
     row("delivered within, 95 %", &|one| one.delivery_time.map_or("-".to_owned(), |time| show(time.p95)));
