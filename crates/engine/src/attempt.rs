@@ -3,7 +3,7 @@
 use crate::dispatch::Start;
 use crate::door::Order;
 use crate::run::{Inner, queue_of};
-use crate::settling::{AFTER_FULL, Saved};
+use crate::settling::{AFTER_FULL, Saved, goes_on};
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_flow::{Rendered, StepPlan};
@@ -22,7 +22,7 @@ enum Ended {
     /// With something to store.
     Settled(Box<Settlement>),
     /// Not begun: its endpoint is paused.
-    NotYet(Delivery, QueueKey),
+    NotYet(Box<Delivery>, QueueKey),
     /// Not begun: there was nothing to do.
     Nothing,
 }
@@ -142,7 +142,7 @@ impl Inner {
     /// Stores a settlement and then applies the verbs that were left meanwhile. Answers with the delivery if it waits.
     pub(crate) async fn save_and_obey(&self, settlement: Settlement) -> Option<Delivery> {
         let id = settlement.delivery.id;
-        let mut stands = match self.save(settlement).await {
+        let mut stands = match self.save(settlement, true).await {
             Saved::Applied(delivery) => delivery,
             Saved::Refused(now) => now?,
             Saved::Lost => return None,
@@ -154,7 +154,7 @@ impl Inner {
                 stands = after;
             }
         }
-        crate::intake::goes_on(&stands.state).then_some(*stands)
+        goes_on(&stands.state).then_some(*stands)
     }
 }
 
@@ -166,7 +166,7 @@ fn settled(settlement: Settlement) -> Ended {
 fn not_yet(delivery: Delivery, plan: &StepPlan, until: Timestamp, why: HoldReason) -> Ended {
     tracing::debug!(delivery = %delivery.id, %until, %why, "held with its endpoint");
     let queue = QueueKey { endpoint: plan.endpoint.clone(), priority: delivery.priority };
-    Ended::NotYet(delivery, queue)
+    Ended::NotYet(Box::new(delivery), queue)
 }
 
 /// Whether a position read earlier still says when this delivery is to be looked at.

@@ -3,7 +3,7 @@
 //! A verb on a delivery whose attempt is under way waits until the attempt is settled: delivered wins.
 
 use crate::run::{Engine, Inner};
-use crate::settling::Saved;
+use crate::settling::{Saved, goes_on};
 use std::sync::Arc;
 use steadfast_lead::DeliveryId;
 use steadfast_retry::{Delivery, RefusedVerb, Verb, verb};
@@ -78,7 +78,7 @@ impl Inner {
         by: &str,
     ) -> Result<Box<Delivery>, RefusedAction> {
         let settlement = verb(before, given, by, self.fence(before), self.clock.now())?;
-        match self.save(settlement).await {
+        match self.save(settlement, goes_on(&before.state)).await {
             Saved::Applied(delivery) => Ok(delivery),
             Saved::Refused(_) => Err(RefusedAction::Contended(before.id)),
             Saved::Lost => Err(StoreError::Stopped { detail: "the store takes no writes".to_owned() }.into()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use steadfast_lead::{Fields, FlowName, Lead, LeadId, SourceName};
-use steadfast_retry::{Delivery, Event, EventKind, State};
+use steadfast_retry::{Delivery, Event, EventKind};
 use steadfast_store::{Acceptance, Accepted, Dedupe, StoreError};
 
 /// A lead as it was posted.
@@ -56,6 +56,9 @@ pub enum Refusal {
     /// The key was used for another body.
     #[error("this Idempotency-Key was used with another body, for lead {0}")]
     KeyReused(LeadId),
+    /// As many deliveries wait as may.
+    #[error("{0} deliveries are waiting, as many as the queue takes (store.queue_capacity); try again later")]
+    QueueFull(u64),
     /// The server is stopping.
     #[error("the server is stopping")]
     Draining,
@@ -105,6 +108,9 @@ impl Inner {
         if flow.steps.is_empty() {
             return Err(Refusal::NoSteps(posted.flow));
         }
+        if self.open.load(Ordering::Relaxed) >= self.limits.open_max {
+            return Err(Refusal::QueueFull(self.limits.open_max));
+        }
         let now = self.clock.now();
         let (lead, deliveries) = {
             let mut ids = self.ids.lock();
@@ -134,6 +140,7 @@ impl Inner {
             Acceptance { lead: Arc::clone(&lead), deliveries: deliveries.clone(), dedupe, event: event.clone() };
         match self.store.accept(acceptance).await? {
             Accepted::New => {
+                self.open.fetch_add(u64::try_from(deliveries.len()).unwrap_or(0), Ordering::Relaxed);
                 self.observer.committed(&event);
                 self.begin_deliveries(&lead, &deliveries);
                 Ok(Receipt { lead: lead.id, deliveries, replay: false })
@@ -162,9 +169,4 @@ impl Inner {
             }
         }
     }
-}
-
-/// Whether a delivery in this state will go on by itself.
-pub(crate) fn goes_on(state: &State) -> bool {
-    state.next_look().is_some()
 }

@@ -3,8 +3,9 @@
 use crate::run::Inner;
 use crate::settling::Saved;
 use futures::{StreamExt, TryStreamExt, stream};
+use std::sync::atomic::Ordering;
 use steadfast_lead::{DeliveryId, Timestamp};
-use steadfast_retry::{Evidence, FaultKind, InDoubt, Phase, ReviewCause, Sent, doubt, refer, settle};
+use steadfast_retry::{Evidence, FaultKind, InDoubt, Phase, ReviewCause, Sent, StateName, doubt, refer, settle};
 use steadfast_store::{Identity, QueueHead, StoreError};
 
 /// Settlements of recovery under way at once.
@@ -13,6 +14,13 @@ const AT_ONCE: usize = 512;
 impl Inner {
     pub(crate) async fn recover(&self, identity: Identity) -> Result<(), StoreError> {
         let now = self.clock.now();
+        let open = self
+            .store
+            .counts()
+            .await?
+            .into_iter()
+            .filter(|count| matches!(count.state, StateName::Waiting | StateName::Held | StateName::InFlight));
+        self.open.store(open.map(|count| count.deliveries).sum(), Ordering::Relaxed);
         for pause in self.store.pauses(now).await? {
             self.dispatch.lock().pause(&pause.endpoint, pause.until);
         }
@@ -90,7 +98,7 @@ impl Inner {
     }
 
     async fn save_or_fail(&self, settlement: steadfast_retry::Settlement) -> Result<(), StoreError> {
-        match self.save(settlement).await {
+        match self.save(settlement, true).await {
             Saved::Applied(_) | Saved::Refused(_) => Ok(()),
             Saved::Lost => Err(StoreError::Stopped { detail: "recovery could not be stored".to_owned() }),
         }

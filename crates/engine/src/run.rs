@@ -7,7 +7,7 @@ use crate::observe::Observer;
 use crate::waiters::Waiters;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use steadfast_flow::{Book, FlowPlan, StepPlan};
 use steadfast_lead::{DeliveryId, IdSequence, Timestamp};
@@ -24,6 +24,8 @@ pub struct EngineLimits {
     pub recipient_slots: usize,
     /// Positions of one queue held in memory.
     pub window: usize,
+    /// Deliveries that wait or are held, at most: beyond it no lead is taken.
+    pub open_max: u64,
     /// How much of an answer's body is stored with its attempt, in bytes.
     pub body_kept_bytes_max: usize,
     /// How long an `Idempotency-Key` is remembered.
@@ -36,6 +38,7 @@ impl Default for EngineLimits {
             slots: 512,
             recipient_slots: 256,
             window: 1_024,
+            open_max: 10_000_000,
             body_kept_bytes_max: 4_096,
             dedupe_for: Duration::from_secs(86_400),
         }
@@ -92,6 +95,8 @@ pub(crate) struct Inner {
     pub(crate) draining: AtomicBool,
     /// Settlements the store could not take yet.
     pub(crate) unsaved: AtomicUsize,
+    /// Deliveries that will go on by themselves.
+    pub(crate) open: AtomicU64,
 }
 
 impl Engine {
@@ -118,6 +123,7 @@ impl Engine {
             under_way: watch::Sender::new(0),
             draining: AtomicBool::new(false),
             unsaved: AtomicUsize::new(0),
+            open: AtomicU64::new(0),
         });
         let engine = Engine { inner };
         engine.replace_book(parts.book);
@@ -177,6 +183,11 @@ impl Engine {
     /// Settlements that the store could not take yet; they are tried again.
     pub fn unsaved(&self) -> usize {
         self.inner.unsaved.load(Ordering::SeqCst)
+    }
+
+    /// Deliveries that wait, are held or under way.
+    pub fn open(&self) -> u64 {
+        self.inner.open.load(Ordering::Relaxed)
     }
 
     /// Endpoints that asked for a pause, and until when.

@@ -3,7 +3,7 @@
 use crate::run::Inner;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use steadfast_retry::{Delivery, Settlement};
+use steadfast_retry::{Delivery, Settlement, State};
 use steadfast_store::{Settled, StoreError};
 
 /// How long to wait before a store that was full is tried again.
@@ -22,12 +22,15 @@ pub(crate) enum Saved {
 impl Inner {
     /// Stores a settlement. While the store is full or busy it is kept and tried again: it holds its slot meanwhile, which
     /// bounds how many are kept.
-    pub(crate) async fn save(&self, settlement: Settlement) -> Saved {
+    ///
+    /// `went_on` says whether the delivery would have gone on by itself before, for the count of what is open.
+    pub(crate) async fn save(&self, settlement: Settlement, went_on: bool) -> Saved {
         const AFTER_BUSY: Duration = Duration::from_millis(20);
         let _counted = Unsaved::begin(self);
         loop {
             let pause = match self.store.settle(settlement.clone()).await {
                 Ok(Settled::Applied) => {
+                    self.count_open(went_on, goes_on(&settlement.delivery.state));
                     self.observer.committed(&settlement.event);
                     self.waiters.settled(settlement.delivery.lead);
                     return Saved::Applied(Box::new(settlement.delivery));
@@ -50,6 +53,21 @@ impl Inner {
             self.clock.sleep_until(self.clock.now().after(pause)).await;
         }
     }
+}
+
+impl Inner {
+    fn count_open(&self, went_on: bool, goes_on: bool) {
+        match (went_on, goes_on) {
+            (true, false) => self.open.fetch_sub(1, Ordering::Relaxed),
+            (false, true) => self.open.fetch_add(1, Ordering::Relaxed),
+            (true, true) | (false, false) => 0,
+        };
+    }
+}
+
+/// Whether a delivery in this state will go on by itself.
+pub(crate) fn goes_on(state: &State) -> bool {
+    state.next_look().is_some()
 }
 
 /// Counts settlements that are not stored yet.
