@@ -50,7 +50,7 @@ impl Inner {
         };
         let waits = match ended {
             Ended::Settled(settlement) => {
-                self.save_and_obey(*settlement).await.map(|delivery| (queue_of(&delivery), delivery))
+                self.save_and_obey(*settlement).await.map(|delivery| (queue_of(&delivery), Box::new(delivery)))
             }
             Ended::NotYet(delivery, queue) => Some((queue, delivery)),
             Ended::Nothing => None,
