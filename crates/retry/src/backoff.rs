@@ -47,7 +47,7 @@ pub fn window(policy: &RetryPolicy, retry: u32) -> Window {
             Window { earliest: nominal, latest }
         }
         Jitter::None => Window { earliest: nominal, latest: nominal },
-        Jitter::Equal => Window { earliest: nominal / 2, latest: nominal },
+        Jitter::Equal => Window { earliest: share_of(nominal, 500), latest: nominal },
         Jitter::Full => Window { earliest: Duration::ZERO, latest: nominal },
         Jitter::Decorrelated => {
             let (initial, cap) = (policy.initial_delay.get(), policy.max_interval.get());
@@ -88,8 +88,9 @@ fn part_of(duration: Duration, dice: u64) -> Duration {
     nanos_to_duration(duration.as_nanos().saturating_mul(u128::from(dice)) >> 64)
 }
 
+/// Rounded down to the clock's microsecond: a due time cut there later would be before its window.
 fn nanos_to_duration(nanos: u128) -> Duration {
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    Duration::from_micros(u64::try_from(nanos / 1_000).unwrap_or(u64::MAX))
 }
 
 /// 64 bits that look random and are the same for the same arguments (`SplitMix64` over their mix).

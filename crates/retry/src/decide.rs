@@ -178,7 +178,12 @@ impl Situation<'_> {
     fn hold_for(&self, hint: Hint) -> Decided {
         let scheduled = self.ended.after(self.delay(self.delivery.progress.retries_used));
         let until = self.ended.after(self.spread(hint)).max(scheduled);
-        if until > self.oldest() {
+        if self.ended > self.retry_deadline() {
+            let total = self.policy.total_timeout;
+            return review(ReviewCause::Exhausted, &format!("the attempt ended after total_timeout = {total}"));
+        }
+        // An attempt needs some time before the lead is too old: `admit` sends nothing at that moment.
+        if until >= self.oldest() {
             return self.expired("the recipient's pause ends");
         }
         let because = format!("the recipient asked for a pause of {} s; no retry used", hint.pause.as_secs());
@@ -205,7 +210,7 @@ impl Situation<'_> {
             );
         }
         let not_before = self.hint.map(|hint| self.ended.after(self.spread(hint))).filter(|until| *until > due);
-        if not_before.unwrap_or(due) > self.oldest() {
+        if not_before.unwrap_or(due) >= self.oldest() {
             return self.expired("the next retry would start");
         }
         let retry = used + 1;

@@ -68,7 +68,7 @@ fn code(text: &str) -> Option<Condition> {
 }
 
 fn class(text: &str) -> Option<Condition> {
-    let class = text.strip_suffix("xx")?.parse().ok().filter(|class| (1..=5).contains(class))?;
+    let class = text.strip_suffix("xx")?.parse().ok().filter(|class| (1..=5).contains(class) && text.len() == 3)?;
     Some(Condition::Class(class))
 }
 
@@ -153,7 +153,7 @@ mod tests {
         for text in ["503", "5xx", "timeout", "dns", "connect", "server_error", "tls_certificate"] {
             assert_eq!(Condition::parse(text).unwrap().to_string(), text);
         }
-        for text in ["", "99", "600", "0503", "6xx", "xx", "5XX", "timeouts", "-50"] {
+        for text in ["", "99", "600", "0503", "6xx", "+5xx", "05xx", "xx", "5XX", "timeouts", "-50"] {
             let said = Condition::parse(text).unwrap_err().to_string();
             assert!(said.contains("5xx") && said.contains("dns_not_found"), "{said}");
         }
