@@ -1,1 +1,22 @@
-//! Stub.
+//! The embedded store: one SQLite file in a data folder, written by one thread with group commit.
+//!
+//! An answer to a write comes after the commit that holds it was synced to disk. What arrives during one sync is the next
+//! transaction; nothing waits to make a batch larger. Readers have connections of their own and see committed snapshots.
+//!
+//! Must never: answer before the sync, retry a failed sync, write from two threads, or hold a decision of the engine.
+
+mod batch;
+mod header;
+mod journal;
+mod names;
+mod open;
+mod queue;
+mod read;
+mod rows;
+mod schema;
+mod store;
+mod writer;
+
+pub use open::OpenError;
+pub use store::{EmbeddedStore, Options};
+pub use writer::{Now, OnCommit};

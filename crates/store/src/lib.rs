@@ -4,6 +4,9 @@
 //! with positions, and nothing here assumes that the writer is the only reader. Holds no engine logic: a store keeps what it
 //! is given and refuses what is stale.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod record;
 mod seam;
 
 pub use seam::{

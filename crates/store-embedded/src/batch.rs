@@ -1,0 +1,386 @@
+//! One transaction: many changes, each applied whole or answered with why not.
+//!
+//! Every check comes before the first write of its change, so that a refused change leaves nothing behind. What cannot be
+//! foreseen fails the whole transaction and is sorted out by the writer.
+
+use crate::names::{KINDS, Names};
+use crate::rows::{AcceptRows, Change, DeliveryRow, SettleRows};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use steadfast_lead::{DeliveryId, LeadId, Timestamp};
+use steadfast_retry::Epoch;
+use steadfast_store::record::decode_delivery;
+use steadfast_store::{Accepted, ConfigVersion, Cursor, Settled, StoreError};
+
+/// Guards looked at for every one written, so that forgotten ones go in small steps and never pile up.
+const GUARDS_SWEPT_PER_NEW: i64 = 4;
+
+/// What became of one change.
+pub(crate) enum Answer {
+    Accepted(Accepted),
+    Settled(Settled),
+    Saved(u64),
+    Done,
+}
+
+/// Why a transaction cannot go on.
+pub(crate) enum Failure {
+    /// SQLite said so.
+    Sqlite(rusqlite::Error),
+    /// What stands in the store cannot be understood.
+    Record(StoreError),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Failure::Sqlite(error)
+    }
+}
+
+/// What the writer knows between transactions; changed only after a commit.
+pub(crate) struct Ledger {
+    pub(crate) epoch: Epoch,
+    /// The last row of the journal.
+    pub(crate) journal_row: i64,
+    /// Marks that stand in the table.
+    pub(crate) taken: HashSet<i64>,
+    /// How many names of each dictionary stand in the table.
+    pub(crate) names_kept: [usize; 3],
+    /// Where the sweep for forgotten guards goes on.
+    pub(crate) swept_to: (i64, String),
+}
+
+/// One transaction under way.
+pub(crate) struct Batch<'a> {
+    connection: &'a Connection,
+    names: &'a Names,
+    ledger: &'a Ledger,
+    lines: Vec<u8>,
+    line_count: u64,
+    counts: BTreeMap<(u32, u8), i64>,
+    marks: HashMap<i64, bool>,
+    names_kept: [usize; 3],
+    guards_new: i64,
+    now: Timestamp,
+    swept_to: Option<(i64, String)>,
+    dirty: bool,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn begin(connection: &'a Connection, names: &'a Names, ledger: &'a Ledger) -> Result<Self, Failure> {
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(Batch {
+            connection,
+            names,
+            ledger,
+            lines: Vec::new(),
+            line_count: 0,
+            counts: BTreeMap::new(),
+            marks: HashMap::new(),
+            names_kept: ledger.names_kept,
+            guards_new: 0,
+            now: Timestamp::MIN,
+            swept_to: None,
+            dirty: false,
+        })
+    }
+
+    /// Takes marks along that an earlier transaction had no room for.
+    pub(crate) fn carry(&mut self, marks: &[DeliveryId]) {
+        self.marks.extend(marks.iter().map(|delivery| (delivery.raw(), true)));
+    }
+
+    /// Applies one change.
+    pub(crate) fn apply(&mut self, change: &Change) -> Result<Answer, Failure> {
+        match change {
+            Change::Accept(rows, _) => self.accept(rows).map(Answer::Accepted),
+            Change::Settle(rows, _) => self.settle(rows).map(Answer::Settled),
+            Change::Take(delivery, _) => {
+                self.marks.insert(delivery.raw(), true);
+                Ok(Answer::Done)
+            }
+            Change::Config(config, _) => self.save_config(config).map(Answer::Saved),
+            Change::Close(_) => {
+                self.statement("UPDATE meta SET clean = 1")?.execute([])?;
+                Ok(Answer::Done)
+            }
+        }
+    }
+
+    fn statement(&self, sql: &str) -> Result<CachedStatement<'a>, Failure> {
+        Ok(self.connection.prepare_cached(sql)?)
+    }
+
+    fn accept(&mut self, rows: &AcceptRows) -> Result<Accepted, Failure> {
+        if let Some(before) = self.guarded(rows)? {
+            return Ok(before);
+        }
+        self.statement("INSERT INTO leads (id, record) VALUES (?1, ?2)")?.execute(params![rows.lead, rows.record])?;
+        for row in &rows.deliveries {
+            self.insert(row)?;
+        }
+        self.line(&rows.event);
+        self.now = self.now.max(rows.accepted_at);
+        Ok(Accepted::New)
+    }
+
+    /// What an acceptance under the same key made before; otherwise keeps the guard.
+    fn guarded(&mut self, rows: &AcceptRows) -> Result<Option<Accepted>, Failure> {
+        let Some(row) = &rows.dedupe else { return Ok(None) };
+        let known: Option<([u8; 32], i64, i64)> = self
+            .statement("SELECT digest, until, lead FROM idempotency WHERE flow = ?1 AND key = ?2")?
+            .query_row(params![row.flow, row.guard.key], |known| Ok((known.get(0)?, known.get(1)?, known.get(2)?)))
+            .optional()?;
+        if let Some((digest, until, lead)) = known
+            && until >= rows.accepted_at.as_micros()
+        {
+            let lead = LeadId::from_raw(lead).ok_or_else(|| damaged("a guard names no lead"))?;
+            let same = digest == row.guard.digest;
+            return Ok(Some(if same { Accepted::Replay { lead } } else { Accepted::KeyReused { lead } }));
+        }
+        let until = row.guard.until.as_micros();
+        self.statement(
+            "INSERT OR REPLACE INTO idempotency (flow, key, digest, until, lead) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![row.flow, row.guard.key, row.guard.digest, until, rows.lead])?;
+        self.guards_new += 1;
+        Ok(None)
+    }
+
+    fn insert(&mut self, row: &DeliveryRow) -> Result<(), Failure> {
+        let sql = "INSERT INTO deliveries (id, route, state, endpoint, class, kind, version, next_look, record)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        self.statement(sql)?.execute(params![
+            row.id,
+            row.route,
+            row.state,
+            row.endpoint,
+            row.class,
+            row.kind,
+            row.version,
+            row.next_look,
+            row.record
+        ])?;
+        self.count(row.route, row.state, 1);
+        Ok(())
+    }
+
+    fn settle(&mut self, rows: &SettleRows) -> Result<Settled, Failure> {
+        let row = &rows.delivery;
+        if rows.epoch != self.ledger.epoch {
+            return Ok(Settled::Fenced { current: self.ledger.epoch });
+        }
+        let Some(before) = self.standing(row.id)? else { return Ok(Settled::Stale { now: None }) };
+        if before.version.checked_add(1) != Some(row.version) {
+            return self.stale(row.id);
+        }
+        self.update(row, &before)?;
+        self.statement("INSERT INTO history (delivery, seq, record) VALUES (?1, ?2, ?3)")?.execute(params![
+            row.id,
+            row.version,
+            rows.entry
+        ])?;
+        if let Some((endpoint, until)) = rows.pause {
+            let sql = "INSERT INTO pauses (endpoint, until) VALUES (?1, ?2)
+                       ON CONFLICT DO UPDATE SET until = max(until, excluded.until)";
+            self.statement(sql)?.execute(params![endpoint, until])?;
+        }
+        self.count(before.route, before.state, -1);
+        self.count(row.route, row.state, 1);
+        self.marks.insert(row.id, false);
+        self.line(&rows.event);
+        Ok(Settled::Applied)
+    }
+
+    fn standing(&self, id: i64) -> Result<Option<Standing>, Failure> {
+        let sql = "SELECT version, route, state, endpoint, class, kind FROM deliveries WHERE id = ?1";
+        let standing = self.statement(sql)?.query_row([id], |row| {
+            Ok(Standing {
+                version: row.get(0)?,
+                route: row.get(1)?,
+                state: row.get(2)?,
+                endpoint: row.get(3)?,
+                class: row.get(4)?,
+                kind: row.get(5)?,
+            })
+        });
+        Ok(standing.optional()?)
+    }
+
+    fn stale(&self, id: i64) -> Result<Settled, Failure> {
+        let record: Vec<u8> =
+            self.statement("SELECT record FROM deliveries WHERE id = ?1")?.query_row([id], |row| row.get(0))?;
+        let id = DeliveryId::from_raw(id).ok_or_else(|| damaged("a delivery's id is negative"))?;
+        let now = decode_delivery(id, &record, &self.names.words).map_err(|error| Failure::Record(error.into()))?;
+        Ok(Settled::Stale { now: Some(Box::new(now)) })
+    }
+
+    /// Writes the row anew; what is not changed is not named, because SQLite rewrites an index whose columns are.
+    fn update(&self, row: &DeliveryRow, before: &Standing) -> Result<(), Failure> {
+        let same_place = (row.route, row.endpoint, row.class, row.kind)
+            == (before.route, before.endpoint, before.class, before.kind);
+        if same_place {
+            self.statement(
+                "UPDATE deliveries SET state = ?2, version = ?3, next_look = ?4, record = ?5 WHERE id = ?1",
+            )?
+            .execute(params![row.id, row.state, row.version, row.next_look, row.record])?;
+            return Ok(());
+        }
+        let sql = "UPDATE deliveries SET state = ?2, version = ?3, next_look = ?4, record = ?5,
+                   route = ?6, endpoint = ?7, class = ?8, kind = ?9 WHERE id = ?1";
+        self.statement(sql)?.execute(params![
+            row.id,
+            row.state,
+            row.version,
+            row.next_look,
+            row.record,
+            row.route,
+            row.endpoint,
+            row.class,
+            row.kind
+        ])?;
+        Ok(())
+    }
+
+    fn save_config(&mut self, config: &ConfigVersion) -> Result<u64, Failure> {
+        let sql = "INSERT INTO configs (version, at, by, text)
+                   VALUES ((SELECT coalesce(max(version), 0) + 1 FROM configs), ?1, ?2, ?3) RETURNING version";
+        let at = config.at.as_micros();
+        let version: i64 = self.statement(sql)?.query_row(params![at, config.by, config.text], |row| row.get(0))?;
+        self.dirty = true;
+        Ok(u64::try_from(version).unwrap_or(0))
+    }
+
+    fn count(&mut self, route: u32, state: u8, by: i64) {
+        *self.counts.entry((route, state)).or_insert(0) += by;
+    }
+
+    fn line(&mut self, record: &[u8]) {
+        crate::journal::push_line(&mut self.lines, record);
+        self.line_count += 1;
+    }
+
+    /// Writes what was gathered, and commits. After this it is on disk.
+    pub(crate) fn commit(mut self, committed_at: Timestamp) -> Result<Committed, Failure> {
+        self.keep_names()?;
+        self.keep_counts()?;
+        let marks = self.keep_marks()?;
+        self.sweep_guards()?;
+        let journal_row = self.keep_lines()?;
+        if self.dirty {
+            self.statement("UPDATE meta SET last_commit_at = ?1")?.execute([committed_at.as_micros()])?;
+        }
+        self.statement("COMMIT")?.execute([])?;
+        let Batch { names_kept, swept_to, line_count, .. } = self;
+        Ok(Committed { journal_row, line_count, names_kept, marks, swept_to })
+    }
+
+    fn keep_names(&mut self) -> Result<(), Failure> {
+        let dictionaries = self.names.all();
+        for ((kind, dictionary), kept) in KINDS.into_iter().zip(dictionaries).zip(&mut self.names_kept) {
+            for text in dictionary.since(*kept) {
+                let number = i64::try_from(*kept).unwrap_or(i64::MAX);
+                self.connection
+                    .prepare_cached("INSERT INTO names (kind, number, text) VALUES (?1, ?2, ?3)")?
+                    .execute(params![kind, number, text])?;
+                *kept += 1;
+                self.dirty = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_counts(&mut self) -> Result<(), Failure> {
+        let sql = "INSERT INTO counts (route, state, n) VALUES (?1, ?2, ?3)
+                   ON CONFLICT DO UPDATE SET n = n + excluded.n";
+        for ((route, state), by) in self.counts.iter().filter(|(_, by)| **by != 0) {
+            self.statement(sql)?.execute(params![route, state, by])?;
+        }
+        Ok(())
+    }
+
+    /// Marks that were set and ended within this transaction cost nothing.
+    fn keep_marks(&mut self) -> Result<Vec<(i64, bool)>, Failure> {
+        let marks = std::mem::take(&mut self.marks).into_iter();
+        let changed: Vec<(i64, bool)> = marks.filter(|(id, set)| self.ledger.taken.contains(id) != *set).collect();
+        for (id, set) in &changed {
+            let sql = match set {
+                true => "INSERT OR IGNORE INTO taken (delivery) VALUES (?1)",
+                false => "DELETE FROM taken WHERE delivery = ?1",
+            };
+            self.statement(sql)?.execute([id])?;
+            self.dirty = true;
+        }
+        Ok(changed)
+    }
+
+    fn sweep_guards(&mut self) -> Result<(), Failure> {
+        if self.guards_new == 0 {
+            return Ok(());
+        }
+        let steps = self.guards_new * GUARDS_SWEPT_PER_NEW;
+        let sql = "SELECT flow, key, until FROM idempotency WHERE (flow, key) > (?1, ?2) ORDER BY flow, key LIMIT ?3";
+        let (flow, key) = &self.ledger.swept_to;
+        let seen: Vec<(i64, String, i64)> = self
+            .statement(sql)?
+            .query_map(params![flow, key, steps], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<Result<_, _>>()?;
+        for (flow, key, _) in seen.iter().filter(|(_, _, until)| *until < self.now.as_micros()) {
+            self.statement("DELETE FROM idempotency WHERE flow = ?1 AND key = ?2")?.execute(params![flow, key])?;
+        }
+        let last = seen.into_iter().last().map(|(flow, key, _)| (flow, key));
+        self.swept_to = Some(last.unwrap_or((-1, String::new())));
+        Ok(())
+    }
+
+    fn keep_lines(&mut self) -> Result<i64, Failure> {
+        if self.line_count == 0 {
+            return Ok(self.ledger.journal_row);
+        }
+        let row = self.ledger.journal_row + 1;
+        self.statement("INSERT INTO journal (seq, lines) VALUES (?1, ?2)")?.execute(params![row, self.lines])?;
+        self.dirty = true;
+        Ok(row)
+    }
+}
+
+/// What a commit changed of the [`Ledger`].
+pub(crate) struct Committed {
+    journal_row: i64,
+    line_count: u64,
+    names_kept: [usize; 3],
+    marks: Vec<(i64, bool)>,
+    swept_to: Option<(i64, String)>,
+}
+
+impl Ledger {
+    /// Takes over what was committed; answers with the journal's new end, if it has one.
+    pub(crate) fn take_over(&mut self, committed: Committed) -> Option<Cursor> {
+        let Committed { journal_row, line_count, names_kept, marks, swept_to } = committed;
+        self.journal_row = journal_row;
+        self.names_kept = names_kept;
+        self.swept_to = swept_to.unwrap_or_else(|| std::mem::take(&mut self.swept_to));
+        for (id, set) in marks {
+            if set {
+                self.taken.insert(id)
+            } else {
+                self.taken.remove(&id)
+            };
+        }
+        line_count.checked_sub(1).map(|last| crate::journal::cursor(journal_row, last))
+    }
+}
+
+/// What a settlement is held against.
+struct Standing {
+    version: u32,
+    route: u32,
+    state: u8,
+    endpoint: u32,
+    class: u8,
+    kind: u8,
+}
+
+fn damaged(detail: &str) -> Failure {
+    Failure::Record(StoreError::Unreadable { detail: detail.to_owned() })
+}

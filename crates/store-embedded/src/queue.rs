@@ -1,0 +1,103 @@
+//! What waits for the writer: bounded, in order, taken over whole while the last commit is synced.
+
+use crate::rows::Change;
+use parking_lot::{Condvar, Mutex};
+use std::time::Duration;
+use steadfast_store::StoreError;
+
+/// Marks nobody waits for ride along with the next commit; without one they are written after this.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// What waits for the writer.
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    awaited_max: usize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    changes: Vec<Change>,
+    /// How many of them somebody waits for.
+    awaited: usize,
+    /// Set once nothing more is taken, and why.
+    ended: Option<StoreError>,
+    /// The writer is to stop without writing what waits.
+    abandoned: bool,
+}
+
+impl Queue {
+    /// Holds at most `awaited_max` changes that somebody waits for. Marks that nobody waits for are bounded by how many
+    /// deliveries can be under way.
+    pub(crate) fn new(awaited_max: usize) -> Self {
+        Queue { waiting: Mutex::default(), arrived: Condvar::new(), awaited_max }
+    }
+
+    /// Adds a change, or refuses it at once.
+    pub(crate) fn push(&self, change: Change) {
+        let mut waiting = self.waiting.lock();
+        let closes = matches!(change, Change::Close(_));
+        let refusal = match &waiting.ended {
+            Some(error) => Some(error.clone()),
+            None if change.is_awaited() && !closes && waiting.awaited >= self.awaited_max => Some(StoreError::Busy),
+            None => None,
+        };
+        if let Some(error) = refusal {
+            drop(waiting);
+            return change.refuse(error);
+        }
+        if closes {
+            waiting.ended = Some(closed());
+        }
+        let wakes = waiting.changes.is_empty() || (change.is_awaited() && waiting.awaited == 0);
+        waiting.awaited += usize::from(change.is_awaited());
+        waiting.changes.push(change);
+        drop(waiting);
+        if wakes {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Waits for work and takes at most `batch_max` changes; `None` when the writer is to stop.
+    pub(crate) fn take(&self, batch_max: usize) -> Option<Vec<Change>> {
+        let mut waiting = self.waiting.lock();
+        while waiting.awaited == 0 && !waiting.abandoned {
+            if waiting.changes.is_empty() {
+                self.arrived.wait(&mut waiting);
+            } else if self.arrived.wait_for(&mut waiting, LINGER).timed_out() {
+                break;
+            }
+        }
+        if waiting.abandoned {
+            return None;
+        }
+        let batch: Vec<Change> = if waiting.changes.len() <= batch_max {
+            std::mem::take(&mut waiting.changes)
+        } else {
+            waiting.changes.drain(..batch_max).collect()
+        };
+        waiting.awaited -= batch.iter().filter(|change| change.is_awaited()).count();
+        Some(batch)
+    }
+
+    /// Takes nothing more, and refuses what waits.
+    pub(crate) fn end(&self, error: &StoreError) {
+        let mut waiting = self.waiting.lock();
+        waiting.ended = Some(error.clone());
+        waiting.awaited = 0;
+        let left = std::mem::take(&mut waiting.changes);
+        drop(waiting);
+        left.into_iter().for_each(|change| change.refuse(error.clone()));
+    }
+
+    /// Tells the writer to stop without writing what waits.
+    pub(crate) fn abandon(&self) {
+        self.waiting.lock().abandoned = true;
+        self.arrived.notify_one();
+    }
+}
+
+/// What is said after a close.
+pub(crate) fn closed() -> StoreError {
+    StoreError::Stopped { detail: "the store was closed".to_owned() }
+}

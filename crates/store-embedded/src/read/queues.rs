@@ -1,0 +1,92 @@
+//! What waits, in ranges of the index of queues.
+
+use super::deliveries::delivery_id;
+use super::unreadable;
+use crate::names::Names;
+use rusqlite::{Connection, OptionalExtension, params};
+use steadfast_lead::{DeliveryId, Priority, Timestamp};
+use steadfast_retry::EndpointPause;
+use steadfast_store::record::Code;
+use steadfast_store::{DuePosition, QueueHead, QueueKey, StoreError};
+
+/// How much of a queue one read answers with at most.
+const DUE_MAX: usize = 10_000;
+
+/// The front of every queue: one step into the index for each, however long they are.
+pub(crate) fn heads(connection: &Connection, names: &Names) -> Result<Vec<QueueHead>, StoreError> {
+    let sql = "SELECT endpoint, class, next_look FROM deliveries INDEXED BY due
+               WHERE next_look IS NOT NULL AND (endpoint, class) > (?1, ?2)
+               ORDER BY endpoint, class, next_look LIMIT 1";
+    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+    let mut heads = Vec::new();
+    let mut last: (i64, i64) = (-1, -1);
+    loop {
+        let next: Option<(u32, u8, i64)> = statement
+            .query_row(params![last.0, last.1], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()
+            .map_err(unreadable)?;
+        let Some((endpoint, class, next)) = next else { return Ok(heads) };
+        let key = QueueKey { endpoint: names.endpoint_of(endpoint)?, priority: Priority::of_code(class)? };
+        heads.push(QueueHead { key, next: Timestamp::from_micros(next) });
+        last = (i64::from(endpoint), i64::from(class));
+    }
+}
+
+/// A range of one queue: first what is due at the position's own time, then what is due later.
+pub(crate) fn due(
+    connection: &Connection,
+    names: &Names,
+    queue: &QueueKey,
+    after: Option<DuePosition>,
+    limit: usize,
+) -> Result<Vec<DuePosition>, StoreError> {
+    let Some(endpoint) = names.known_endpoint(&queue.endpoint) else { return Ok(Vec::new()) };
+    let class = queue.priority.code();
+    let limit = limit.min(DUE_MAX);
+    let mut found = Vec::with_capacity(limit.min(256));
+    let read = |sql: &str, time: i64, id: i64, left: usize| -> Result<Vec<(i64, i64)>, StoreError> {
+        let left = i64::try_from(left).unwrap_or(i64::MAX);
+        let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+        let rows = statement
+            .query_map(params![endpoint, class, time, id, left], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(unreadable)?;
+        rows.collect::<Result<_, _>>().map_err(unreadable)
+    };
+    let after = after.map_or((i64::MIN, -1), |position| (position.due.as_micros(), position.id.raw()));
+    let same = "SELECT next_look, id FROM deliveries INDEXED BY due
+                WHERE endpoint = ?1 AND class = ?2 AND next_look = ?3 AND id > ?4 ORDER BY id LIMIT ?5";
+    found.extend(read(same, after.0, after.1, limit)?);
+    let later = "SELECT next_look, id FROM deliveries INDEXED BY due
+                 WHERE endpoint = ?1 AND class = ?2 AND next_look > ?3
+                 ORDER BY next_look, id LIMIT ?5";
+    let left = limit - found.len();
+    if left > 0 {
+        found.extend(read(later, after.0, after.1, left)?);
+    }
+    found
+        .into_iter()
+        .map(|(due, id)| Ok(DuePosition { due: Timestamp::from_micros(due), id: delivery_id(id)? }))
+        .collect()
+}
+
+/// Deliveries that were taken and not settled.
+pub(crate) fn taken(connection: &Connection) -> Result<Vec<DeliveryId>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT delivery FROM taken ORDER BY delivery").map_err(unreadable)?;
+    let rows = statement.query_map([], |row| row.get::<_, i64>(0)).map_err(unreadable)?;
+    rows.map(|id| delivery_id(id.map_err(unreadable)?)).collect()
+}
+
+/// Pauses that end after a time.
+pub(crate) fn pauses(connection: &Connection, names: &Names, now: Timestamp) -> Result<Vec<EndpointPause>, StoreError> {
+    let sql = "SELECT endpoint, until FROM pauses WHERE until > ?1 ORDER BY endpoint";
+    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+    let rows = statement
+        .query_map([now.as_micros()], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, i64>(1)?)))
+        .map_err(unreadable)?;
+    rows.map(|row| {
+        let (endpoint, until) = row.map_err(unreadable)?;
+        Ok(EndpointPause { endpoint: names.endpoint_of(endpoint)?, until: Timestamp::from_micros(until) })
+    })
+    .collect()
+}

@@ -1,0 +1,135 @@
+//! What is to be written, made into rows by whoever asks for it, so that the writer's thread only writes.
+
+use crate::names::Names;
+use std::sync::Arc;
+use steadfast_lead::{DeliveryId, Timestamp};
+use steadfast_retry::{Delivery, Epoch, Settlement};
+use steadfast_store::record::{Code, code_of_kind, encode_delivery, encode_entry, encode_event, encode_lead};
+use steadfast_store::{Acceptance, Accepted, ConfigVersion, Dedupe, Settled, StoreError};
+use tokio::sync::oneshot;
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// One thing to write.
+pub(crate) enum Change {
+    Accept(Box<AcceptRows>, Reply<Accepted>),
+    Settle(Box<SettleRows>, Reply<Settled>),
+    Take(DeliveryId, Option<Reply<()>>),
+    Config(ConfigVersion, Reply<u64>),
+    Close(Reply<()>),
+}
+
+impl Change {
+    /// Whether somebody waits for it.
+    pub(crate) fn is_awaited(&self) -> bool {
+        match self {
+            Change::Take(_, None) => false,
+            Change::Accept(..) | Change::Settle(..) | Change::Take(_, Some(_)) | Change::Config(..) => true,
+            Change::Close(_) => true,
+        }
+    }
+
+    /// Answers that it was not done. Who no longer waits needs no answer.
+    pub(crate) fn refuse(self, error: StoreError) {
+        match self {
+            Change::Accept(_, reply) => drop(reply.send(Err(error))),
+            Change::Settle(_, reply) => drop(reply.send(Err(error))),
+            Change::Take(_, reply) => drop(reply.map(|reply| reply.send(Err(error)))),
+            Change::Config(_, reply) => drop(reply.send(Err(error))),
+            Change::Close(reply) => drop(reply.send(Err(error))),
+        }
+    }
+}
+
+/// One row of `deliveries`.
+pub(crate) struct DeliveryRow {
+    pub(crate) id: i64,
+    pub(crate) route: u32,
+    pub(crate) state: u8,
+    pub(crate) endpoint: u32,
+    pub(crate) class: u8,
+    pub(crate) kind: u8,
+    pub(crate) version: u32,
+    pub(crate) next_look: Option<i64>,
+    pub(crate) record: Vec<u8>,
+}
+
+impl DeliveryRow {
+    fn of(delivery: &Delivery, names: &Names) -> Self {
+        DeliveryRow {
+            id: delivery.id.raw(),
+            route: names.route(&delivery.flow, &delivery.endpoint.recipient),
+            state: delivery.state.name().code(),
+            endpoint: names.endpoint(&delivery.endpoint),
+            class: delivery.priority.code(),
+            kind: delivery.last_kind.and_then(code_of_kind).unwrap_or(0),
+            version: delivery.version,
+            next_look: delivery.state.next_look().map(Timestamp::as_micros),
+            record: encode_delivery(delivery, &names.words),
+        }
+    }
+}
+
+/// A guard against accepting twice.
+pub(crate) struct DedupeRow {
+    pub(crate) flow: u32,
+    pub(crate) guard: Dedupe,
+}
+
+/// Everything one acceptance writes.
+pub(crate) struct AcceptRows {
+    pub(crate) lead: i64,
+    pub(crate) accepted_at: Timestamp,
+    pub(crate) record: Vec<u8>,
+    pub(crate) deliveries: Vec<DeliveryRow>,
+    pub(crate) dedupe: Option<DedupeRow>,
+    pub(crate) event: Vec<u8>,
+}
+
+impl AcceptRows {
+    pub(crate) fn of(acceptance: Acceptance, names: &Names) -> Self {
+        let Acceptance { lead, deliveries, dedupe, event } = acceptance;
+        let flow = names.words.number(lead.flow.as_str());
+        AcceptRows {
+            lead: lead.id.raw(),
+            accepted_at: lead.accepted_at,
+            record: encode_lead(&lead, deliveries.iter().map(|delivery| delivery.id), &names.words),
+            deliveries: deliveries.iter().map(|delivery| DeliveryRow::of(delivery, names)).collect(),
+            dedupe: dedupe.map(|guard| DedupeRow { flow, guard }),
+            event: encode_event(&event, &names.words),
+        }
+    }
+}
+
+/// Everything one settlement writes.
+pub(crate) struct SettleRows {
+    pub(crate) delivery: DeliveryRow,
+    pub(crate) entry: Vec<u8>,
+    pub(crate) pause: Option<(u32, i64)>,
+    pub(crate) event: Vec<u8>,
+    pub(crate) epoch: Epoch,
+}
+
+impl SettleRows {
+    pub(crate) fn of(settlement: &Settlement, names: &Names) -> Self {
+        let pause = settlement.pause.as_ref();
+        SettleRows {
+            delivery: DeliveryRow::of(&settlement.delivery, names),
+            entry: encode_entry(&settlement.entry, &names.words),
+            pause: pause.map(|pause| (names.endpoint(&pause.endpoint), pause.until.as_micros())),
+            event: encode_event(&settlement.event, &names.words),
+            epoch: settlement.fence.epoch,
+        }
+    }
+}
+
+/// A saved configuration.
+pub(crate) fn config_of(version: i64, at: i64, by: String, text: String) -> ConfigVersion {
+    ConfigVersion {
+        version: u64::try_from(version).unwrap_or(0),
+        at: Timestamp::from_micros(at),
+        by: by.into(),
+        text: Arc::from(text),
+    }
+}

@@ -1,0 +1,73 @@
+//! The tables, and what every connection is set to.
+//!
+//! Kept narrow: columns are only what an index or a check needs, everything else is in the records. The format's number
+//! rises with every change here; a store is never opened by a version that knows a lower one.
+
+use rusqlite::Connection;
+
+/// "Stdf": says that a SQLite file is a Steadfast store.
+pub(crate) const APPLICATION_ID: u32 = 0x5374_6466;
+/// The store format this version writes.
+pub(crate) const FORMAT: u32 = 1;
+
+/// Pages of the write-ahead log after which SQLite itself checkpoints, should the writer's own estimate be low.
+const AUTO_CHECKPOINT_PAGES: u32 = 4_000;
+/// The write-ahead log is cut back to this after it was reset.
+const LOG_BYTES_KEPT: u32 = 16 << 20;
+/// How long the writer waits for readers when it has to reset the log.
+const BUSY_MILLIS: u32 = 2_000;
+/// Statements kept prepared per connection; there are fewer kinds than this.
+const STATEMENTS_KEPT: usize = 64;
+
+/// `listed` serves every filter by flow, recipient and state (a route is a flow and a recipient), `kinds` the filter by kind,
+/// `due` the queues. All end in the row's id, which is how lists are ordered.
+pub(crate) const TABLES: &str = "
+CREATE TABLE meta (
+    one INTEGER PRIMARY KEY CHECK (one = 1), seed INTEGER NOT NULL, node INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    clean INTEGER NOT NULL, last_commit_at INTEGER);
+CREATE TABLE names (kind INTEGER NOT NULL, number INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (kind, number))
+    WITHOUT ROWID;
+CREATE TABLE leads (id INTEGER PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE deliveries (
+    id INTEGER PRIMARY KEY, route INTEGER NOT NULL, state INTEGER NOT NULL, endpoint INTEGER NOT NULL,
+    class INTEGER NOT NULL, kind INTEGER NOT NULL, version INTEGER NOT NULL, next_look INTEGER, record BLOB NOT NULL);
+CREATE INDEX listed ON deliveries (route, state);
+CREATE INDEX kinds ON deliveries (kind, route) WHERE kind <> 0;
+CREATE INDEX due ON deliveries (endpoint, class, next_look) WHERE next_look IS NOT NULL;
+CREATE TABLE history (delivery INTEGER NOT NULL, seq INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (delivery, seq))
+    WITHOUT ROWID;
+CREATE TABLE journal (seq INTEGER PRIMARY KEY, lines BLOB NOT NULL);
+CREATE TABLE counts (route INTEGER NOT NULL, state INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (route, state))
+    WITHOUT ROWID;
+CREATE TABLE taken (delivery INTEGER PRIMARY KEY);
+CREATE TABLE idempotency (
+    flow INTEGER NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, until INTEGER NOT NULL, lead INTEGER NOT NULL,
+    PRIMARY KEY (flow, key)) WITHOUT ROWID;
+CREATE TABLE pauses (endpoint INTEGER PRIMARY KEY, until INTEGER NOT NULL);
+CREATE TABLE configs (version INTEGER PRIMARY KEY, at INTEGER NOT NULL, by TEXT NOT NULL, text TEXT NOT NULL);
+";
+
+/// Sets up the connection that writes. Every commit is synced before it returns.
+pub(crate) fn set_up_writer(connection: &Connection, cache_bytes: usize) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", AUTO_CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+    set_up(connection, cache_bytes)
+}
+
+/// Sets up a connection that reads.
+pub(crate) fn set_up_reader(connection: &Connection, cache_bytes: usize) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "query_only", true)?;
+    set_up(connection, cache_bytes)
+}
+
+fn set_up(connection: &Connection, cache_bytes: usize) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    let cache_kib = i64::try_from(cache_bytes / 1_024).unwrap_or(i64::MAX);
+    // A negative size is in KiB.
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "busy_timeout", BUSY_MILLIS)
+}

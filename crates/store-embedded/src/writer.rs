@@ -1,0 +1,276 @@
+//! The one thread that writes. Takes what arrived while the last commit was synced, makes one transaction of it, and answers
+//! only after the sync. Never retries a failed write or sync: what is on disk is unknown then, so the store stops.
+
+use crate::batch::{Answer, Batch, Committed, Failure, Ledger};
+use crate::journal::LINES_MAX;
+use crate::names::Names;
+use crate::queue::{Queue, closed};
+use crate::rows::Change;
+use parking_lot::Mutex;
+use rusqlite::{Connection, ErrorCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+use steadfast_lead::{DeliveryId, Timestamp};
+use steadfast_store::{CommitReport, Cursor, Health, StoreError};
+use tokio::sync::watch;
+
+/// How many changes one transaction takes.
+const BATCH_MAX: usize = 2_048;
+/// Pages of the log after which it is copied into the main file.
+const CHECKPOINT_PAGES: usize = 1_000;
+/// About how many pages of the log a change takes, and each transaction beside that.
+const PAGES_PER_CHANGE: usize = 2;
+const PAGES_PER_COMMIT: usize = 6;
+/// When readers kept the log from being reset until it grew to this many pages, the writer waits for them.
+const LOG_PAGES_MAX: i64 = 16_384;
+const PAGE_BYTES: u64 = 4_096;
+
+const _: () = assert!(BATCH_MAX <= LINES_MAX);
+
+/// Told of every commit.
+pub type OnCommit = Arc<dyn Fn(CommitReport) + Send + Sync>;
+
+/// What the time is.
+pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What the writer shows to everybody.
+pub(crate) struct Shared {
+    pub(crate) health: Mutex<Health>,
+    /// How large the main file may grow; `u64::MAX` is as large as the disk allows.
+    pub(crate) bytes_max: AtomicU64,
+}
+
+/// The writer's own.
+pub(crate) struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) names: Arc<Names>,
+    pub(crate) ledger: Ledger,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) tip: watch::Sender<Cursor>,
+    pub(crate) now: Now,
+    pub(crate) on_commit: Option<OnCommit>,
+    /// Marks of transactions that found no room; they go with the next one.
+    pub(crate) carried: Vec<DeliveryId>,
+    pub(crate) log_pages: usize,
+    pub(crate) bytes_max_set: u64,
+}
+
+/// What to do after a transaction.
+#[derive(PartialEq, Eq)]
+enum Next {
+    GoOn,
+    End,
+}
+
+/// Where a transaction failed, and how.
+struct Trouble {
+    /// Which change; `None` at the commit.
+    at: Option<usize>,
+    failure: Failure,
+}
+
+/// What to do about a failure.
+enum Remedy {
+    /// Leave this change out.
+    Refuse(usize, StoreError),
+    /// Wait for room.
+    Full(String),
+    /// Nothing; stop.
+    Stop(String),
+}
+
+/// However the thread ends, nobody is left waiting.
+struct EndGuard(Arc<Queue>);
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.0.end(&closed());
+    }
+}
+
+impl Writer {
+    /// Writes until the store is closed, abandoned or stopped.
+    pub(crate) fn run(mut self) {
+        let guard = EndGuard(Arc::clone(&self.queue));
+        while let Some(changes) = self.queue.take(BATCH_MAX) {
+            if self.write(changes) == Next::End {
+                break;
+            }
+        }
+        // A stopped store keeps saying why; whatever else ends the thread has closed it.
+        if matches!(*self.shared.health.lock(), Health::Stopped { .. }) {
+            std::mem::forget(guard);
+        }
+    }
+
+    fn write(&mut self, mut changes: Vec<Change>) -> Next {
+        let closes = changes.iter().any(|change| matches!(change, Change::Close(_)));
+        let started = measure();
+        loop {
+            let remedy = match self.transact(&changes) {
+                Ok((answers, committed)) => {
+                    if closes {
+                        self.empty_log();
+                    }
+                    self.answer(changes, answers, committed, started);
+                    return if closes { Next::End } else { self.keep_log_short() };
+                }
+                Err(trouble) => remedy(trouble),
+            };
+            let remedy = match self.roll_back() {
+                Ok(()) => remedy,
+                Err(error) => Remedy::Stop(error.to_string()),
+            };
+            match remedy {
+                Remedy::Refuse(at, error) => changes.remove(at).refuse(error),
+                Remedy::Full(detail) => {
+                    self.refuse_for_room(changes, &detail);
+                    return if closes { Next::End } else { Next::GoOn };
+                }
+                Remedy::Stop(detail) => return self.stop(changes, detail),
+            }
+        }
+    }
+
+    fn transact(&mut self, changes: &[Change]) -> Result<(Vec<Answer>, Committed), Trouble> {
+        let whole = |failure| Trouble { at: None, failure };
+        self.apply_bytes_max().map_err(|error| whole(error.into()))?;
+        let mut batch = Batch::begin(&self.connection, &self.names, &self.ledger).map_err(whole)?;
+        batch.carry(&self.carried);
+        let mut answers = Vec::with_capacity(changes.len());
+        for (at, change) in changes.iter().enumerate() {
+            answers.push(batch.apply(change).map_err(|failure| Trouble { at: Some(at), failure })?);
+        }
+        let committed = batch.commit((self.now)()).map_err(whole)?;
+        Ok((answers, committed))
+    }
+
+    fn roll_back(&self) -> rusqlite::Result<()> {
+        if self.connection.is_autocommit() {
+            return Ok(());
+        }
+        self.connection.execute_batch("ROLLBACK")
+    }
+
+    /// It is on disk: say so.
+    fn answer(&mut self, changes: Vec<Change>, answers: Vec<Answer>, committed: Committed, started: Instant) {
+        let report = CommitReport { changes: changes.len(), took: started.elapsed() };
+        self.carried.clear();
+        if let Some(tip) = self.ledger.take_over(committed) {
+            self.tip.send_replace(tip);
+        }
+        *self.shared.health.lock() = Health::Ready;
+        self.log_pages += PAGES_PER_COMMIT + PAGES_PER_CHANGE * report.changes;
+        for (change, answer) in changes.into_iter().zip(answers) {
+            reply(change, answer);
+        }
+        if let Some(on_commit) = &self.on_commit {
+            on_commit(report);
+        }
+    }
+
+    /// After the answers, so that nobody waits for it.
+    fn keep_log_short(&mut self) -> Next {
+        if self.log_pages < CHECKPOINT_PAGES {
+            return Next::GoOn;
+        }
+        self.log_pages = 0;
+        let kept = self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").and_then(|left| {
+            if left > LOG_PAGES_MAX { self.checkpoint("PRAGMA wal_checkpoint(RESTART)") } else { Ok(left) }
+        });
+        match kept {
+            Ok(_) => Next::GoOn,
+            // Somebody reads; it is tried again soon.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Next::GoOn,
+            // The log holds everything; room may come.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Next::GoOn,
+            Err(error) => self.stop(Vec::new(), error.to_string()),
+        }
+    }
+
+    /// Leaves one whole file behind, if nobody reads just then; the log that stays otherwise is as safe.
+    fn empty_log(&self) {
+        if let Err(error) = self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)") {
+            tracing::info!(%error, "the write-ahead log was left in place");
+        }
+    }
+
+    /// Answers with how many pages the log holds.
+    fn checkpoint(&self, pragma: &str) -> rusqlite::Result<i64> {
+        self.connection.prepare_cached(pragma)?.query_row([], |row| row.get(1))
+    }
+
+    fn refuse_for_room(&mut self, changes: Vec<Change>, detail: &str) {
+        *self.shared.health.lock() = Health::Full;
+        for change in changes {
+            if let Change::Take(delivery, None) = change {
+                self.carried.push(delivery);
+            } else {
+                change.refuse(StoreError::Full { detail: detail.to_owned() });
+            }
+        }
+    }
+
+    fn stop(&mut self, changes: Vec<Change>, detail: String) -> Next {
+        tracing::error!(detail, "the store stopped after a failed write");
+        *self.shared.health.lock() = Health::Stopped { detail: detail.clone() };
+        let error = StoreError::Stopped { detail };
+        self.queue.end(&error);
+        changes.into_iter().for_each(|change| change.refuse(error.clone()));
+        Next::End
+    }
+
+    fn apply_bytes_max(&mut self) -> rusqlite::Result<()> {
+        let bytes_max = self.shared.bytes_max.load(Ordering::Relaxed);
+        if bytes_max == self.bytes_max_set {
+            return Ok(());
+        }
+        let pages = (bytes_max / PAGE_BYTES).clamp(1, u64::from(u32::MAX) - 1);
+        self.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
+        self.bytes_max_set = bytes_max;
+        Ok(())
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "measuring how long a commit takes; nothing depends on it")]
+fn measure() -> Instant {
+    Instant::now()
+}
+
+/// Who no longer waits needs no answer.
+fn reply(change: Change, answer: Answer) {
+    match (change, answer) {
+        (Change::Accept(_, reply), Answer::Accepted(accepted)) => drop(reply.send(Ok(accepted))),
+        (Change::Settle(_, reply), Answer::Settled(settled)) => drop(reply.send(Ok(settled))),
+        (Change::Config(_, reply), Answer::Saved(version)) => drop(reply.send(Ok(version))),
+        (Change::Take(_, reply), _) => drop(reply.map(|reply| reply.send(Ok(())))),
+        (Change::Close(reply), _) => drop(reply.send(Ok(()))),
+        // `Batch::apply` answers each change with its own kind.
+        (Change::Accept(..) | Change::Settle(..) | Change::Config(..), _) => {}
+    }
+}
+
+fn remedy(trouble: Trouble) -> Remedy {
+    match trouble.failure {
+        Failure::Record(error) => match trouble.at {
+            Some(at) => Remedy::Refuse(at, error),
+            None => Remedy::Stop(error.to_string()),
+        },
+        Failure::Sqlite(error) => sqlite_remedy(trouble.at, &error),
+    }
+}
+
+fn sqlite_remedy(at: Option<usize>, error: &rusqlite::Error) -> Remedy {
+    let code = error.sqlite_error_code();
+    if code == Some(ErrorCode::DiskFull) {
+        return Remedy::Full(error.to_string());
+    }
+    // A row that does not fit (an id that is there already), or one that cannot be read.
+    let of_the_row = matches!(code, None | Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig));
+    match at {
+        Some(at) if of_the_row => Remedy::Refuse(at, StoreError::Unreadable { detail: error.to_string() }),
+        Some(_) | None => Remedy::Stop(error.to_string()),
+    }
+}

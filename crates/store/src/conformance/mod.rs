@@ -1,0 +1,77 @@
+//! One suite that every store passes, the in-memory one included: what the engine relies on, told through the seam alone.
+//!
+//! A store's tests call [`conformance_suite!`](crate::conformance_suite) with something that makes a fresh [`Rig`].
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "compiled for tests only; each function is named by what it shows"
+)]
+
+mod fixtures;
+pub mod guards;
+pub mod journal;
+pub mod ledger;
+pub mod lifetime;
+pub mod lists;
+pub mod queues;
+pub mod settlements;
+
+pub use fixtures::{World, recounted, settlement, walk};
+
+use crate::Store;
+use std::sync::Arc;
+
+/// A place that holds one store's data, to be opened again and again.
+pub trait Rig {
+    /// Opens it. No earlier handle is left.
+    fn open(&mut self) -> Arc<dyn Store>;
+}
+
+/// Closes and opens again.
+pub async fn reopen_cleanly(store: Arc<dyn Store>, rig: &mut dyn Rig) -> Arc<dyn Store> {
+    store.close().await.unwrap();
+    drop(store);
+    rig.open()
+}
+
+/// Drops without closing and opens again.
+pub fn reopen_uncleanly(store: Arc<dyn Store>, rig: &mut dyn Rig) -> Arc<dyn Store> {
+    drop(store);
+    rig.open()
+}
+
+/// Makes one `#[tokio::test]` of every case, each with a fresh rig from the expression given.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($rig:expr) => {
+        $crate::conformance_suite!(@ $rig;
+            settlements: what_is_accepted_reads_back, a_settlement_is_applied_whole, a_stale_settlement_changes_nothing,
+                a_lost_lease_changes_nothing, neighbours_of_a_refused_settlement_are_kept, settlements_in_one_go_keep_their_order;
+            guards: a_repeated_request_is_a_replay, a_key_used_for_something_else_is_refused, a_key_is_forgotten_after_its_time,
+                keys_belong_to_their_flow, many_keys_are_kept_and_forgotten;
+            ledger: counts_always_equal_a_recount, a_delivery_that_moves_is_counted_where_it_is;
+            queues: what_waits_is_found_in_order_of_due_time, a_delivery_moves_between_queues, heads_are_the_fronts,
+                marks_last_until_settled, marks_outlast_an_unclean_stop, a_pause_only_grows;
+            lists: every_filter_gives_what_fits_newest_first, time_bounds_cut_at_the_millisecond, history_is_in_order,
+                unknown_things_are_not_there;
+            journal: no_line_is_skipped, the_tip_moves_with_every_line, configurations_are_kept;
+            lifetime: a_close_is_clean, a_drop_is_not, each_opening_has_a_larger_epoch, a_closed_store_takes_nothing,
+                everything_outlasts_an_unclean_stop;
+        );
+    };
+    (@ $rig:expr; $($module:ident: $($case:ident),+;)+) => {
+        $(mod $module {
+            #[allow(unused_imports, reason = "the rig's expression may need them")]
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    $crate::conformance::$module::$case(&mut $rig).await;
+                }
+            )+
+        })+
+    };
+}

@@ -1,0 +1,150 @@
+//! Accepting and settling: whole or not at all.
+
+use super::{Rig, World, recounted, settlement};
+use crate::{Cursor, Filter, Settled, Store};
+use std::time::Duration;
+use steadfast_lead::{DeliveryId, LeadId};
+use steadfast_retry::{Delivery, EndpointPause, Epoch, HoldReason, Settlement, State, StateName};
+
+/// All a settlement could have touched, to be compared before and after.
+async fn everything(store: &dyn Store, delivery: &Delivery) -> impl PartialEq + std::fmt::Debug {
+    (
+        store.delivery(delivery.id).await.unwrap(),
+        store.history(delivery.id, 0, 100).await.unwrap(),
+        store.counts().await.unwrap(),
+        store.events(Cursor(0), 1_000).await.unwrap(),
+        store.taken().await.unwrap(),
+        store.pauses(steadfast_lead::Timestamp::MIN).await.unwrap(),
+    )
+}
+
+fn with_pause(mut settlement: Settlement) -> Settlement {
+    let until = settlement.event.at.after(Duration::from_secs(60));
+    settlement.pause = Some(EndpointPause { endpoint: settlement.delivery.endpoint.clone(), until });
+    settlement
+}
+
+pub async fn what_is_accepted_reads_back(rig: &mut dyn Rig) {
+    let store = rig.open();
+    let mut world = World::of(&*store);
+    let acceptance = world.acceptance("auto", &["bigbank", "small.bank", "other"]);
+    let (lead, deliveries) = (acceptance.lead.clone(), acceptance.deliveries.clone());
+    let event = acceptance.event.clone();
+    store.accept(acceptance).await.unwrap();
+    assert_eq!(store.lead(lead.id).await, Ok(Some((lead.clone(), deliveries.clone()))));
+    for delivery in &deliveries {
+        assert_eq!(store.delivery(delivery.id).await, Ok(Some(delivery.clone())));
+        assert_eq!(store.load(delivery.id).await, Ok(Some((delivery.clone(), lead.clone()))));
+        assert_eq!(store.history(delivery.id, 0, 10).await, Ok(vec![]));
+    }
+    let events = store.events(Cursor(0), 10).await.unwrap();
+    assert_eq!(events.into_iter().map(|(_, event)| event).collect::<Vec<_>>(), [event]);
+}
+
+pub async fn a_settlement_is_applied_whole(rig: &mut dyn Rig) {
+    let store = rig.open();
+    let mut world = World::of(&*store);
+    let before = world.accepted(&*store, "auto", &["bigbank"]).await.remove(0);
+    let until = world.now.after(Duration::from_secs(60));
+    let held = State::Held { due: world.now, until, why: HoldReason::RetryAfter };
+    let settlement = with_pause(settlement(&*store, &before, held, world.now));
+    assert_eq!(store.settle(settlement.clone()).await, Ok(Settled::Applied));
+    assert_eq!(settlement.delivery.version, before.version + 1);
+    assert_eq!(store.delivery(before.id).await, Ok(Some(settlement.delivery.clone())));
+    assert_eq!(store.history(before.id, 0, 10).await, Ok(vec![settlement.entry]));
+    assert_eq!(store.pauses(world.now).await, Ok(settlement.pause.into_iter().collect()));
+    assert_eq!(store.events(Cursor(0), 10).await.unwrap().pop().unwrap().1, settlement.event);
+    assert_eq!(store.counts().await.unwrap(), recounted(&*store).await);
+}
+
+pub async fn a_stale_settlement_changes_nothing(rig: &mut dyn Rig) {
+    let store = rig.open();
+    let mut world = World::of(&*store);
+    let before = world.accepted(&*store, "auto", &["bigbank"]).await.remove(0);
+    let delivered = State::Delivered { at: world.now, probable: false, by_hand: false };
+    let stale = with_pause(settlement(&*store, &before, delivered.clone(), world.now));
+    let now = world.settled(&*store, &before, State::Waiting { due: world.now }).await;
+    store.take_durably(before.id).await.unwrap();
+    let standing = everything(&*store, &before).await;
+    let answer = store.settle(stale.clone()).await;
+    assert_eq!(answer, Ok(Settled::Stale { now: Some(Box::new(now.clone())) }));
+    assert_eq!(everything(&*store, &before).await, standing);
+
+    let mut ahead = settlement(&*store, &now, delivered, world.now);
+    ahead.delivery.version += 1;
+    assert_eq!(store.settle(ahead).await, Ok(Settled::Stale { now: Some(Box::new(now)) }));
+    let mut unknown = stale;
+    unknown.delivery.id = DeliveryId::from_raw(before.id.raw() + 7).unwrap();
+    assert_eq!(store.settle(unknown).await, Ok(Settled::Stale { now: None }));
+    assert_eq!(everything(&*store, &before).await, standing);
+}
+
+pub async fn a_lost_lease_changes_nothing(rig: &mut dyn Rig) {
+    let store = rig.open();
+    let store = super::reopen_cleanly(store, rig).await;
+    let mut world = World::of(&*store);
+    let current = store.identity().epoch;
+    let before = world.accepted(&*store, "auto", &["bigbank"]).await.remove(0);
+    store.take_durably(before.id).await.unwrap();
+    let standing = everything(&*store, &before).await;
+    let delivered = State::Delivered { at: world.now, probable: false, by_hand: false };
+    let mut late = with_pause(settlement(&*store, &before, delivered, world.now));
+    late.fence.epoch = Epoch(current.0 - 1);
+    assert_eq!(store.settle(late.clone()).await, Ok(Settled::Fenced { current }));
+    assert_eq!(everything(&*store, &before).await, standing);
+    late.fence.epoch = current;
+    assert_eq!(store.settle(late).await, Ok(Settled::Applied));
+}
+
+pub async fn neighbours_of_a_refused_settlement_are_kept(rig: &mut dyn Rig) {
+    let store = rig.open();
+    let mut world = World::of(&*store);
+    let mut deliveries = Vec::new();
+    for _ in 0..30 {
+        deliveries.extend(world.accepted(&*store, "auto", &["bigbank"]).await);
+    }
+    // All are given before any is answered, so that they share transactions.
+    let mut answers = Vec::new();
+    for (place, before) in deliveries.iter().enumerate() {
+        let delivered = State::Delivered { at: world.now, probable: false, by_hand: false };
+        let mut settlement = settlement(&*store, before, delivered, world.now);
+        match place % 3 {
+            1 => settlement.fence.epoch = Epoch(settlement.fence.epoch.0 - 1),
+            2 => settlement.delivery.version += 1,
+            _ => {}
+        }
+        answers.push(store.settle(settlement));
+    }
+    for (place, answer) in answers.into_iter().enumerate() {
+        let answer = answer.await.unwrap();
+        let after = store.delivery(deliveries[place].id).await.unwrap().unwrap();
+        assert_eq!(answer == Settled::Applied, place % 3 == 0, "{place}: {answer:?}");
+        assert_eq!(after.state.name() == StateName::Delivered, place % 3 == 0, "{place}");
+    }
+    assert_eq!(store.counts().await.unwrap(), recounted(&*store).await);
+    let delivered = Filter { state: Some(StateName::Delivered), ..Filter::default() };
+    assert_eq!(super::walk(&*store, &delivered, 4).await.len(), 10);
+}
+
+pub async fn settlements_in_one_go_keep_their_order(rig: &mut dyn Rig) {
+    let store = rig.open();
+    let mut world = World::of(&*store);
+    let acceptance = world.acceptance("auto", &["bigbank"]);
+    let (lead, mut delivery): (LeadId, Delivery) = (acceptance.lead.id, acceptance.deliveries[0].clone());
+    let mut answers = Vec::new();
+    let accepted = store.accept(acceptance);
+    for round in 0..20 {
+        let due = world.now.after(Duration::from_secs(round));
+        let settlement = settlement(&*store, &delivery, State::Waiting { due }, world.now);
+        delivery = settlement.delivery.clone();
+        store.take(delivery.id);
+        answers.push(store.settle(settlement));
+    }
+    accepted.await.unwrap();
+    for answer in answers {
+        assert_eq!(answer.await, Ok(Settled::Applied));
+    }
+    assert_eq!(store.lead(lead).await.unwrap().unwrap().1, [delivery.clone()]);
+    assert_eq!(store.history(delivery.id, 0, 100).await.unwrap().len(), 20);
+    assert_eq!(store.taken().await, Ok(vec![]));
+}

@@ -1,0 +1,186 @@
+//! One line of the journal.
+
+use super::delivery::{EndpointTwin, recipient_name, step_name};
+use super::history::OutcomeTwin;
+use super::lead::flow_name;
+use super::time::{at, from_duration, offset, to_duration};
+use super::{Code, Dictionary, RecordError, read, write};
+use minicbor::{Decode, Encode};
+use steadfast_lead::{DeliveryId, LeadId, Timestamp};
+use steadfast_retry::{
+    AttemptSettled, CloseReason, DecisionName, Event, EventKind, HoldReason, ReviewCause, StateName,
+};
+
+const WHAT: &str = "a line of the journal";
+
+#[derive(Encode, Decode)]
+struct EventTwin<'a> {
+    #[n(0)]
+    at: i64,
+    #[b(1)]
+    kind: KindTwin<'a>,
+}
+
+#[derive(Encode, Decode)]
+enum KindTwin<'a> {
+    /// Lead, flow, deliveries, test.
+    #[n(0)]
+    LeadAccepted(#[n(0)] i64, #[n(1)] u32, #[n(2)] u32, #[n(3)] bool),
+    #[n(1)]
+    AttemptSettled(#[n(0)] SettledTwin),
+    #[n(2)]
+    DeliveryChanged(#[b(0)] ChangedTwin<'a>),
+    #[n(3)]
+    EndpointPaused(#[n(0)] EndpointTwin, #[n(1)] i64),
+    #[n(4)]
+    ConfigApplied(#[n(0)] u64, #[b(1)] &'a str),
+}
+
+#[derive(Encode, Decode)]
+struct SettledTwin {
+    #[n(0)]
+    delivery: i64,
+    /// Difference from the delivery's id.
+    #[n(1)]
+    lead: i64,
+    #[n(2)]
+    flow: u32,
+    #[n(3)]
+    step: u32,
+    #[n(4)]
+    recipient: u32,
+    #[n(5)]
+    attempt: u32,
+    #[n(6)]
+    retry: u32,
+    #[n(7)]
+    outcome: OutcomeTwin,
+    #[n(8)]
+    decision: u8,
+    #[n(9)]
+    state: u8,
+    #[n(10)]
+    late: u64,
+    #[n(11)]
+    took: u64,
+    #[n(12)]
+    since_accepted: u64,
+    #[n(13)]
+    test: bool,
+}
+
+#[derive(Encode, Decode)]
+struct ChangedTwin<'a> {
+    #[n(0)]
+    delivery: i64,
+    #[n(1)]
+    recipient: u32,
+    #[n(2)]
+    state: u8,
+    #[n(3)]
+    cause: Option<u8>,
+    #[n(4)]
+    held: Option<u8>,
+    #[n(5)]
+    closed: Option<u8>,
+    #[b(6)]
+    verb: Option<(&'a str, &'a str)>,
+}
+
+/// Writes a line of the journal.
+pub fn encode_event(event: &Event, names: &Dictionary) -> Vec<u8> {
+    let kind = match &event.kind {
+        EventKind::LeadAccepted { lead, flow, deliveries, test } => {
+            KindTwin::LeadAccepted(lead.raw(), names.number(flow.as_str()), *deliveries, *test)
+        }
+        EventKind::AttemptSettled(settled) => KindTwin::AttemptSettled(settled_twin(settled, names)),
+        EventKind::DeliveryChanged { delivery, recipient, state, cause, held, closed, verb } => {
+            KindTwin::DeliveryChanged(ChangedTwin {
+                delivery: delivery.raw(),
+                recipient: names.number(recipient.as_str()),
+                state: state.code(),
+                cause: cause.map(Code::code),
+                held: held.map(Code::code),
+                closed: closed.map(Code::code),
+                verb: verb.as_ref().map(|(verb, by)| (&**verb, &**by)),
+            })
+        }
+        EventKind::EndpointPaused { endpoint, until } => {
+            KindTwin::EndpointPaused(EndpointTwin::of(endpoint, names), offset(*until, event.at))
+        }
+        EventKind::ConfigApplied { version, by } => KindTwin::ConfigApplied(*version, by),
+    };
+    write(&EventTwin { at: event.at.as_micros(), kind }, 96)
+}
+
+/// Reads a line of the journal.
+///
+/// # Errors
+/// [`RecordError`] when the record cannot be understood.
+pub fn decode_event(record: &[u8], names: &Dictionary) -> Result<Event, RecordError> {
+    let twin: EventTwin<'_> = read(WHAT, record)?;
+    let base = Timestamp::from_micros(twin.at);
+    let kind = match twin.kind {
+        KindTwin::LeadAccepted(lead, flow, deliveries, test) => {
+            let lead = LeadId::from_raw(lead).ok_or_else(negative)?;
+            EventKind::LeadAccepted { lead, flow: flow_name(flow, names)?, deliveries, test }
+        }
+        KindTwin::AttemptSettled(twin) => EventKind::AttemptSettled(Box::new(settled(&twin, names)?)),
+        KindTwin::DeliveryChanged(twin) => EventKind::DeliveryChanged {
+            delivery: DeliveryId::from_raw(twin.delivery).ok_or_else(negative)?,
+            recipient: recipient_name(twin.recipient, names)?,
+            state: StateName::of_code(twin.state)?,
+            cause: twin.cause.map(ReviewCause::of_code).transpose()?,
+            held: twin.held.map(HoldReason::of_code).transpose()?,
+            closed: twin.closed.map(CloseReason::of_code).transpose()?,
+            verb: twin.verb.map(|(verb, by)| (verb.into(), by.into())),
+        },
+        KindTwin::EndpointPaused(endpoint, until) => {
+            EventKind::EndpointPaused { endpoint: endpoint.value(names)?, until: at(until, base) }
+        }
+        KindTwin::ConfigApplied(version, by) => EventKind::ConfigApplied { version, by: by.into() },
+    };
+    Ok(Event { at: base, kind })
+}
+
+fn negative() -> RecordError {
+    RecordError::Damaged { what: WHAT, detail: "an id is negative".to_owned() }
+}
+
+fn settled_twin(settled: &AttemptSettled, names: &Dictionary) -> SettledTwin {
+    SettledTwin {
+        delivery: settled.delivery.raw(),
+        lead: settled.lead.raw().wrapping_sub(settled.delivery.raw()),
+        flow: names.number(settled.flow.as_str()),
+        step: names.number(settled.step.as_str()),
+        recipient: names.number(settled.recipient.as_str()),
+        attempt: settled.attempt,
+        retry: settled.retry,
+        outcome: OutcomeTwin::of(settled.outcome),
+        decision: settled.decision.code(),
+        state: settled.state.code(),
+        late: from_duration(settled.late),
+        took: from_duration(settled.took),
+        since_accepted: from_duration(settled.since_accepted),
+        test: settled.test,
+    }
+}
+
+fn settled(twin: &SettledTwin, names: &Dictionary) -> Result<AttemptSettled, RecordError> {
+    Ok(AttemptSettled {
+        delivery: DeliveryId::from_raw(twin.delivery).ok_or_else(negative)?,
+        lead: LeadId::from_raw(twin.delivery.wrapping_add(twin.lead)).ok_or_else(negative)?,
+        flow: flow_name(twin.flow, names)?,
+        step: step_name(twin.step, names)?,
+        recipient: recipient_name(twin.recipient, names)?,
+        attempt: twin.attempt,
+        retry: twin.retry,
+        outcome: twin.outcome.value()?,
+        decision: DecisionName::of_code(twin.decision)?,
+        state: StateName::of_code(twin.state)?,
+        late: to_duration(twin.late),
+        took: to_duration(twin.took),
+        since_accepted: to_duration(twin.since_accepted),
+        test: twin.test,
+    })
+}
