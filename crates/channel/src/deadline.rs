@@ -78,6 +78,7 @@ impl<'a> Deadline<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::task::coop;
     use tokio::time::sleep_until;
 
     const TICK: Duration = Duration::from_millis(100);
@@ -106,7 +107,8 @@ mod tests {
         let mut deadline = Deadline::new(sleep.as_mut(), later(start, TICK));
         tokio::time::advance(TICK * 2).await;
         let flood = poll_fn(|cx| {
-            while tokio::task::coop::poll_proceed(cx).map(|spent| spent.made_progress()).is_ready() {}
+            let spend = |_: &u32| coop::poll_proceed(cx).map(|spent| spent.made_progress()).is_ready();
+            assert!((0..100_000).take_while(spend).count() < 100_000, "the budget has an end");
             Poll::<()>::Pending
         });
         assert_eq!(deadline.run(flood).await, Err(Expired));

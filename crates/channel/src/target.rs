@@ -125,8 +125,8 @@ fn absolute(path_and_query: PathAndQuery) -> PathAndQuery {
     if path_and_query.as_str().starts_with('/') {
         return path_and_query;
     }
-    let text = format!("/{path_and_query}");
-    PathAndQuery::try_from(text).unwrap_or(path_and_query)
+    // Its printed form adds the slash.
+    PathAndQuery::try_from(path_and_query.to_string()).unwrap_or(path_and_query)
 }
 
 fn read_host(text: &str) -> Result<Host, BadTarget> {
