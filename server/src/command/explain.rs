@@ -1,0 +1,168 @@
+//! `steadfast explain FILE --flow F --step S`: each retry value in force and the level it came from, and when retries start.
+
+use crate::config::load;
+use anyhow::Context as _;
+use comfy_table::presets::{NOTHING, UTF8_BORDERS_ONLY};
+use comfy_table::{ContentArrangement, Table};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+use steadfast_flow::{Book, Explained, Fits, FlowPlan, PlannedRetry, StepPlan};
+use steadfast_retry::policy::show_duration;
+use steadfast_retry::{InDoubt, Window};
+
+/// Which step, and how it is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    /// The flow.
+    pub(crate) flow: &'a str,
+    /// The step.
+    pub(crate) step: &'a str,
+    /// Tables with borders, for people at a terminal.
+    pub(crate) terminal: bool,
+    /// JSON in place of tables.
+    pub(crate) json: bool,
+}
+
+/// Explains a step. False when the config has problems or does not have the step.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub(crate) fn explain(path: &Path, wanted: Wanted<'_>, out: &mut impl Write) -> anyhow::Result<bool> {
+    let book = match load(path) {
+        Ok(loaded) => loaded.book,
+        Err(problems) => {
+            write!(out, "{}", problems.plain())?;
+            return Ok(false);
+        }
+    };
+    let plan = match find(&book, wanted) {
+        Ok(plan) => plan,
+        Err(why) => {
+            writeln!(out, "{why}")?;
+            return Ok(false);
+        }
+    };
+    let explained = Explained::of(plan);
+    if wanted.json {
+        let text = serde_json::to_string_pretty(&to_json(&explained)).context("cannot write JSON")?;
+        writeln!(out, "{text}")?;
+    } else {
+        tables(&explained, wanted.terminal, out)?;
+    }
+    Ok(true)
+}
+
+fn find<'a>(book: &'a Book, wanted: Wanted<'_>) -> Result<&'a StepPlan, String> {
+    let flow = book.flows.get(wanted.flow).ok_or_else(|| {
+        let mut known: Vec<&str> = book.flows.keys().map(steadfast_lead::FlowName::as_str).collect();
+        known.sort_unstable();
+        format!("there is no flow {:?}; there are: {}", wanted.flow, known.join(", "))
+    })?;
+    let named = |flow: &'a FlowPlan| flow.steps.iter().find(|step| step.step.as_str() == wanted.step);
+    named(flow).map(|step| &**step).ok_or_else(|| {
+        let known: Vec<&str> = flow.steps.iter().map(|step| step.step.as_str()).collect();
+        format!("flow {} has no step {:?}; it has: {}", wanted.flow, wanted.step, known.join(", "))
+    })
+}
+
+/// What `--json` writes and `/v1/explain` answers: durations in milliseconds.
+pub(crate) fn to_json(explained: &Explained) -> Value {
+    let values: Vec<Value> = explained.values.iter().map(value_json).collect();
+    let schedule: Vec<Value> = explained.schedule.iter().map(retry_json).collect();
+    json!({
+        "flow": explained.flow.as_str(),
+        "step": explained.step.as_str(),
+        "recipient": explained.recipient.as_str(),
+        "in_doubt": doubt(explained.in_doubt),
+        "values": values,
+        "schedule": schedule,
+    })
+}
+
+fn value_json(value: &steadfast_flow::ExplainedValue) -> Value {
+    json!({ "key": value.key.name(), "value": value.value, "origin": value.origin })
+}
+
+fn retry_json(retry: &PlannedRetry) -> Value {
+    json!({
+        "retry": retry.retry,
+        "after_failure_ms": window_json(retry.after_failure),
+        "since_first_ms": window_json(retry.since_first),
+        "within_total_timeout": retry.fits.name(),
+    })
+}
+
+fn window_json(window: Window) -> Value {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    json!([millis(window.earliest), millis(window.latest)])
+}
+
+fn doubt(in_doubt: InDoubt) -> String {
+    match in_doubt {
+        InDoubt::Retry { floor } => format!("retry, not before {}", show_duration(floor)),
+        InDoubt::Hold => "hold".to_owned(),
+    }
+}
+
+fn tables(explained: &Explained, terminal: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    writeln!(out, "flow {}, step {}, recipient {}", explained.flow, explained.step, explained.recipient)?;
+    let mut values = table(["key", "value", "level"], terminal);
+    for value in &explained.values {
+        values.add_row([value.key.name(), &value.value, &value.origin]);
+    }
+    writeln!(out, "{values}")?;
+    writeln!(out, "sent and not answered: {}", doubt(explained.in_doubt))?;
+    if explained.schedule.is_empty() {
+        writeln!(out, "no retries")?;
+        return Ok(());
+    }
+    let mut schedule =
+        table(["retry", "after the failure", "since the first attempt", "within total_timeout"], terminal);
+    for retry in &explained.schedule {
+        let number = retry.retry.to_string();
+        schedule.add_row([number, window(retry.after_failure), window(retry.since_first), fits(retry.fits).to_owned()]);
+    }
+    writeln!(out, "{schedule}")?;
+    writeln!(out, "if every attempt fails at once and nothing is held; an attempt's own time comes on top")?;
+    Ok(())
+}
+
+fn table<const N: usize>(head: [&str; N], terminal: bool) -> Table {
+    /// Long lists of conditions wrap within their column.
+    const WIDTH: u16 = 110;
+    let mut table = Table::new();
+    if terminal {
+        table.load_style(UTF8_BORDERS_ONLY).set_width(WIDTH);
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    } else {
+        table.load_style(NOTHING);
+    }
+    table.set_header(head);
+    table
+}
+
+fn window(window: Window) -> String {
+    format!("[{}, {}]", seconds(window.earliest), seconds(window.latest))
+}
+
+/// `2s`, `2.4s`, `7m30s`: windows are compared with each other, so small units stay.
+fn seconds(duration: Duration) -> String {
+    let (minutes, millis) = (duration.as_secs() / 60, duration.as_millis() % 60_000);
+    let rest = format!("{}.{:03}", millis / 1_000, millis % 1_000);
+    let rest = rest.trim_end_matches('0').trim_end_matches('.');
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{rest}s"),
+        (0, minutes) => format!("{minutes}m{rest}s"),
+        (hours, minutes) => format!("{hours}h{minutes}m{rest}s"),
+    }
+}
+
+const fn fits(fits: Fits) -> &'static str {
+    match fits {
+        Fits::Always => "yes",
+        Fits::Sometimes => "not if late",
+        Fits::Never => "no, never sent",
+    }
+}

@@ -1,0 +1,510 @@
+//! Every key a config file may hold: its type, what is allowed, its default, and what it does.
+//!
+//! The reader takes known keys from here and the reference page is written from here, so that neither can know a key the
+//! other does not.
+
+/// One key.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// As written.
+    pub(crate) name: &'static str,
+    /// What kind of value: text, duration, table.
+    pub(crate) kind: &'static str,
+    /// Which values.
+    pub(crate) allowed: &'static str,
+    /// What holds where nothing is said; empty where a key is required or has no default.
+    pub(crate) default: &'static str,
+    /// What it does.
+    pub(crate) about: &'static str,
+}
+
+/// One table of keys.
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// As its header is written.
+    pub(crate) header: &'static str,
+    /// What it is for.
+    pub(crate) about: &'static str,
+    /// Its keys.
+    pub(crate) keys: &'static [Key],
+}
+
+const fn key(
+    name: &'static str,
+    kind: &'static str,
+    allowed: &'static str,
+    default: &'static str,
+    about: &'static str,
+) -> Key {
+    Key { name, kind, allowed, default, about }
+}
+
+const NAME: &str = "1 to 64 of A-Z a-z 0-9 - _ . and beginning with a letter or a digit";
+const POLICY_NAME: &str = "conservative, standard, aggressive, outage, or a name under [policies]";
+const PRIORITIES: &str = "critical, high, normal, low";
+
+/// The whole file.
+pub(crate) const ROOT: Table = Table {
+    header: "The file",
+    about: "Tables of the file; every one may be left out.",
+    keys: &[
+        key("server", "table", "see [server]", "", "How the server listens and what it may call."),
+        key("store", "table", "see [store]", "", "Where leads are kept."),
+        key(
+            "retry",
+            "table",
+            "see [retry]",
+            "",
+            "The system level of retrying: holds for everything that says nothing nearer.",
+        ),
+        key("policies", "tables by name", "see [policies.NAME]", "", "Named retry policies of your own."),
+        key(
+            "accounts",
+            "tables by name",
+            "see [accounts.NAME]",
+            "",
+            "Customers: flows and recipients may belong to one.",
+        ),
+        key("recipients", "tables by name", "see [recipients.NAME]", "", "Partner systems leads are delivered to."),
+        key(
+            "flows",
+            "tables by name",
+            "see [flows.NAME]",
+            "",
+            "Paths for leads: what happens with a lead that comes in.",
+        ),
+    ],
+};
+
+/// `[server]`.
+pub(crate) const SERVER: Table = Table {
+    header: "[server]",
+    about: "How the server listens, and what it may call.",
+    keys: &[
+        key(
+            "listen",
+            "text",
+            "address:port, such as 127.0.0.1:8080",
+            "\"127.0.0.1:8080\"",
+            "Where the API listens. Beyond loopback only with [[server.keys]].",
+        ),
+        key(
+            "allow_private_networks",
+            "list or true",
+            "networks such as \"10.0.0.0/8\", or true for all",
+            "[]",
+            "Private and loopback networks deliveries may go to. All others are refused, by the resolved address.",
+        ),
+        key("concurrency", "whole number", "1 to 10000", "512", "Attempts under way at once, over all recipients."),
+        key(
+            "drain_timeout",
+            "duration",
+            "1s to 10m",
+            "\"30s\"",
+            "How long a stopping server waits for attempts under way.",
+        ),
+        key(
+            "keys",
+            "list of tables",
+            "see [[server.keys]]",
+            "[]",
+            "API keys. With none, the API is open to whoever reaches it, and listens on loopback only.",
+        ),
+    ],
+};
+
+/// `[[server.keys]]`.
+pub(crate) const API_KEY: Table = Table {
+    header: "[[server.keys]]",
+    about: "One API key; `steadfast key new` makes it. Only the hash is kept.",
+    keys: &[
+        key("name", "text", NAME, "", "Who uses it; shown in the history of what was done with it. Required."),
+        key("hash", "text", "sha256: and 64 hexadecimal digits", "", "SHA-256 of the key. Required."),
+        key(
+            "scopes",
+            "list of texts",
+            "ingest, read, operate",
+            "",
+            "What it may do: send leads, read, use the desk. Required, at least one.",
+        ),
+        key("account", "text", "an account's name", "all accounts", "Limits it to one account."),
+    ],
+};
+
+/// `[store]`.
+pub(crate) const STORE: Table = Table {
+    header: "[store]",
+    about: "Where leads are kept.",
+    keys: &[
+        key(
+            "path",
+            "text",
+            "a folder's path",
+            "\"steadfast-data\"",
+            "The folder, made when missing. Relative to the folder the server is started in.",
+        ),
+        key(
+            "queue_capacity",
+            "whole number",
+            "1000 to 100000000",
+            "1000000",
+            "Deliveries waiting, at most; beyond it leads are refused and told to come back.",
+        ),
+        key("cache_bytes", "size", "1MiB to 16GiB", "\"64MiB\"", "Memory for pages of the database."),
+    ],
+};
+
+const ENABLED: Key = key("enabled", "true or false", "true, false", "true", "Whether there are retries at all.");
+const POLICY: Key = key("policy", "text", POLICY_NAME, "", "A named policy, laid down before this level's own keys.");
+const BACKOFF: Key = key(
+    "backoff",
+    "text",
+    "exponential, fixed",
+    "\"exponential\"",
+    "How delays grow: each the one before times the multiplier, or all the same.",
+);
+const MAX_RETRIES: Key = key(
+    "max_retries",
+    "whole number",
+    "1 to 10 (1 to 1000 with extended = true)",
+    "3",
+    "Retries after an immediate first attempt. For none write enabled = false.",
+);
+const INITIAL_DELAY: Key = key(
+    "initial_delay",
+    "duration",
+    "1s to 1m (1ms to 1d with extended = true)",
+    "\"2s\"",
+    "Delay before the first retry, from the end of the failed attempt.",
+);
+const MULTIPLIER: Key = key(
+    "multiplier",
+    "number",
+    "1.5 to 3.0 (1.0 to 10.0 with extended = true)",
+    "2.0",
+    "By how much each delay grows; at most three decimals.",
+);
+const MAX_INTERVAL: Key =
+    key("max_interval", "duration", "1s to 5m (1ms to 1d with extended = true)", "\"1m\"", "The longest delay.");
+const TOTAL_TIMEOUT: Key = key(
+    "total_timeout",
+    "duration",
+    "1s to 1h (1s to 30d with extended = true)",
+    "\"5m\"",
+    "How long after the first attempt a retry may still start. Stands still while the delivery is held.",
+);
+const JITTER: Key = key(
+    "jitter",
+    "number or text",
+    "0.0 to 1.0, or one of none, equal, full, decorrelated",
+    "0.2",
+    "How delays are spread. A number: never early, up to that share of the delay later.",
+);
+const RETRY_ON: Key = key(
+    "retry_on",
+    "list of texts",
+    "codes (503), classes (5xx), groups (timeout, dns, connect), error kinds",
+    "everything temporary",
+    "Which errors are retried; replaces the list of the levels farther out.",
+);
+const NEVER_RETRY_ON: Key = key(
+    "never_retry_on",
+    "list of texts",
+    "codes (503), classes (5xx), groups (timeout, dns, connect), error kinds",
+    "[]",
+    "Which errors are not, whatever retry_on says.",
+);
+const MAX_LEAD_AGE: Key = key(
+    "max_lead_age",
+    "duration",
+    "1s to 90d",
+    "\"1d\"",
+    "How old a lead may be at the start of an attempt; counted from acceptance, always running.",
+);
+const COUNT_HOLDS: Key =
+    key("count_holds", "true or false", "true, false", "false", "Whether time held also counts towards total_timeout.");
+const EXTENDED: Key = key(
+    "extended",
+    "true or false",
+    "true, false",
+    "false",
+    "The explicit way past the usual ranges, for long outages.",
+);
+
+/// `retry` at every level.
+pub(crate) const RETRY: Table = Table {
+    header: "[retry]",
+    about: "The same keys stand under `retry` of an account, a flow, a recipient and a step. The nearest level wins, key by \
+            key: system, account, flow, recipient, step.",
+    keys: &[
+        ENABLED,
+        POLICY,
+        BACKOFF,
+        MAX_RETRIES,
+        INITIAL_DELAY,
+        MULTIPLIER,
+        MAX_INTERVAL,
+        TOTAL_TIMEOUT,
+        JITTER,
+        RETRY_ON,
+        NEVER_RETRY_ON,
+        MAX_LEAD_AGE,
+        COUNT_HOLDS,
+        EXTENDED,
+    ],
+};
+
+/// `[policies.NAME]`.
+pub(crate) const POLICY_TABLE: Table = Table {
+    header: "[policies.NAME]",
+    about: "A named policy. Built in are conservative (2 retries, 5 s apart), standard (3: 2, 4, 8 s), aggressive (5: 1, 2, \
+            4, 8, 16 s) and outage (extended: from 10 s doubling to 15 min, 100 retries, 24 h).",
+    keys: &[
+        key("extends", "text", POLICY_NAME, "", "The policy it starts from."),
+        ENABLED,
+        BACKOFF,
+        MAX_RETRIES,
+        INITIAL_DELAY,
+        MULTIPLIER,
+        MAX_INTERVAL,
+        TOTAL_TIMEOUT,
+        JITTER,
+        RETRY_ON,
+        NEVER_RETRY_ON,
+        MAX_LEAD_AGE,
+        COUNT_HOLDS,
+        EXTENDED,
+    ],
+};
+
+/// `[accounts.NAME]`.
+pub(crate) const ACCOUNT: Table = Table {
+    header: "[accounts.NAME]",
+    about: "A customer.",
+    keys: &[
+        key("time_zone", "text", "an IANA name, such as America/Chicago", "", "The account's time zone."),
+        key("retry", "table", "see [retry]", "", "What it says about retrying."),
+    ],
+};
+
+const IN_DOUBT: Key = key(
+    "in_doubt",
+    "text",
+    "retry, hold",
+    "\"retry\"",
+    "What follows an attempt that was sent and not answered: sent again on the schedule with the same key, or a person decides.",
+);
+const IN_DOUBT_DELAY: Key = key(
+    "in_doubt_delay",
+    "duration",
+    "0s to 1h",
+    "\"0s\"",
+    "A retry after such an attempt starts no earlier than this: a slow recipient may still be storing the lead.",
+);
+const REQUEST_KEY: Key = key(
+    "request",
+    "table",
+    "see request",
+    "",
+    "How the request is made. A step's lies over its recipient's, key by key.",
+);
+const AUTH_KEY: Key = key(
+    "auth",
+    "table",
+    "see auth",
+    "",
+    "How the request says who it is from. A step's replaces its recipient's whole.",
+);
+const PRIORITY: Key =
+    key("priority", "text", PRIORITIES, "\"normal\"", "How urgent deliveries are among those that are due.");
+
+/// `[recipients.NAME]`.
+pub(crate) const RECIPIENT: Table = Table {
+    header: "[recipients.NAME]",
+    about: "A partner system.",
+    keys: &[
+        key("account", "text", "an account's name", "", "Whose it is; without, flows of every account may use it."),
+        key("concurrency", "whole number", "1 to 1000", "the server's", "Attempts to it under way at once, at most."),
+        key("retry", "table", "see [retry]", "", "What it says about retrying, over what the flow says."),
+        key("limits", "table", "see [recipients.NAME.limits]", "", "What no flow or step may exceed."),
+        IN_DOUBT,
+        IN_DOUBT_DELAY,
+        REQUEST_KEY,
+        AUTH_KEY,
+    ],
+};
+
+/// `[recipients.NAME.limits]`.
+pub(crate) const LIMITS: Table = Table {
+    header: "[recipients.NAME.limits]",
+    about: "Caps on whatever the levels make together.",
+    keys: &[
+        key("max_retries", "whole number", "0 to 1000", "", "Most retries; 0 turns retrying off."),
+        key("max_lead_age", "duration", "1s to 90d", "", "Oldest lead."),
+    ],
+};
+
+/// `[flows.NAME]`.
+pub(crate) const FLOW: Table = Table {
+    header: "[flows.NAME]",
+    about: "A path for leads. Leads enter at `POST /v1/flows/NAME/leads`.",
+    keys: &[
+        key("account", "text", "an account's name", "", "Whose it is."),
+        key("retry", "table", "see [retry]", "", "What it says about retrying."),
+        IN_DOUBT,
+        IN_DOUBT_DELAY,
+        PRIORITY,
+        key(
+            "fields",
+            "tables by name",
+            "see [flows.NAME.fields.FIELD]",
+            "",
+            "Declares fields, and is then the list of what is sent. Without, every field is sent as it came.",
+        ),
+        key(
+            "steps",
+            "list of tables",
+            "1 to 100, see [[flows.NAME.steps]]",
+            "",
+            "What it does with a lead; each step is a delivery of its own. Required.",
+        ),
+    ],
+};
+
+/// `[flows.NAME.fields.FIELD]`.
+pub(crate) const FIELD: Table = Table {
+    header: "[flows.NAME.fields.FIELD]",
+    about: "One field, sent under its name in the order the lead came. Short form: `FIELD = \"email\"`.",
+    keys: &[
+        key(
+            "type",
+            "text",
+            "text, email, phone, postal_code, state, date, number, boolean, sensitive",
+            "\"text\"",
+            "What it holds. A sensitive field is not sent; values are never changed.",
+        ),
+        key(
+            "sensitive",
+            "true or false",
+            "true, false",
+            "false",
+            "The same as type = \"sensitive\", beside another type.",
+        ),
+        key("alias", "text or list of texts", "field names", "[]", "Other names it may come in under."),
+    ],
+};
+
+/// `[[flows.NAME.steps]]`.
+pub(crate) const STEP: Table = Table {
+    header: "[[flows.NAME.steps]]",
+    about: "One delivery of each lead.",
+    keys: &[
+        key("id", "text", NAME, "", "Its name, unique in the flow. Required."),
+        key("recipient", "text", "a recipient's name", "", "Whom it sends to. Required."),
+        key("retry", "table", "see [retry]", "", "What it says about retrying: the nearest level."),
+        IN_DOUBT,
+        IN_DOUBT_DELAY,
+        PRIORITY,
+        REQUEST_KEY,
+        AUTH_KEY,
+    ],
+};
+
+/// `request` of a recipient or a step.
+pub(crate) const REQUEST: Table = Table {
+    header: "request",
+    about: "Stands on a recipient, a step, or both.",
+    keys: &[
+        key("type", "text", "http", "\"http\"", "Which door."),
+        key(
+            "method",
+            "text",
+            "POST, PUT, PATCH, GET, DELETE",
+            "\"POST\"",
+            "The method. GET and DELETE carry the fields in the query.",
+        ),
+        key(
+            "url",
+            "text",
+            "https://host[:port]/path[?query], http too, without user name and without #",
+            "",
+            "Where it goes. Required, here or at the recipient.",
+        ),
+        key(
+            "format",
+            "text",
+            "json, form, query",
+            "\"json\"",
+            "How the fields are written. Form and query: objects flattened by dots, lists as repeated names.",
+        ),
+        key(
+            "headers",
+            "table",
+            "header = \"value\", at most 50",
+            "{}",
+            "Static headers. Not those the server writes itself: Host, Content-Length, Transfer-Encoding, Connection, Idempotency-Key, Steadfast-*.",
+        ),
+        key(
+            "fields",
+            "table",
+            "name = text, whole number, true or false; at most 50",
+            "{}",
+            "Fields sent with every lead, in place of a lead's field of that name.",
+        ),
+        key("timeout", "duration", "100ms to 5m", "\"30s\"", "How long the whole attempt may take."),
+        key(
+            "connect_timeout",
+            "duration",
+            "100ms to 5m",
+            "\"10s\"",
+            "How long lookup, connection and TLS may take, each.",
+        ),
+        key(
+            "response_bytes_max",
+            "size",
+            "1KiB to 16MiB",
+            "\"1MiB\"",
+            "How much of an answer is read; a larger one is an error.",
+        ),
+    ],
+};
+
+/// `auth` of a recipient or a step.
+pub(crate) const AUTH: Table = Table {
+    header: "auth",
+    about: "Stands on a recipient or a step. Credentials may be `\"${NAME}\"` (environment) or `\"file:PATH\"` (relative to \
+            the config file).",
+    keys: &[
+        key("type", "text", "basic, bearer, api_key", "", "Which way. Required."),
+        key("username", "text", "a name without a colon", "", "For basic. Required there."),
+        key("password", "text", "any text", "", "For basic. Required there."),
+        key("token", "text", "1 to 16384 bytes", "", "For bearer. Required there."),
+        key("header", "text", "a header's name", "", "For api_key: the header it goes into."),
+        key(
+            "query",
+            "text",
+            "a parameter's name",
+            "",
+            "For api_key: the parameter it goes into, in place of a header.",
+        ),
+        key("key", "text", "1 to 16384 bytes", "", "For api_key. Required there."),
+    ],
+};
+
+/// Every table, in the order of the page.
+pub(crate) const TABLES: [&Table; 14] = [
+    &ROOT,
+    &SERVER,
+    &API_KEY,
+    &STORE,
+    &RETRY,
+    &POLICY_TABLE,
+    &ACCOUNT,
+    &RECIPIENT,
+    &LIMITS,
+    &FLOW,
+    &FIELD,
+    &STEP,
+    &REQUEST,
+    &AUTH,
+];

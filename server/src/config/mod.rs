@@ -1,0 +1,165 @@
+//! The config file: read whole, every problem found at once, credentials fetched and never shown.
+//!
+//! The only place that turns text into settings. Whether a value is in range, and what the levels make together, is decided
+//! by the pure crates; here it is brought back to the line it came from.
+
+mod keys;
+mod literals;
+mod page;
+mod problem;
+mod references;
+mod request_section;
+mod retry_section;
+mod server_section;
+mod trade_sections;
+mod tree;
+
+pub(crate) use page::reference_page;
+pub(crate) use problem::{Problem, Problems};
+pub(crate) use server_section::{ApiKey, PrivateNetworks, Scope, ServerSettings, StoreSettings};
+
+use references::{SECRET_FILE_BYTES_MAX, Surroundings};
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+use steadfast_flow::{Book, Place, Settings, Warning};
+use toml::de::DeTable;
+use tree::{Reader, Spans, problem_of};
+
+/// How large a config file may be, in bytes.
+pub(crate) const CONFIG_BYTES_MAX: usize = 1_048_576;
+
+/// A config without a problem.
+#[derive(Clone)]
+pub(crate) struct Loaded {
+    /// Accounts, recipients, flows and policies.
+    pub(crate) settings: Settings,
+    /// The same, resolved; its version is 0 until [`Loaded::into_book`].
+    pub(crate) book: Book,
+    /// What belongs to this process.
+    pub(crate) server: ServerSettings,
+    /// The text as read; may hold credentials.
+    pub(crate) text: String,
+    /// What is worth a second look.
+    pub(crate) warnings: Problems,
+}
+
+impl Loaded {
+    /// The book under a version.
+    pub(crate) fn into_book(self, version: u64) -> Book {
+        Book { version, ..self.book }
+    }
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded")
+            .field("settings", &self.settings)
+            .field("server", &self.server)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a config file.
+///
+/// # Errors
+/// Every problem found: a file that cannot be read, a text that is not TOML, unknown keys, wrong types and values, missing
+/// variables and files, and what the levels make together.
+pub(crate) fn load(path: &Path) -> Result<Loaded, Problems> {
+    let file = path.display().to_string();
+    let text = bounded_text(path, CONFIG_BYTES_MAX)
+        .map_err(|why| Problems::new(&file, "", &[], vec![Problem::of_file(why)]))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let secret_file = |name: &str| {
+        bounded_text(&folder.join(name), SECRET_FILE_BYTES_MAX)
+            .map_err(|why| format!("names the file {name:?}, which {why}"))
+    };
+    let variable = |name: &str| std::env::var(name).ok();
+    read(&file, text, &Surroundings { variable: &variable, file: &secret_file })
+}
+
+/// The content of a file; or why not, continuing "the file ...".
+fn bounded_text(path: &Path, bytes_max: usize) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() > bytes_max {
+        return Err(format!("is larger than {bytes_max} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        format!("is not UTF-8: the byte at {at} begins no character")
+    })
+}
+
+/// Reads the text of a config.
+pub(crate) fn read(file: &str, text: String, around: &Surroundings<'_>) -> Result<Loaded, Problems> {
+    let (document, errors) = DeTable::parse_recoverable(&text);
+    if !errors.is_empty() {
+        // Where a line cannot be read, a credential in it cannot be told apart: nothing of it is shown.
+        let everything = std::iter::once(0..text.len()).collect::<Vec<_>>();
+        return Err(Problems::new(file, &text, &everything, errors.iter().map(syntax_problem).collect()));
+    }
+    let root_table = document.get_ref();
+    let spans = Spans::of(root_table);
+    let reader = Reader::new(&text, around);
+    let (settings, server) = sections(&reader, root_table);
+    let (mut problems, masks) = reader.finish();
+    let compiled = settings.compile(0);
+    problems.extend(key_account_problems(&server, &settings, &spans));
+    let book = match compiled {
+        Ok(book) if problems.is_empty() => book,
+        Ok(_) => return Err(Problems::new(file, &text, &masks, problems)),
+        Err(faults) => {
+            let found = faults.iter().map(|fault| problem_of(fault, &spans, &text));
+            problems.extend(found.filter(|problem| !told(problem, &problems)).collect::<Vec<_>>());
+            return Err(Problems::new(file, &text, &masks, problems));
+        }
+    };
+    let warnings = settings.warnings(&book).iter().map(|warning| warning_problem(warning, &spans)).collect();
+    let warnings = Problems::new(file, &text, &masks, warnings);
+    Ok(Loaded { settings, book, server, warnings, text })
+}
+
+/// A fault that only follows from a problem already told: a key that could not be read is not missing as well.
+fn told(fault: &Problem, problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| {
+        let below = problem.key.strip_prefix(&fault.key);
+        problem.key == fault.key || (fault.value.is_none() && below.is_some_and(|rest| rest.starts_with('[')))
+    })
+}
+
+fn sections(reader: &Reader<'_>, document: &DeTable<'_>) -> (Settings, ServerSettings) {
+    let root = reader.root(document, &keys::ROOT);
+    let settings = Settings {
+        policies: retry_section::policies(root.named("policies")),
+        system: retry_section::layer(&root.section("retry", &keys::RETRY)),
+        accounts: trade_sections::accounts(root.named("accounts")),
+        recipients: trade_sections::recipients(root.named("recipients")),
+        flows: trade_sections::flows(root.named("flows")),
+    };
+    let server = server_section::server(&root);
+    (settings, server)
+}
+
+fn syntax_problem(error: &toml::de::Error) -> Problem {
+    let message = error.message().replace('\n', ", ");
+    Problem { span: error.span(), ..Problem::of_file(format!("is not TOML here: {message}")) }
+}
+
+fn key_account_problems(server: &ServerSettings, settings: &Settings, spans: &Spans) -> Vec<Problem> {
+    let unknown = |key: &&ApiKey| key.account.as_ref().is_some_and(|name| !settings.accounts.contains_key(name));
+    let problem = |key: &ApiKey| {
+        let place = Place::of("server.keys");
+        let message = format!("key {} is limited to an account that is not configured", key.name);
+        Problem { span: spans.nearest(&place), key: place.as_str().to_owned(), ..Problem::of_file(message) }
+    };
+    server.keys.iter().filter(unknown).map(problem).collect()
+}
+
+fn warning_problem(warning: &Warning, spans: &Spans) -> Problem {
+    let key = warning.place.as_str().to_owned();
+    Problem { span: spans.nearest(&warning.place), key, ..Problem::of_file(warning.text.clone()) }
+}

@@ -1,0 +1,117 @@
+//! Reading `request` and `auth`, as they stand on a recipient or a step.
+
+use super::keys::{AUTH, REQUEST};
+use super::tree::{Found, Section};
+use http::{HeaderName, Method};
+use steadfast_flow::{Address, Auth, Format, Header, KeyPlace, METHODS, RequestSettings, Secret};
+use steadfast_lead::{Number, Value};
+
+/// What a place says about its request.
+pub(crate) fn request(owner: &Section<'_>) -> RequestSettings {
+    let section = owner.section("request", &REQUEST);
+    if let Some(door) = section.get("type") {
+        door.word(|text| (text == "http").then_some(()), &["http"]);
+    }
+    let bytes = section.size("response_bytes_max");
+    RequestSettings {
+        method: section.get("method").and_then(|found| method(&found)),
+        url: section
+            .get("url")
+            .and_then(|found| found.parsed(|text| Address::parse(text).map_err(|error| error.to_string()))),
+        format: section.get("format").and_then(|found| found.word(Format::from_name, &Format::ALL.map(Format::name))),
+        headers: section.named("headers").into_iter().filter_map(|(name, found)| header(&name, &found)).collect(),
+        fields: section.named("fields").into_iter().filter_map(|(name, found)| fixed(&name, &found)).collect(),
+        timeout: section.duration("timeout"),
+        connect_timeout: section.duration("connect_timeout"),
+        response_bytes_max: bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+    }
+}
+
+fn method(found: &Found<'_>) -> Option<Method> {
+    let known = |text: &str| METHODS.into_iter().find(|method| method.as_str().eq_ignore_ascii_case(text));
+    found.word(known, &METHODS.each_ref().map(Method::as_str))
+}
+
+fn header(name: &str, found: &Found<'_>) -> Option<Header> {
+    let value = found.secret();
+    let name = HeaderName::try_from(name).map_err(|_| found.wrong_unseen("is not a header's name"));
+    Some(Header { name: name.ok()?, value: value? })
+}
+
+fn fixed(name: &str, found: &Found<'_>) -> Option<(Box<str>, Value)> {
+    let value = match () {
+        () if found.is_boolean() => Value::Bool(found.boolean()?),
+        () if found.is_whole() => {
+            let whole = i64::try_from(found.whole()?).map_err(|_| found.wrong("is out of range"));
+            Value::Number(Number::from_integer(whole.ok()?))
+        }
+        () => Value::text(&found.text()?),
+    };
+    Some((name.into(), value))
+}
+
+/// How a place says who it is.
+pub(crate) fn auth(owner: &Section<'_>) -> Option<Auth> {
+    let section = owner.section("auth", &AUTH);
+    if !section.is_there() {
+        return no_auth(&section);
+    }
+    let kinds = ["basic", "bearer", "api_key"];
+    let kind = section
+        .required("type")
+        .and_then(|found| found.word(|text| kinds.into_iter().find(|known| *known == text), &kinds));
+    match kind {
+        Some("basic") => {
+            belong_elsewhere(&section, &["token", "header", "query", "key"], "basic has username and password");
+            let (username, password) = (secret(&section, "username"), secret(&section, "password"));
+            Some(Auth::Basic { username: username?, password: password? })
+        }
+        Some("bearer") => {
+            belong_elsewhere(&section, &["username", "password", "header", "query", "key"], "bearer has token");
+            Some(Auth::Bearer { token: secret(&section, "token")? })
+        }
+        Some("api_key") => {
+            belong_elsewhere(&section, &["username", "password", "token"], "api_key has key, and header or query");
+            api_key(&section)
+        }
+        _ => no_auth(&section),
+    }
+}
+
+fn api_key(section: &Section<'_>) -> Option<Auth> {
+    let key = secret(section, "key");
+    let header = section.get("header");
+    let query = section.get("query");
+    let place = match (header, query) {
+        (Some(header), None) => {
+            let name = header.parsed(|text| HeaderName::try_from(text).map_err(|_| "is not a header's name"));
+            Some(KeyPlace::Header(name?))
+        }
+        (None, Some(query)) => Some(KeyPlace::Query(query.text()?.into())),
+        (Some(_), Some(_)) | (None, None) => {
+            section.wrong("needs either header or query, to say where the key goes", "one of the two");
+            None
+        }
+    };
+    Some(Auth::ApiKey { place: place?, key: key? })
+}
+
+fn secret(section: &Section<'_>, name: &'static str) -> Option<Secret> {
+    section.required(name)?.secret()
+}
+
+/// Whatever stands there is a credential of a kind that is not known: hidden, and not used.
+fn no_auth(section: &Section<'_>) -> Option<Auth> {
+    for name in ["username", "password", "token", "header", "query", "key", "type"] {
+        if let Some(found) = section.get(name).filter(|_| name != "type") {
+            found.secret();
+        }
+    }
+    None
+}
+
+fn belong_elsewhere(section: &Section<'_>, names: &[&'static str], message: &str) {
+    for name in names {
+        section.misplaced(name, &format!("does not belong here: {message}"));
+    }
+}

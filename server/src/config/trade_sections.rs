@@ -1,0 +1,120 @@
+//! Reading accounts, recipients and flows.
+
+use super::keys::{ACCOUNT, FIELD, FLOW, LIMITS, RECIPIENT, RETRY, STEP, Table};
+use super::request_section::{auth, request};
+use super::retry_section::{layer, name, table_name};
+use super::tree::{Found, Section};
+use std::collections::BTreeMap;
+use steadfast_flow::{
+    AccountSettings, FieldSettings, FieldType, FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings,
+    StepSettings,
+};
+use steadfast_lead::{AccountName, BadName, FlowName, Priority, RecipientName, StepName};
+use steadfast_retry::policy::{Layer, Limits};
+
+/// Tables by name, each read by `read`. What is wrong with one is found even when its name is wrong too.
+pub(crate) fn by_name<N: Ord, T>(
+    entries: Vec<(String, Found<'_>)>,
+    known: &'static Table,
+    new: impl Fn(&str) -> Result<N, BadName>,
+    read: impl Fn(&Section<'_>) -> T,
+) -> BTreeMap<N, T> {
+    let one = |(text, found): (String, Found<'_>)| {
+        let settings = read(&found.section(known));
+        Some((table_name(&text, &found, &new)?, settings))
+    };
+    entries.into_iter().filter_map(one).collect()
+}
+
+/// `[accounts.NAME]`.
+pub(crate) fn accounts(entries: Vec<(String, Found<'_>)>) -> BTreeMap<AccountName, AccountSettings> {
+    by_name(entries, &ACCOUNT, AccountName::new, |account| AccountSettings {
+        time_zone: account.text("time_zone").map(Into::into),
+        retry: retry(account),
+    })
+}
+
+/// `[recipients.NAME]`.
+pub(crate) fn recipients(entries: Vec<(String, Found<'_>)>) -> BTreeMap<RecipientName, RecipientSettings> {
+    by_name(entries, &RECIPIENT, RecipientName::new, |recipient| RecipientSettings {
+        account: account_name(recipient),
+        concurrency: recipient.count("concurrency"),
+        retry: retry(recipient),
+        limits: limits(&recipient.section("limits", &LIMITS)),
+        in_doubt: in_doubt(recipient),
+        request: request(recipient),
+        auth: auth(recipient),
+    })
+}
+
+/// `[flows.NAME]`.
+pub(crate) fn flows(entries: Vec<(String, Found<'_>)>) -> BTreeMap<FlowName, FlowSettings> {
+    by_name(entries, &FLOW, FlowName::new, |flow| FlowSettings {
+        account: account_name(flow),
+        retry: retry(flow),
+        in_doubt: in_doubt(flow),
+        priority: priority(flow),
+        fields: flow.named("fields").iter().filter_map(|(name, found)| field(name, found)).collect(),
+        steps: steps(flow),
+    })
+}
+
+fn steps(flow: &Section<'_>) -> Vec<StepSettings> {
+    let list = flow.get("steps").map(|found| found.list()).unwrap_or_default();
+    list.iter().filter_map(|found| step(&found.section(&STEP))).collect()
+}
+
+fn step(step: &Section<'_>) -> Option<StepSettings> {
+    let id = step.required("id").and_then(|found| name(&found, StepName::new));
+    let recipient = step.required("recipient").and_then(|found| name(&found, RecipientName::new));
+    let (retry, in_doubt, priority) = (retry(step), in_doubt(step), priority(step));
+    let (request, auth) = (request(step), auth(step));
+    Some(StepSettings { id: id?, recipient: recipient?, retry, in_doubt, priority, request, auth })
+}
+
+fn retry(owner: &Section<'_>) -> Layer {
+    layer(&owner.section("retry", &RETRY))
+}
+
+fn account_name(owner: &Section<'_>) -> Option<AccountName> {
+    owner.get("account").and_then(|found| name(&found, AccountName::new))
+}
+
+fn limits(limits: &Section<'_>) -> Limits {
+    Limits { max_retries: limits.count("max_retries"), max_lead_age: limits.duration("max_lead_age") }
+}
+
+fn in_doubt(owner: &Section<'_>) -> InDoubtSettings {
+    let words = InDoubtMode::ALL.map(InDoubtMode::name);
+    InDoubtSettings {
+        mode: owner.get("in_doubt").and_then(|found| found.word(InDoubtMode::from_name, &words)),
+        delay: owner.duration("in_doubt_delay"),
+    }
+}
+
+fn priority(owner: &Section<'_>) -> Option<Priority> {
+    let words = Priority::ALL.map(Priority::name);
+    owner.get("priority").and_then(|found| found.word(Priority::from_name, &words))
+}
+
+/// A field by its short form (its type) or as a table.
+fn field(name: &str, found: &Found<'_>) -> Option<FieldSettings> {
+    let words = FieldType::ALL.map(FieldType::name);
+    if found.is_text() {
+        let kind = found.word(FieldType::from_name, &words)?;
+        return Some(FieldSettings { name: name.into(), kind, aliases: Vec::new() });
+    }
+    let section = found.section(&FIELD);
+    let kind = section.get("type").map(|found| found.word(FieldType::from_name, &words));
+    let sensitive = section.boolean("sensitive").unwrap_or(false);
+    let aliases = section.get("alias").map(|found| aliases(&found)).unwrap_or_default();
+    let kind = if sensitive { FieldType::Sensitive } else { kind.unwrap_or(Some(FieldType::Text))? };
+    Some(FieldSettings { name: name.into(), kind, aliases })
+}
+
+fn aliases(found: &Found<'_>) -> Vec<Box<str>> {
+    if found.is_text() {
+        return found.text().into_iter().map(Into::into).collect();
+    }
+    found.list().iter().filter_map(Found::text).map(Into::into).collect()
+}
