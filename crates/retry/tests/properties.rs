@@ -1,5 +1,7 @@
 //! What holds for every policy, every recipient and every course of a delivery.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's own functions may fail it")]
+
 mod fixture;
 
 use fixture::{ACCEPTED, answered, at, delivery, fault, secs, sent, terms};

@@ -23,11 +23,13 @@ pub const ATTEMPTS_MAX: u64 = 5_000_000;
 /// A run that would have gone on too long.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "policy {policy} came to {ATTEMPTS_MAX} attempts, the most in one run: take fewer leads, fewer retries or a shorter outage"
+    "policy {policy} came to {attempts} attempts, the most in one run: take fewer leads, fewer retries or a shorter outage"
 )]
 pub struct RunStopped {
     /// Under which policy.
     pub policy: String,
+    /// After how many attempts.
+    pub attempts: u64,
 }
 
 /// Runs a scenario: each policy on the same traffic.
@@ -35,9 +37,13 @@ pub struct RunStopped {
 /// # Errors
 /// [`RunStopped`] beyond [`ATTEMPTS_MAX`] attempts under one policy.
 pub fn run(scenario: &Scenario) -> Result<Report, RunStopped> {
+    run_at_most(scenario, ATTEMPTS_MAX)
+}
+
+fn run_at_most(scenario: &Scenario, attempts_max: u64) -> Result<Report, RunStopped> {
     let mut policies = Vec::with_capacity(scenario.candidates.len());
     for candidate in &scenario.candidates {
-        policies.push(World::new(scenario, candidate).run()?);
+        policies.push(World::new(scenario, candidate, attempts_max).run()?);
     }
     Ok(Report {
         name: scenario.name.clone(),
@@ -87,11 +93,12 @@ struct World<'a> {
     live: Vec<Option<Live>>,
     free: Vec<usize>,
     paused_until: Option<Timestamp>,
+    attempts_max: u64,
     tally: Tally,
 }
 
 impl<'a> World<'a> {
-    fn new(scenario: &'a Scenario, candidate: &'a Candidate) -> Self {
+    fn new(scenario: &'a Scenario, candidate: &'a Candidate, attempts_max: u64) -> Self {
         let terms = Terms {
             policy: &candidate.policy,
             seed: scenario.seed,
@@ -111,6 +118,7 @@ impl<'a> World<'a> {
             live: Vec::new(),
             free: Vec::new(),
             paused_until: None,
+            attempts_max,
             tally: Tally::new(scenario.start, scenario.traffic.leads <= TIMELINE_LEADS_MAX),
         }
     }
@@ -186,8 +194,8 @@ impl<'a> World<'a> {
     fn look(&mut self, slot: usize, mut live: Live, now: Timestamp) -> Result<(), RunStopped> {
         match admit(&live.delivery, self.policy, self.paused_until, now) {
             Admission::Send { at_most } => {
-                if self.tally.attempts >= ATTEMPTS_MAX {
-                    return Err(RunStopped { policy: self.name.to_owned() });
+                if self.tally.attempts >= self.attempts_max {
+                    return Err(RunStopped { policy: self.name.to_owned(), attempts: self.attempts_max });
                 }
                 let used = live.delivery.progress.retries_used;
                 self.tally.started((used > live.retry_counted).then_some(used), now);
@@ -253,5 +261,44 @@ impl<'a> World<'a> {
     fn plan(&mut self, at: Timestamp, what: What, slot: usize) {
         self.sequence += 1;
         self.planned.push(Reverse(Planned { at, what, sequence: self.sequence, slot }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario(text: &str) -> Scenario {
+        toml::from_str::<crate::ScenarioFile>(text).unwrap().compile().unwrap()
+    }
+
+    #[test]
+    fn a_run_ends_at_its_bound_and_says_how_to_stay_below() {
+        let scenario = scenario("name = 'bound'\ntraffic.leads = 3\nrecipient.answers = ['503']");
+        assert!(run_at_most(&scenario, 12).is_ok(), "three leads of four attempts each");
+        let said = run_at_most(&scenario, 11).unwrap_err().to_string();
+        assert!(said.contains("came to 11 attempts") && said.contains("fewer leads"), "{said}");
+    }
+
+    #[test]
+    fn a_run_stopped_early_says_what_still_waits() {
+        let text = "name = 'until'\ntraffic.leads = 3\nrecipient.answers = ['503']\nsettings.until = '5s'";
+        let report = run(&scenario(text)).unwrap();
+        assert_eq!((report.policies[0].still_waiting, report.policies[0].attempts), (3, 6));
+        assert_eq!(report.policies[0].in_review_count(), 0);
+    }
+
+    #[test]
+    fn slots_are_used_again_so_that_memory_follows_the_backlog() {
+        let scenario = scenario("name = 'slots'\ntraffic = { rate = '10/s', for = '100s' }\nrecipient.answer = '200'");
+        let candidate = &scenario.candidates[0];
+        let mut world = World::new(&scenario, candidate, ATTEMPTS_MAX);
+        for lead in 0..1_000 {
+            while world.planned.peek().is_some_and(|Reverse(next)| next.at <= world.next_at(lead).unwrap()) {
+                world.happen().unwrap();
+            }
+            world.arrive(lead + 1, scenario.start.after(scenario.traffic.arrival(lead))).unwrap();
+        }
+        assert!(world.live.len() <= 2, "{}", world.live.len());
     }
 }

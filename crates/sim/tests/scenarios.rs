@@ -2,9 +2,11 @@
 //!
 //! `UPDATE_EXPECT=1 cargo test -p steadfast-sim` rewrites the expectations: read every changed line before committing it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's own functions may fail it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use steadfast_sim::{ScenarioFile, run};
 
 mod lines;
@@ -22,11 +24,11 @@ fn files() -> Vec<(PathBuf, String)> {
     files
 }
 
-fn parse(path: &PathBuf, text: &str) -> ScenarioFile {
+fn parse(path: &Path, text: &str) -> ScenarioFile {
     toml::from_str(text).unwrap_or_else(|problem| panic!("{}: {problem}", path.display()))
 }
 
-fn ran(path: &PathBuf, file: &ScenarioFile) -> String {
+fn ran(path: &Path, file: &ScenarioFile) -> String {
     let scenario = file.compile().unwrap_or_else(|faults| panic!("{}: {faults:?}", path.display()));
     run(&scenario).unwrap_or_else(|stopped| panic!("{}: {stopped}", path.display())).text()
 }
