@@ -105,30 +105,22 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, mut changes: Vec<Change>) -> Next {
+    fn write(&mut self, changes: Vec<Change>) -> Next {
         let closes = changes.iter().any(|change| matches!(change, Change::Close(_)));
-        let started = measure();
+        let next = self.write_all(changes, measure());
+        if closes { Next::End } else { next }
+    }
+
+    fn write_all(&mut self, mut changes: Vec<Change>, started: Instant) -> Next {
         loop {
-            let remedy = match self.transact(&changes) {
-                Ok((answers, committed)) => {
-                    if closes {
-                        self.empty_log();
-                    }
-                    self.answer(changes, answers, committed, started);
-                    return if closes { Next::End } else { self.keep_log_short() };
-                }
-                Err(trouble) => remedy(trouble),
+            let trouble = match self.transact(&changes) {
+                Ok((answers, committed)) => return self.answer(changes, answers, committed, started),
+                Err(trouble) => trouble,
             };
-            let remedy = match self.roll_back() {
-                Ok(()) => remedy,
-                Err(error) => Remedy::Stop(error.to_string()),
-            };
+            let remedy = self.roll_back().map_or_else(|error| Remedy::Stop(error.to_string()), |()| remedy(trouble));
             match remedy {
                 Remedy::Refuse(at, error) => changes.remove(at).refuse(error),
-                Remedy::Full(detail) => {
-                    self.refuse_for_room(changes, &detail);
-                    return if closes { Next::End } else { Next::GoOn };
-                }
+                Remedy::Full(detail) => return self.refuse_for_room(changes, &detail),
                 Remedy::Stop(detail) => return self.stop(changes, detail),
             }
         }
@@ -155,7 +147,7 @@ impl Writer {
     }
 
     /// It is on disk: say so.
-    fn answer(&mut self, changes: Vec<Change>, answers: Vec<Answer>, committed: Committed, started: Instant) {
+    fn answer(&mut self, changes: Vec<Change>, answers: Vec<Answer>, committed: Committed, started: Instant) -> Next {
         let report = CommitReport { changes: changes.len(), took: started.elapsed() };
         self.carried.clear();
         if let Some(tip) = self.ledger.take_over(committed) {
@@ -164,11 +156,15 @@ impl Writer {
         *self.shared.health.lock() = Health::Ready;
         self.log_pages += PAGES_PER_COMMIT + PAGES_PER_CHANGE * report.changes;
         for (change, answer) in changes.into_iter().zip(answers) {
+            if matches!(change, Change::Close(_)) {
+                self.empty_log();
+            }
             reply(change, answer);
         }
         if let Some(on_commit) = &self.on_commit {
             on_commit(report);
         }
+        self.keep_log_short()
     }
 
     /// After the answers, so that nobody waits for it.
@@ -202,7 +198,7 @@ impl Writer {
         self.connection.prepare_cached(pragma)?.query_row([], |row| row.get(1))
     }
 
-    fn refuse_for_room(&mut self, changes: Vec<Change>, detail: &str) {
+    fn refuse_for_room(&mut self, changes: Vec<Change>, detail: &str) -> Next {
         *self.shared.health.lock() = Health::Full;
         for change in changes {
             if let Change::Take(delivery, None) = change {
@@ -211,6 +207,7 @@ impl Writer {
                 change.refuse(StoreError::Full { detail: detail.to_owned() });
             }
         }
+        Next::GoOn
     }
 
     fn stop(&mut self, changes: Vec<Change>, detail: String) -> Next {

@@ -1,5 +1,7 @@
 //! The embedded store passes the suite every store passes.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::sync::Arc;
 use steadfast_lead::{NodeNumber, Timestamp};
 use steadfast_store::Store;

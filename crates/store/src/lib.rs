@@ -6,9 +6,11 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod memory;
 pub mod record;
 mod seam;
 
+pub use memory::MemoryStore;
 pub use seam::{
     Acceptance, Accepted, CommitReport, ConfigVersion, ConfigVersions, Count, Cursor, Dedupe, Deliveries, DuePosition,
     Filter, Health, Identity, Journal, Page, Pending, QueueHead, QueueKey, Queues, Settled, Store, StoreError, Writes,

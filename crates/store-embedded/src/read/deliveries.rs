@@ -21,6 +21,7 @@ pub(crate) fn delivery(connection: &Connection, names: &Names, id: DeliveryId) -
 }
 
 type LeadWithIds = (Arc<Lead>, Vec<DeliveryId>);
+type LeadWithDeliveries = (Arc<Lead>, Vec<Delivery>);
 
 fn lead_with_ids(connection: &Connection, names: &Names, id: LeadId) -> Result<Option<LeadWithIds>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT record FROM leads WHERE id = ?1").map_err(unreadable)?;
@@ -35,7 +36,7 @@ pub(crate) fn lead(
     connection: &Connection,
     names: &Names,
     id: LeadId,
-) -> Result<Option<(Arc<Lead>, Vec<Delivery>)>, StoreError> {
+) -> Result<Option<LeadWithDeliveries>, StoreError> {
     let Some((lead, ids)) = lead_with_ids(connection, names, id)? else { return Ok(None) };
     let mut deliveries = Vec::with_capacity(ids.len());
     for id in ids {

@@ -50,20 +50,22 @@ fn filters(start: Timestamp) -> Vec<Filter> {
     let name = |text| Some(RecipientName::new(text).unwrap());
     let flow = |text| Some(FlowName::new(text).unwrap());
     let at = |millis| Some(start.after(Duration::from_millis(millis)));
-    let mut filters = Vec::new();
-    for state in [None].into_iter().chain(StateName::ALL.iter().copied().map(Some)) {
-        for recipient in [None, name("a"), name("c"), name("nobody")] {
-            for flow in [None, flow("auto"), flow("home"), flow("nothing")] {
-                for kind in [None, Some("rejected".into()), Some("rate_limited".into()), Some("nonsense".into())] {
-                    for (since, until) in [(None, None), (at(3), None), (at(2), at(9))] {
-                        let (recipient, flow, kind) = (recipient.clone(), flow.clone(), kind.clone());
-                        filters.push(Filter { state, recipient, flow, kind, since, until });
-                    }
-                }
-            }
-        }
-    }
-    filters
+    let states = || [None].into_iter().chain(StateName::ALL.iter().copied().map(Some));
+    let mut filters: Vec<Filter> = states().map(|state| Filter { state, ..Filter::default() }).collect();
+    let names = [None, name("a"), name("c"), name("nobody")];
+    filters = vary(filters, &names, |filter, recipient| Filter { recipient, ..filter });
+    let flows = [None, flow("auto"), flow("home"), flow("nothing")];
+    filters = vary(filters, &flows, |filter, flow| Filter { flow, ..filter });
+    let kinds = [None, Some("rejected".into()), Some("rate_limited".into()), Some("nonsense".into())];
+    filters = vary(filters, &kinds, |filter, kind| Filter { kind, ..filter });
+    let spans = [(None, None), (at(3), None), (at(2), at(9))];
+    vary(filters, &spans, |filter, (since, until)| Filter { since, until, ..filter })
+}
+
+/// Every filter with every value.
+fn vary<T: Clone>(filters: Vec<Filter>, values: &[T], with: impl Fn(Filter, T) -> Filter) -> Vec<Filter> {
+    let pairs = filters.iter().flat_map(|filter| values.iter().map(move |value| (filter.clone(), value.clone())));
+    pairs.map(|(filter, value)| with(filter, value)).collect()
 }
 
 pub async fn every_filter_gives_what_fits_newest_first(rig: &mut dyn Rig) {

@@ -148,3 +148,28 @@ pub async fn settlements_in_one_go_keep_their_order(rig: &mut dyn Rig) {
     assert_eq!(store.history(delivery.id, 0, 100).await.unwrap().len(), 20);
     assert_eq!(store.taken().await, Ok(vec![]));
 }
+
+/// The engine never gives an id twice; a store that is given one keeps what it has, and everything beside it.
+pub async fn an_id_is_never_taken_twice(rig: &mut dyn Rig) {
+    let store = rig.open();
+    let mut world = World::of(&*store);
+    let first = world.acceptance("auto", &["bigbank"]);
+    let (mut same_lead, mut same_delivery) = (world.acceptance("home", &["a"]), world.acceptance("home", &["a", "b"]));
+    let mut lead = (*same_lead.lead).clone();
+    lead.id = first.lead.id;
+    same_lead.lead = lead.into();
+    same_delivery.deliveries[1].id = first.deliveries[0].id;
+    let (other, unseen) = (world.acceptance("auto", &["c"]), same_delivery.deliveries[0].id);
+    let refused_lead = same_delivery.lead.id;
+    let answers = [first.clone(), same_lead, same_delivery, other].map(|acceptance| store.accept(acceptance));
+    let mut answered = Vec::new();
+    for answer in answers {
+        answered.push(answer.await.is_ok());
+    }
+    assert_eq!(answered, [true, false, false, true]);
+    assert_eq!(store.lead(first.lead.id).await, Ok(Some((first.lead, first.deliveries))));
+    assert_eq!(store.lead(refused_lead).await, Ok(None));
+    assert_eq!(store.delivery(unseen).await, Ok(None));
+    assert_eq!(store.events(Cursor(0), 10).await.unwrap().len(), 2);
+    assert_eq!(store.counts().await.unwrap(), recounted(&*store).await);
+}

@@ -17,7 +17,7 @@ const WHAT: &str = "a line of a delivery's history";
 #[derive(Encode, Decode)]
 enum EntryTwin<'a> {
     #[n(0)]
-    Attempt(#[b(0)] AttemptTwin<'a>),
+    Attempt(#[b(0)] Box<AttemptTwin<'a>>),
     #[n(1)]
     Change(#[b(0)] ChangeTwin<'a>),
 }
@@ -154,7 +154,7 @@ pub fn encode_entry(entry: &Entry, names: &Dictionary) -> Vec<u8> {
     match entry {
         Entry::Attempt(attempt) => {
             let kept = attempt.evidence.answer.as_ref().map_or(0, |answer| answer.body.len());
-            write(&EntryTwin::Attempt(attempt_twin(attempt, names)), kept + 256)
+            write(&EntryTwin::Attempt(Box::new(attempt_twin(attempt, names))), kept + 256)
         }
         Entry::Change(change) => write(&EntryTwin::Change(change_twin(change)), 128),
     }
@@ -166,7 +166,7 @@ pub fn encode_entry(entry: &Entry, names: &Dictionary) -> Vec<u8> {
 /// [`RecordError`] when the record cannot be understood.
 pub fn decode_entry(record: &[u8], names: &Dictionary) -> Result<Entry, RecordError> {
     match read(WHAT, record)? {
-        EntryTwin::Attempt(twin) => Ok(Entry::Attempt(Box::new(attempt(twin, names)?))),
+        EntryTwin::Attempt(twin) => Ok(Entry::Attempt(Box::new(attempt(*twin, names)?))),
         EntryTwin::Change(twin) => change(&twin).map(Entry::Change),
     }
 }
