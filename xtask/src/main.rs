@@ -1,1 +1,63 @@
-fn main() {}
+//! The house's own tools, run as `cargo xtask NAME`: checks that no compiler does. Reads the repository, never changes it, and
+//! never goes out to the network.
+
+mod audit;
+mod problem;
+mod source;
+mod tidy;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+use problem::Problem;
+use std::process::ExitCode;
+use workspace::Workspace;
+
+/// Tools for working on Steadfast.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    tool: Tool,
+}
+
+#[derive(Subcommand)]
+enum Tool {
+    /// Checks the rules of the house (CONTRIBUTING.md); every problem at once.
+    Tidy,
+    /// Checks every dependency: source, licence, bans, single versions, known advisories. Offline.
+    Audit,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let (name, checked) = match arguments.tool {
+        Tool::Tidy => ("tidy", Workspace::load().and_then(|workspace| tidy::check(&workspace))),
+        Tool::Audit => ("audit", Workspace::load().and_then(|workspace| audit::check(&workspace))),
+    };
+    match checked {
+        Ok(report) => tell(name, &report),
+        Err(error) => {
+            eprintln!("{name}: could not run: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// What a tool looked at, and what it found.
+struct Report {
+    /// Such as `212 files, 13 crates`.
+    looked_at: String,
+    problems: Vec<Problem>,
+}
+
+fn tell(name: &str, report: &Report) -> ExitCode {
+    for problem in &report.problems {
+        println!("{problem}");
+    }
+    if report.problems.is_empty() {
+        println!("{name}: {} in order", report.looked_at);
+        return ExitCode::SUCCESS;
+    }
+    println!("{name}: {} looked at, problems: {}", report.looked_at, report.problems.len());
+    ExitCode::FAILURE
+}
