@@ -74,6 +74,10 @@ impl Chain<'_> {
         match fault {
             RetryFault::OutOfRange(out, _) => {
                 let place = self.place_of(out.key).unwrap_or_default();
+                if !place.as_str().ends_with(out.key.name()) {
+                    let problem = format!("brings {} = {}, which is out of range", out.key, out.value);
+                    return Some(Fault::unseen(place, &problem, &out.allowed));
+                }
                 Some(Fault::of(place, &out.value, "is out of range", &out.allowed))
             }
             RetryFault::UnknownPolicy(unknown, level) => self.unknown_policy(unknown, level),

@@ -288,12 +288,10 @@ fn auth_header(auth: &Auth) -> Result<Option<(HeaderName, HeaderValue)>, Fault> 
         Auth::Basic { username, password } => {
             let pair = format!("{}:{}", username.reveal(), password.reveal());
             let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
-            ("auth.basic", AUTHORIZATION, format!("Basic {encoded}"))
+            ("auth.password", AUTHORIZATION, format!("Basic {encoded}"))
         }
-        Auth::Bearer { token } => ("auth.bearer.token", AUTHORIZATION, format!("Bearer {}", token.reveal())),
-        Auth::ApiKey { place: KeyPlace::Header(name), key } => {
-            ("auth.api_key.key", name.clone(), key.reveal().to_owned())
-        }
+        Auth::Bearer { token } => ("auth.token", AUTHORIZATION, format!("Bearer {}", token.reveal())),
+        Auth::ApiKey { place: KeyPlace::Header(name), key } => ("auth.key", name.clone(), key.reveal().to_owned()),
         Auth::ApiKey { place: KeyPlace::Query(_), .. } => return Ok(None),
     };
     match sensitive(&text) {

@@ -284,19 +284,16 @@ pub(crate) fn auth_fault(auth: &Auth) -> Option<Fault> {
     };
     match auth {
         Auth::Basic { username, .. } if username.reveal().contains(':') => {
-            Some(Fault::unseen(Place::of("auth.basic.username"), "holds a colon", "a name without a colon"))
+            Some(Fault::unseen(Place::of("auth.username"), "holds a colon", "a name without a colon"))
         }
-        Auth::Basic { username, .. } => said("auth.basic.username", username),
-        Auth::Bearer { token } => said("auth.bearer.token", token),
-        Auth::ApiKey { place: KeyPlace::Header(name), .. } if is_the_doors(name) => Some(Fault::of(
-            Place::of("auth.api_key.header"),
-            name.as_str(),
-            "is written by the server itself",
-            NOT_OURS,
-        )),
+        Auth::Basic { username, .. } => said("auth.username", username),
+        Auth::Bearer { token } => said("auth.token", token),
+        Auth::ApiKey { place: KeyPlace::Header(name), .. } if is_the_doors(name) => {
+            Some(Fault::of(Place::of("auth.header"), name.as_str(), "is written by the server itself", NOT_OURS))
+        }
         Auth::ApiKey { place: KeyPlace::Query(name), .. } if name.is_empty() => {
-            Some(Fault::of(Place::of("auth.api_key.query"), name, "is empty", "a parameter's name"))
+            Some(Fault::of(Place::of("auth.query"), name, "is empty", "a parameter's name"))
         }
-        Auth::ApiKey { key, .. } => said("auth.api_key.key", key),
+        Auth::ApiKey { key, .. } => said("auth.key", key),
     }
 }

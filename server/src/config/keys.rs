@@ -45,7 +45,7 @@ const PRIORITIES: &str = "critical, high, normal, low";
 
 /// The whole file.
 pub(crate) const ROOT: Table = Table {
-    header: "The file",
+    header: "the file",
     about: "Tables of the file; every one may be left out.",
     keys: &[
         key("server", "table", "see [server]", "", "How the server listens and what it may call."),

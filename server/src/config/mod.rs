@@ -11,6 +11,8 @@ mod references;
 mod request_section;
 mod retry_section;
 mod server_section;
+#[cfg(test)]
+mod tests;
 mod trade_sections;
 mod tree;
 
@@ -22,7 +24,7 @@ use references::{SECRET_FILE_BYTES_MAX, Surroundings};
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
-use steadfast_flow::{Book, Place, Settings, Warning};
+use steadfast_flow::{Book, Fault, Place, Settings, Warning};
 use toml::de::DeTable;
 use tree::{Reader, Spans, problem_of};
 
@@ -113,8 +115,9 @@ pub(crate) fn read(file: &str, text: String, around: &Surroundings<'_>) -> Resul
         Ok(book) if problems.is_empty() => book,
         Ok(_) => return Err(Problems::new(file, &text, &masks, problems)),
         Err(faults) => {
-            let found = faults.iter().map(|fault| problem_of(fault, &spans, &text));
-            problems.extend(found.filter(|problem| !told(problem, &problems)).collect::<Vec<_>>());
+            let new = faults.iter().filter(|fault| !told(fault, &problems, &settings));
+            let new: Vec<Problem> = new.map(|fault| problem_of(fault, &spans, &text)).collect();
+            problems.extend(new);
             return Err(Problems::new(file, &text, &masks, problems));
         }
     };
@@ -123,12 +126,23 @@ pub(crate) fn read(file: &str, text: String, around: &Surroundings<'_>) -> Resul
     Ok(Loaded { settings, book, server, warnings, text })
 }
 
-/// A fault that only follows from a problem already told: a key that could not be read is not missing as well.
-fn told(fault: &Problem, problems: &[Problem]) -> bool {
-    problems.iter().any(|problem| {
-        let below = problem.key.strip_prefix(&fault.key);
-        problem.key == fault.key || (fault.value.is_none() && below.is_some_and(|rest| rest.starts_with('[')))
-    })
+/// A fault that only follows from a problem already told: a key that could not be read is not missing as well, and neither
+/// is the address of a step whose recipient has a wrong one.
+fn told(fault: &Fault, problems: &[Problem], settings: &Settings) -> bool {
+    let told = |place: &Place| problems.iter().any(|problem| problem.key == place.as_str());
+    told(&fault.place) || their_url(&fault.place, settings).is_some_and(|url| told(&url))
+}
+
+/// The place of the recipient's address, given that of a step's.
+fn their_url(place: &Place, settings: &Settings) -> Option<Place> {
+    let url = Place::of("request.url");
+    let steps = settings.flows.iter().flat_map(|(name, flow)| {
+        let list = Place::of("flows").key(name.as_str()).key("steps");
+        flow.steps.iter().enumerate().map(move |(index, step)| (list.index(index), step))
+    });
+    let mut wanted = steps.filter(|(at, _)| at.join(&url) == *place);
+    let (_, step) = wanted.next()?;
+    Some(Place::of("recipients").key(step.recipient.as_str()).join(&url))
 }
 
 fn sections(reader: &Reader<'_>, document: &DeTable<'_>) -> (Settings, ServerSettings) {

@@ -1,6 +1,6 @@
 //! The reference page of the config file, written from the key tables.
 
-use super::keys::{Key, TABLES, Table};
+use super::keys::{Key, ROOT, TABLES, Table};
 use std::fmt::Write as _;
 
 /// The whole page in Markdown.
@@ -30,9 +30,7 @@ retry value came from. Unknown keys are errors.
 ";
 
 fn section(table: &Table, page: &mut String) {
-    let heading =
-        if table.header.starts_with(['[', 'T']) { table.header.to_owned() } else { format!("`{}`", table.header) };
-    let heading = if heading.starts_with('[') { format!("`{heading}`") } else { heading };
+    let heading = if table.header == ROOT.header { "Tables".to_owned() } else { format!("`{}`", table.header) };
     let _ = write!(page, "\n## {heading}\n\n{}\n\n", table.about);
     page.push_str("| key | type | allowed | default | what it does |\n|---|---|---|---|---|\n");
     table.keys.iter().for_each(|key| row(key, page));

@@ -200,9 +200,7 @@ mod tests {
 
     #[test]
     fn masks_keep_places_and_hide_letters() {
-        assert_eq!(
-            mask("a = \"ü\nx\"\nb", &[4..10]),
-            "a = ***\n**\nb".replace("***", "****").replace("\n**\n", "\n**\n")
-        );
+        let text = "a = \"ü\nx\"\nb";
+        assert_eq!(mask(text, &[4..10, 90..99]), "a = ***\n**\nb");
     }
 }

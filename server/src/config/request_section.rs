@@ -15,9 +15,7 @@ pub(crate) fn request(owner: &Section<'_>) -> RequestSettings {
     let bytes = section.size("response_bytes_max");
     RequestSettings {
         method: section.get("method").and_then(|found| method(&found)),
-        url: section
-            .get("url")
-            .and_then(|found| found.parsed(|text| Address::parse(text).map_err(|error| error.to_string()))),
+        url: section.get("url").and_then(|found| found.address(Address::parse)),
         format: section.get("format").and_then(|found| found.word(Format::from_name, &Format::ALL.map(Format::name))),
         headers: section.named("headers").into_iter().filter_map(|(name, found)| header(&name, &found)).collect(),
         fields: section.named("fields").into_iter().filter_map(|(name, found)| fixed(&name, &found)).collect(),

@@ -86,9 +86,7 @@ fn condition(found: &Found<'_>) -> Option<Condition> {
 
 /// A name written as a value.
 pub(crate) fn name<T, E: ToString>(found: &Found<'_>, new: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
-    found.parsed(|text| {
-        new(text).map_err(|_| "is not a name: 1 to 64 of A-Z a-z 0-9 - _ . beginning with a letter or digit")
-    })
+    found.parsed(|text| new(text).map_err(|_| "is not a name (1 to 64 letters, digits, - _ .)"))
 }
 
 /// A name written as a key.
@@ -97,5 +95,5 @@ pub(crate) fn table_name<T, E: ToString>(
     found: &Found<'_>,
     new: impl FnOnce(&str) -> Result<T, E>,
 ) -> Option<T> {
-    new(text).map_err(|error| found.wrong_unseen(&error.to_string())).ok()
+    new(text).map_err(|error| found.wrong_name(&error.to_string())).ok()
 }

@@ -61,15 +61,19 @@ pub(crate) fn flows(entries: Vec<(String, Found<'_>)>) -> BTreeMap<FlowName, Flo
 
 fn steps(flow: &Section<'_>) -> Vec<StepSettings> {
     let list = flow.get("steps").map(|found| found.list()).unwrap_or_default();
-    list.iter().filter_map(|found| step(&found.section(&STEP))).collect()
+    list.iter().enumerate().filter_map(|(index, found)| step(&found.section(&STEP), index)).collect()
 }
 
-fn step(step: &Section<'_>) -> Option<StepSettings> {
+/// A step whose name or recipient cannot be read gets a stand-in, so that the steps after it keep their places; the
+/// problem is told, and a config with a problem is never used.
+fn step(step: &Section<'_>, index: usize) -> Option<StepSettings> {
     let id = step.required("id").and_then(|found| name(&found, StepName::new));
     let recipient = step.required("recipient").and_then(|found| name(&found, RecipientName::new));
     let (retry, in_doubt, priority) = (retry(step), in_doubt(step), priority(step));
     let (request, auth) = (request(step), auth(step));
-    Some(StepSettings { id: id?, recipient: recipient?, retry, in_doubt, priority, request, auth })
+    let id = id.or_else(|| StepName::new(&format!("unreadable-{index}")).ok())?;
+    let recipient = recipient.or_else(|| RecipientName::new("unreadable").ok())?;
+    Some(StepSettings { id, recipient, retry, in_doubt, priority, request, auth })
 }
 
 fn retry(owner: &Section<'_>) -> Layer {

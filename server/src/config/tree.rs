@@ -124,6 +124,22 @@ impl<'a> Found<'a> {
         self.reader.report(&self.place, &self.value.span(), None, message, self.allowed);
     }
 
+    /// Says what is wrong with the key's own name.
+    pub(crate) fn wrong_name(&self, message: &str) {
+        self.reader.report(&self.place, &self.value.span(), None, message, "");
+    }
+
+    /// A text that may hold a token: an address. It is not shown, whatever is wrong with it.
+    pub(crate) fn address<T, E: ToString>(&self, read: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+        self.reader.mask(self.value.span());
+        let DeValue::String(text) = self.value.get_ref() else {
+            self.wrong_unseen(&format!("is {}, not a text", type_name(self.value.get_ref())));
+            return None;
+        };
+        let text = substitute(text, self.reader.around).map_err(|problem| self.wrong_unseen(&problem)).ok()?;
+        read(&text).map_err(|problem| self.wrong_unseen(&problem.to_string())).ok()
+    }
+
     fn wrong_type(&self, needed: &str) {
         self.wrong(&format!("is {}, not {needed}", type_name(self.value.get_ref())));
     }
@@ -442,7 +458,7 @@ fn unknown_key(
     reader.mask(value.span());
     hide_all(reader, value);
     let names: Vec<&str> = known.keys.iter().map(|key| key.name).collect();
-    let message = format!("is not a key of {}{}", known.header.to_lowercase(), nearest(key.get_ref(), &names));
+    let message = format!("is not a key of {}{}", known.header, nearest(key.get_ref(), &names));
     reader.report(&place.key(key.get_ref()), &key.span(), None, &message, &names.join(", "));
 }
 
