@@ -147,19 +147,13 @@ impl Data {
 
     fn accept(&mut self, acceptance: Acceptance) -> Result<Accepted, StoreError> {
         let Acceptance { lead, deliveries, dedupe, event } = acceptance;
-        if let Some(guard) = dedupe {
-            let key = (lead.flow.clone(), guard.key.clone());
-            match self.guards.get(&key) {
-                Some((known, lead_then)) if known.until >= lead.accepted_at => {
-                    let (same, lead) = (known.digest == guard.digest, *lead_then);
-                    return Ok(if same { Accepted::Replay { lead } } else { Accepted::KeyReused { lead } });
-                }
-                Some(_) | None => {}
-            }
-            self.check_new(&lead, &deliveries)?;
-            self.guards.insert(key, (guard, lead.id));
+        if let Some(before) = dedupe.as_ref().and_then(|guard| self.guarded(&lead, guard)) {
+            return Ok(before);
         }
         self.check_new(&lead, &deliveries)?;
+        if let Some(guard) = dedupe {
+            self.guards.insert((lead.flow.clone(), guard.key.clone()), (guard, lead.id));
+        }
         self.last_commit_at = Some(lead.accepted_at);
         let ids = deliveries.iter().map(|delivery| delivery.id).collect();
         self.leads.insert(lead.id, (lead, ids));
@@ -169,6 +163,16 @@ impl Data {
         }
         self.journal.push(event);
         Ok(Accepted::New)
+    }
+
+    /// What an acceptance under the same key made before.
+    fn guarded(&self, lead: &Lead, guard: &Dedupe) -> Option<Accepted> {
+        let (known, lead_then) = self.guards.get(&(lead.flow.clone(), guard.key.clone()))?;
+        if known.until < lead.accepted_at {
+            return None;
+        }
+        let (same, lead) = (known.digest == guard.digest, *lead_then);
+        Some(if same { Accepted::Replay { lead } } else { Accepted::KeyReused { lead } })
     }
 
     fn check_new(&self, lead: &Lead, deliveries: &[Delivery]) -> Result<(), StoreError> {

@@ -23,7 +23,7 @@ pub struct World {
 }
 
 impl World {
-    /// Goes on after what is in the store.
+    /// Goes on after what was in the store when it was opened: make one for each opening.
     pub fn of(store: &dyn Store) -> Self {
         let identity = store.identity();
         let now = Timestamp::from_millis(1_795_000_000_000);

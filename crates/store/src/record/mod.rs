@@ -16,6 +16,10 @@ mod dictionary;
 mod event;
 mod history;
 mod lead;
+#[cfg(test)]
+mod strategies;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use code::{Code, code_of_kind, kind_of_code};
