@@ -84,7 +84,7 @@ impl Scripted {
     }
 
     /// The same attempt given up after `at_most`, as the server does when a lead would become too old meanwhile.
-    pub(crate) fn cut_after(&self, at_most: Duration) -> Self {
+    pub fn cut_after(&self, at_most: Duration) -> Self {
         let evidence = if self.evidence.phase.possibly_sent() {
             Evidence::of_fault(Phase::Sent, FaultKind::TimeoutRead, "given up: the lead became too old")
         } else {

@@ -11,6 +11,9 @@ const PLOT_WIDTH: f64 = WIDTH - LEFT - 24.0;
 const PLOT_HEIGHT: f64 = 190.0;
 const TOPS: [f64; 2] = [96.0, 368.0];
 const LEGEND_COLUMN: f64 = 200.0;
+/// What fits into a column of the legend, and over the picture.
+const LEGEND_LETTERS_MAX: usize = 24;
+const TITLE_LETTERS_MAX: usize = 100;
 /// Middle tones that stand out on white and on near-black alike; as many as policies can be compared.
 const LINES: [(&str, &str); 8] = [
     ("#2f81d0", ""),
@@ -44,7 +47,8 @@ fn head(report: &Report) -> String {
          path{{fill:none;stroke-width:1.8;stroke-linejoin:round}}\
          @media(prefers-color-scheme:dark){{text{{fill:#b1bac4}}}}</style>\n\
          <text class=\"t\" x=\"{LEFT}\" y=\"28\">{label}</text>\n",
-        label = escaped(if report.title.is_empty() { &report.name } else { &report.title }),
+        label =
+            escaped(&clipped(if report.title.is_empty() { &report.name } else { &report.title }, TITLE_LETTERS_MAX)),
     );
     for (place, (policy, (colour, dashes))) in report.policies.iter().zip(LINES).enumerate() {
         // At most eight entries, four to a row.
@@ -56,7 +60,7 @@ fn head(report: &Report) -> String {
             "<path d=\"M{x} {y}h26\" stroke=\"{colour}\" stroke-dasharray=\"{dashes}\"/><text x=\"{}\" y=\"{}\">{}</text>",
             x + 32.0,
             y + 4.0,
-            escaped(&policy.policy)
+            escaped(&clipped(&policy.policy, LEGEND_LETTERS_MAX))
         );
     }
     svg
@@ -158,6 +162,14 @@ fn number(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// At most so many letters, with an ellipsis for what is left out.
+fn clipped(text: &str, letters_max: usize) -> String {
+    if text.chars().count() <= letters_max {
+        return text.to_owned();
+    }
+    text.chars().take(letters_max - 1).chain(['…']).collect()
+}
+
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -176,6 +188,12 @@ mod tests {
     #[test]
     fn names_cannot_break_the_picture() {
         assert_eq!(escaped("<a & \"b\">"), "&lt;a &amp; &quot;b&quot;&gt;");
+    }
+
+    #[test]
+    fn long_names_are_clipped() {
+        assert_eq!(clipped("abc", 3), "abc");
+        assert_eq!(clipped("äbcd", 3), "äb…");
     }
 
     #[test]
