@@ -180,6 +180,11 @@ impl Engine {
         self.inner.dispatch.lock().in_flight()
     }
 
+    /// Deliveries whose attempt is under way; bounded by the slots, and by verbs being applied.
+    pub fn in_flight_ids(&self) -> Vec<DeliveryId> {
+        self.inner.dispatch.lock().in_flight_ids()
+    }
+
     /// Settlements that the store could not take yet; they are tried again.
     pub fn unsaved(&self) -> usize {
         self.inner.unsaved.load(Ordering::SeqCst)

@@ -93,6 +93,11 @@ impl Dispatch {
         self.in_flight.len()
     }
 
+    /// Deliveries with an attempt (or a verb) under way, in no order.
+    pub fn in_flight_ids(&self) -> Vec<DeliveryId> {
+        self.in_flight.keys().copied().collect()
+    }
+
     /// Whether an attempt (or a verb) of this delivery is under way.
     pub fn is_in_flight(&self, delivery: DeliveryId) -> bool {
         self.in_flight.contains_key(&delivery)
