@@ -1,1 +1,24 @@
-//! Stub.
+//! HTTP: what can be asked of the server, one file per resource, and the listener that serves it.
+//!
+//! Translates and refuses; decides nothing about deliveries. Everything serialised for clients is defined here and nowhere
+//! else. No refusal, log line or figure holds what a lead holds, beyond a field's name.
+
+mod answer;
+mod auth;
+mod content;
+mod encoded;
+mod frame;
+mod idempotency_key;
+mod path;
+mod problem;
+mod query;
+mod resource;
+mod router;
+mod serve;
+mod state;
+mod wire;
+
+pub use auth::{ApiKey, ApiKeys, Scope, new_key};
+pub use router::router;
+pub use serve::{ServeLimits, serve};
+pub use state::{ApiState, RequestLimits};

@@ -1,0 +1,143 @@
+//! Bodies: whole, in time, within bounds, and of a media type that is understood.
+
+use crate::problem::{Problem, ProblemKind, shown};
+use crate::state::RequestLimits;
+use axum::body::Body;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+/// What a body is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Media {
+    /// `application/json`.
+    Json,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+}
+
+impl Media {
+    const fn name(self) -> &'static str {
+        match self {
+            Media::Json => "application/json",
+            Media::Form => "application/x-www-form-urlencoded",
+        }
+    }
+}
+
+/// The media type of a body.
+///
+/// # Errors
+/// 415 unless it is one of `understood`, in UTF-8 and not compressed.
+pub(crate) fn media(headers: &HeaderMap, understood: &[Media]) -> Result<Media, Problem> {
+    let names: Vec<&str> = understood.iter().map(|media| media.name()).collect();
+    let refused = |detail: String| {
+        Problem::new(ProblemKind::UnsupportedMediaType, detail).naming("Content-Type").allowing(&names.join(" or "))
+    };
+    if let Some(coding) =
+        headers.get(CONTENT_ENCODING).filter(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        let detail = format!("Content-Encoding {} is not understood: send the body as it is", said(coding.as_bytes()));
+        return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail).naming("Content-Encoding"));
+    }
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return Err(refused(format!("there is no Content-Type: send {}", names.join(" or "))));
+    };
+    let unknown =
+        || refused(format!("Content-Type {} is not understood: send {}", said(value.as_bytes()), names.join(" or ")));
+    let text = value.to_str().map_err(|_| unknown())?;
+    let mut parts = text.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or("");
+    let media =
+        understood.iter().copied().find(|media| essence.eq_ignore_ascii_case(media.name())).ok_or_else(unknown)?;
+    let charset = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("charset"));
+    match charset {
+        Some((_, charset)) if !charset.trim_matches('"').eq_ignore_ascii_case("utf-8") => {
+            Err(refused(format!("charset {} is not understood: send UTF-8", shown(charset))))
+        }
+        Some(_) | None => Ok(media),
+    }
+}
+
+fn said(value: &[u8]) -> String {
+    shown(&String::from_utf8_lossy(value))
+}
+
+/// The whole body. Not copied where it came in one piece.
+///
+/// # Errors
+/// 413 beyond the bound, 408 when it comes too slowly, 400 when it breaks off.
+pub(crate) async fn whole(headers: &HeaderMap, body: Body, limits: &RequestLimits) -> Result<Bytes, Problem> {
+    let max = limits.body_bytes_max;
+    let too_large = || Problem::new(ProblemKind::BodyTooLarge, format!("the body has more than {max} bytes"));
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > max)) {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(limits.body_timeout, Limited::new(body, max).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(ProblemKind::BodyBroken, "the connection broke off within the body")),
+        Err(_) => {
+            let seconds = limits.body_timeout.as_secs();
+            Err(Problem::new(ProblemKind::BodyTooSlow, format!("the body did not come within {seconds} s")))
+        }
+    }
+}
+
+/// Reads a JSON body of ours (not a lead) into its type. An empty body reads as `{}`.
+///
+/// # Errors
+/// 400 for what is not JSON, 422 for JSON of another shape; both say where.
+pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => Problem::new(ProblemKind::BadRequest, error.to_string()),
+        serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
+            Problem::new(ProblemKind::MalformedJson, error.to_string())
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Media, media, whole};
+    use crate::state::RequestLimits;
+    use axum::body::Body;
+    use bytes::Bytes;
+    use http::HeaderMap;
+    use std::time::Duration;
+
+    fn of(content_type: &str) -> Result<Media, String> {
+        let headers = HeaderMap::from_iter([("content-type".parse().unwrap(), content_type.parse().unwrap())]);
+        media(&headers, &[Media::Json, Media::Form]).map_err(|problem| problem.kind().slug().to_owned())
+    }
+
+    #[test]
+    fn media_types() {
+        assert_eq!(of("application/json"), Ok(Media::Json));
+        assert_eq!(of("Application/JSON; charset=UTF-8"), Ok(Media::Json));
+        assert_eq!(of("application/x-www-form-urlencoded; charset=\"utf-8\""), Ok(Media::Form));
+        for bad in ["text/plain", "application/json; charset=latin1", "application/jsonp", "", "multipart/form-data"] {
+            assert_eq!(of(bad), Err("unsupported-media-type".to_owned()), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn bodies_are_bounded_in_size_and_time() {
+        let limits =
+            RequestLimits { body_bytes_max: 4, body_timeout: Duration::from_millis(20), ..RequestLimits::default() };
+        let none = HeaderMap::new();
+        assert_eq!(whole(&none, Body::from("1234"), &limits).await.unwrap(), "1234");
+        let slug = |refused: Result<Bytes, crate::problem::Problem>| refused.unwrap_err().kind().slug();
+        assert_eq!(slug(whole(&none, Body::from("12345"), &limits).await), "body-too-large");
+        let long = HeaderMap::from_iter([("content-length".parse().unwrap(), "5".parse().unwrap())]);
+        assert_eq!(slug(whole(&long, Body::empty(), &limits).await), "body-too-large");
+        let never = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+        assert_eq!(slug(whole(&none, never, &limits).await), "body-too-slow");
+        let broken = Body::from_stream(futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("gone"))]));
+        assert_eq!(slug(whole(&none, broken, &limits).await), "body-broken");
+    }
+}

@@ -1,0 +1,127 @@
+//! What every request can reach.
+
+use crate::auth::{ApiKeys, Caller, Scope};
+use crate::problem::Problem;
+use http::HeaderMap;
+use parking_lot::RwLock;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use steadfast_engine::Engine;
+use steadfast_lead::Timestamp;
+use steadfast_watch::Figures;
+use tokio::sync::Semaphore;
+
+/// Bounds on single requests.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLimits {
+    /// A lead's body, at most, in bytes.
+    pub body_bytes_max: usize,
+    /// How long a body may take to come.
+    pub body_timeout: Duration,
+    /// How long `?wait=` may wait.
+    pub wait_max: Duration,
+    /// The names and values of all headers, at most, in bytes.
+    pub header_bytes_max: usize,
+    /// Readers of the journal's stream at once.
+    pub streams_max: usize,
+    /// Simulations at once.
+    pub simulations_max: usize,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        RequestLimits {
+            body_bytes_max: 1 << 20,
+            body_timeout: Duration::from_secs(30),
+            wait_max: Duration::from_secs(60),
+            header_bytes_max: 16 << 10,
+            streams_max: 64,
+            simulations_max: 1,
+        }
+    }
+}
+
+/// What every request can reach. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiState(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    figures: Arc<Figures>,
+    keys: RwLock<Arc<ApiKeys>>,
+    limits: RequestLimits,
+    started_at: Timestamp,
+    requests: AtomicU64,
+    streams: Arc<Semaphore>,
+    simulations: Arc<Semaphore>,
+}
+
+impl ApiState {
+    /// Over an engine, with the figures it tells and the keys that open it.
+    pub fn new(engine: Engine, figures: Arc<Figures>, keys: ApiKeys) -> Self {
+        ApiState::with_limits(engine, figures, keys, RequestLimits::default())
+    }
+
+    /// As [`ApiState::new`], with other bounds.
+    pub fn with_limits(engine: Engine, figures: Arc<Figures>, keys: ApiKeys, limits: RequestLimits) -> Self {
+        let started_at = engine.now();
+        ApiState(Arc::new(Inner {
+            engine,
+            figures,
+            keys: RwLock::new(Arc::new(keys)),
+            limits,
+            started_at,
+            requests: AtomicU64::new(0),
+            streams: Arc::new(Semaphore::new(limits.streams_max)),
+            simulations: Arc::new(Semaphore::new(limits.simulations_max)),
+        }))
+    }
+
+    /// Puts other keys in force, for the next request on.
+    pub fn replace_keys(&self, keys: ApiKeys) {
+        *self.0.keys.write() = Arc::new(keys);
+    }
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// What is counted.
+    pub(crate) fn figures(&self) -> &Figures {
+        &self.0.figures
+    }
+
+    /// Bounds.
+    pub(crate) fn limits(&self) -> &RequestLimits {
+        &self.0.limits
+    }
+
+    /// When this was made.
+    pub(crate) fn started_at(&self) -> Timestamp {
+        self.0.started_at
+    }
+
+    /// Room for readers of the journal's stream.
+    pub(crate) fn streams(&self) -> &Arc<Semaphore> {
+        &self.0.streams
+    }
+
+    /// Room for simulations.
+    pub(crate) fn simulations(&self) -> &Arc<Semaphore> {
+        &self.0.simulations
+    }
+
+    /// Who calls, if they may.
+    pub(crate) fn authorize(&self, headers: &HeaderMap, scope: Scope) -> Result<Caller, Problem> {
+        let keys = Arc::clone(&self.0.keys.read());
+        keys.authorize(headers, scope)
+    }
+
+    /// Names a request: unique as long as the clock is never set back to an earlier start's microsecond.
+    pub(crate) fn next_request_id(&self) -> String {
+        let number = self.0.requests.fetch_add(1, Ordering::Relaxed);
+        format!("{:x}-{number:x}", self.0.started_at.as_micros())
+    }
+}

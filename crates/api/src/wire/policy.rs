@@ -1,0 +1,97 @@
+//! Retry settings as they are shown: value, origin, schedule.
+
+use crate::wire::millis;
+use serde::Serialize;
+use steadfast_flow::{Explained, ExplainedValue, PlannedRetry, StepPlan};
+use steadfast_retry::InDoubt;
+use utoipa::ToSchema;
+
+/// What is in force for a step, and where each value came from.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ExplainView {
+    /// The flow.
+    flow: String,
+    /// The step.
+    step: String,
+    /// Whom it sends to.
+    recipient: String,
+    /// The configuration in force.
+    config_version: u64,
+    /// What an attempt in doubt leads to: `retry` on the schedule, or `hold` for a person.
+    in_doubt: &'static str,
+    /// Not before this long after an attempt in doubt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_doubt_delay_ms: Option<u64>,
+    /// Every retry setting.
+    values: Vec<ValueView>,
+    /// Every retry that is allowed.
+    schedule: Vec<PlannedRetryView>,
+}
+
+/// One setting.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ValueView {
+    /// Its key.
+    key: &'static str,
+    /// Its value as a configuration would write it.
+    value: String,
+    /// Who said it, such as `account acme` or `system (policy patient)`.
+    origin: String,
+}
+
+/// When one retry starts, if every attempt fails at once and nothing is held.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PlannedRetryView {
+    /// Its number, from 1.
+    retry: u32,
+    /// At the earliest, after the end of the failed attempt.
+    earliest_ms: u64,
+    /// At the latest, after the end of the failed attempt.
+    latest_ms: u64,
+    /// At the earliest, after the start of the first attempt.
+    since_first_earliest_ms: u64,
+    /// At the latest, after the start of the first attempt.
+    since_first_latest_ms: u64,
+    /// Whether it starts within `total_timeout`: always, sometimes (only when jitter is kind) or never.
+    fits: &'static str,
+}
+
+impl ExplainView {
+    /// Of a step.
+    pub(crate) fn of(plan: &StepPlan, config_version: u64) -> Self {
+        let explained = Explained::of(plan);
+        let (in_doubt, delay) = match explained.in_doubt {
+            InDoubt::Retry { floor } => ("retry", Some(millis(floor))),
+            InDoubt::Hold => ("hold", None),
+        };
+        ExplainView {
+            flow: explained.flow.to_string(),
+            step: explained.step.to_string(),
+            recipient: explained.recipient.to_string(),
+            config_version,
+            in_doubt,
+            in_doubt_delay_ms: delay,
+            values: explained.values.into_iter().map(ValueView::from).collect(),
+            schedule: explained.schedule.into_iter().map(PlannedRetryView::from).collect(),
+        }
+    }
+}
+
+impl From<ExplainedValue> for ValueView {
+    fn from(value: ExplainedValue) -> Self {
+        ValueView { key: value.key.name(), value: value.value, origin: value.origin }
+    }
+}
+
+impl From<PlannedRetry> for PlannedRetryView {
+    fn from(planned: PlannedRetry) -> Self {
+        PlannedRetryView {
+            retry: planned.retry,
+            earliest_ms: millis(planned.after_failure.earliest),
+            latest_ms: millis(planned.after_failure.latest),
+            since_first_earliest_ms: millis(planned.since_first.earliest),
+            since_first_latest_ms: millis(planned.since_first.latest),
+            fits: planned.fits.name(),
+        }
+    }
+}
