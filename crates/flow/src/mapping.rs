@@ -106,7 +106,9 @@ impl Mapping {
     pub(crate) fn describe(&self, hash: &mut Sha256) {
         let mut rules: Vec<(&str, &Rule)> = self.rules.iter().flatten().map(|(name, rule)| (&**name, rule)).collect();
         rules.sort_unstable_by_key(|(name, _)| *name);
+        let count = u64::try_from(rules.len()).unwrap_or(u64::MAX);
         hash.update([u8::from(self.rules.is_some())]);
+        hash.update(count.to_be_bytes());
         for (incoming, rule) in rules {
             for part in [incoming.as_bytes(), rule.name.as_bytes(), &[u8::from(rule.alias), u8::from(rule.sensitive)]] {
                 describe_part(part, hash);

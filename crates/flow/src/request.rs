@@ -244,7 +244,9 @@ fn version_of(method: &Method, address: &Address, format: Format, mapping: &Mapp
     describe_part(format.name().as_bytes(), &mut hash);
     mapping.describe(&mut hash);
     let digest: [u8; 32] = hash.finalize().into();
-    digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    let number = digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte));
+    // Stores keep signed integers.
+    number >> 1
 }
 
 fn key_in_query(auth: Option<&Auth>) -> Option<Arc<str>> {

@@ -18,7 +18,7 @@ mod tree;
 
 pub(crate) use page::reference_page;
 pub(crate) use problem::{Problem, Problems};
-pub(crate) use server_section::{ApiKey, PrivateNetworks, Scope, ServerSettings, StoreSettings};
+pub(crate) use server_section::{ApiKey, PrivateNetworks, Scope, ServerSettings};
 
 use references::{SECRET_FILE_BYTES_MAX, Surroundings};
 use std::fmt;

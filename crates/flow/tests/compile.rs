@@ -1,0 +1,182 @@
+//! Settings to a book: what is resolved, what is refused, and where each fault is said to stand.
+
+use http::HeaderName;
+use std::time::Duration;
+use steadfast_flow::{
+    Address, FlowSettings, Format, Header, InDoubtMode, InDoubtSettings, RecipientSettings, RequestSettings, Secret,
+    Settings, StepSettings,
+};
+use steadfast_lead::{AccountName, FlowName, PolicyName, Priority, RecipientName, StepName};
+use steadfast_retry::InDoubt;
+use steadfast_retry::policy::{CustomPolicy, Key, Layer, Limits, Policies};
+
+fn flow_name() -> FlowName {
+    FlowName::new("auto").unwrap()
+}
+
+fn bank() -> RecipientName {
+    RecipientName::new("bank").unwrap()
+}
+
+fn account(name: &str) -> AccountName {
+    AccountName::new(name).unwrap()
+}
+
+fn url(text: &str) -> RequestSettings {
+    RequestSettings { url: Some(Address::parse(text).unwrap()), ..RequestSettings::default() }
+}
+
+fn step(id: &str) -> StepSettings {
+    StepSettings {
+        id: StepName::new(id).unwrap(),
+        recipient: bank(),
+        retry: Layer::default(),
+        in_doubt: InDoubtSettings::default(),
+        priority: None,
+        request: RequestSettings::default(),
+        auth: None,
+    }
+}
+
+fn settings() -> Settings {
+    let recipient = RecipientSettings { request: url("https://API.bank.example/x"), ..RecipientSettings::default() };
+    let flow = FlowSettings { steps: vec![step("sell"), step("copy")], ..FlowSettings::default() };
+    let mut settings = Settings::default();
+    settings.recipients.insert(bank(), recipient);
+    settings.flows.insert(flow_name(), flow);
+    settings
+}
+
+fn flow(settings: &mut Settings) -> &mut FlowSettings {
+    settings.flows.get_mut("auto").unwrap()
+}
+
+fn recipient(settings: &mut Settings) -> &mut RecipientSettings {
+    settings.recipients.get_mut("bank").unwrap()
+}
+
+fn said(settings: &Settings) -> Vec<String> {
+    settings.compile(1).unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+fn retries(number: u32) -> Layer {
+    Layer { max_retries: Some(number), ..Layer::default() }
+}
+
+#[test]
+fn a_step_is_resolved_with_everything_it_is_laid_over() {
+    let mut settings = settings();
+    settings.system = retries(2);
+    let given =
+        |name: &'static str, value: &str| Header { name: HeaderName::from_static(name), value: Secret::new(value) };
+    recipient(&mut settings).request.headers = vec![given("x-a", "1"), given("x-b", "2")];
+    recipient(&mut settings).request.timeout = Some(Duration::from_secs(3));
+    recipient(&mut settings).concurrency = Some(8);
+    recipient(&mut settings).limits = Limits { max_retries: Some(0), max_lead_age: None };
+    recipient(&mut settings).in_doubt.delay = Some(Duration::from_secs(60));
+    flow(&mut settings).in_doubt = InDoubtSettings { mode: Some(InDoubtMode::Hold), delay: Some(Duration::ZERO) };
+    flow(&mut settings).priority = Some(Priority::High);
+    flow(&mut settings).steps[1].in_doubt.mode = Some(InDoubtMode::Retry);
+    flow(&mut settings).steps[1].priority = Some(Priority::Low);
+    flow(&mut settings).steps[1].request =
+        RequestSettings { headers: vec![given("x-b", "3")], format: Some(Format::Form), ..RequestSettings::default() };
+    let book = settings.compile(9).unwrap();
+    assert_eq!(book.version, 9);
+    assert_eq!(book.recipients["bank"].concurrency, Some(8));
+    let [sell, copy] = &book.flows["auto"].steps[..] else { panic!("two steps") };
+    assert_eq!(sell.endpoint.to_string(), "bank at https://api.bank.example:443");
+    assert_eq!((sell.in_doubt, sell.priority), (InDoubt::Hold, Priority::High));
+    assert_eq!(copy.in_doubt, InDoubt::Retry { floor: Duration::from_secs(60) });
+    assert_eq!((copy.priority, copy.request.format()), (Priority::Low, Format::Form));
+    assert_eq!(copy.request.timeouts().total, Duration::from_secs(3));
+    // Opening a connection cannot take longer than the whole attempt.
+    assert_eq!(copy.request.timeouts().connect, Duration::from_secs(3));
+    assert_eq!(sell.retry.policy.retries_allowed(), 0);
+    assert_eq!(sell.retry.origins[&Key::Enabled].to_string(), "limits of recipient bank");
+}
+
+#[test]
+fn every_fault_is_said_once_where_it_stands() {
+    let mut settings = settings();
+    settings.system = retries(11);
+    flow(&mut settings).retry = Layer { initial_delay: Some(Duration::from_secs(61)), ..Layer::default() };
+    flow(&mut settings).steps[1].retry = Layer { policy: Some(PolicyName::new("nope").unwrap()), ..Layer::default() };
+    flow(&mut settings).steps[0].request.timeout = Some(Duration::from_millis(99));
+    recipient(&mut settings).request.response_bytes_max = Some(1);
+    let said = said(&settings);
+    let starts = [
+        "retry.max_retries = 11: is out of range",
+        "recipients.bank.request.response_bytes_max = 1: is out of range",
+        "flows.auto.retry.initial_delay = 61s: is out of range",
+        "flows.auto.steps[0].request.timeout = 99ms: is out of range (allowed: 100ms to 5m)",
+        "flows.auto.steps[1].retry.policy = \"nope\": is not a policy (allowed: conservative, standard",
+    ];
+    assert_eq!(said.len(), starts.len(), "{said:#?}");
+    for (line, start) in said.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line}\n{start}");
+    }
+}
+
+#[test]
+fn a_value_a_policy_brings_is_said_at_the_policy_or_at_its_use() {
+    let mut with = settings();
+    let name = PolicyName::new("long").unwrap();
+    let long = CustomPolicy { extends: None, layer: retries(50) };
+    with.policies = Policies::new([(name.clone(), long)].into());
+    with.system.policy = Some(name);
+    assert_eq!(said(&with).len(), 1);
+    assert!(said(&with)[0].starts_with("policies.long.max_retries = 50: is out of range"), "{:?}", said(&with));
+
+    // A built-in policy has no line: the fault stands where it is used.
+    let mut with = settings();
+    with.system.policy = Some(PolicyName::new("outage").unwrap());
+    flow(&mut with).retry.extended = Some(false);
+    let said = said(&with);
+    assert!(said.iter().all(|line| line.starts_with("retry.policy: brings ")), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("max_retries = 100, which is out of range")), "{said:?}");
+}
+
+#[test]
+fn accounts_keep_to_themselves() {
+    let mut settings = settings();
+    settings.accounts.insert(account("one"), Default::default());
+    settings.accounts.insert(account("two"), Default::default());
+    recipient(&mut settings).account = Some(account("one"));
+    assert!(settings.compile(1).is_ok(), "a flow of nobody may use anybody's recipient");
+    flow(&mut settings).account = Some(account("two"));
+    let found = said(&settings);
+    assert!(
+        found[0].contains("steps[0].recipient = \"bank\": belongs to account one, the flow to account two"),
+        "{found:?}"
+    );
+    flow(&mut settings).account = Some(account("three"));
+    assert!(said(&settings)[0].starts_with("flows.auto.account = \"three\": is not an account (allowed: one, two)"));
+}
+
+#[test]
+fn a_recipients_account_speaks_where_the_flow_has_none() {
+    let mut settings = settings();
+    settings.accounts.entry(account("one")).or_default().retry = retries(7);
+    recipient(&mut settings).account = Some(account("one"));
+    let book = settings.compile(1).unwrap();
+    let retry = &book.flows["auto"].steps[0].retry;
+    assert_eq!(retry.policy.max_retries.get(), 7);
+    assert_eq!(retry.origins[&Key::MaxRetries].to_string(), "account one");
+}
+
+#[test]
+fn two_levels_contradict_only_when_nothing_nearer_settles_it() {
+    let mut settings = settings();
+    settings.system.max_interval = Some(Duration::from_secs(10));
+    flow(&mut settings).retry.initial_delay = Some(Duration::from_secs(30));
+    let found = said(&settings);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("retry.max_interval: max_interval = 10s is shorter than initial_delay = 30s"),
+        "{found:?}"
+    );
+    for step in &mut flow(&mut settings).steps {
+        step.retry.max_interval = Some(Duration::from_secs(30));
+    }
+    assert!(settings.compile(1).is_ok());
+}
