@@ -36,7 +36,7 @@ async fn measure(address: SocketAddr, sends: usize, at_once: usize) {
         idle_per_endpoint_max: at_once,
         ..DoorSettings::default()
     };
-    let door = HttpDoor::new(&settings).unwrap();
+    let door = HttpDoor::new(settings).unwrap();
     let parcel = parcel(address);
     round(&door, &parcel, sends / 10, at_once).await;
     let (started, used) = (Instant::now(), used_nanos());

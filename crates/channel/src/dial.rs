@@ -40,9 +40,9 @@ pub(crate) struct Undialed {
 }
 
 impl Dialer {
-    pub(crate) fn new(settings: &DoorSettings) -> Result<Self, BadSettings> {
-        let guard = AddressGuard::new(settings.allow_private_networks.clone());
-        Ok(Dialer { guard, resolver: Resolver::new(settings)?, tls: connector(settings)? })
+    pub(crate) fn new(settings: DoorSettings) -> Result<Self, BadSettings> {
+        let (resolver, tls) = (Resolver::new(&settings)?, connector(&settings)?);
+        Ok(Dialer { guard: AddressGuard::new(settings.allow_private_networks), resolver, tls })
     }
 
     /// A connection to the target.

@@ -41,19 +41,21 @@ impl HttpDoor {
     ///
     /// # Errors
     /// [`BadSettings`] if one of them cannot be used.
-    pub fn new(settings: &DoorSettings) -> Result<HttpDoor, BadSettings> {
+    pub fn new(settings: DoorSettings) -> Result<HttpDoor, BadSettings> {
+        let bounds = bounds(&settings);
         let dialer = Arc::new(RwLock::new(Arc::new(Dialer::new(settings)?)));
-        Ok(HttpDoor { pool: Pool::new(bounds(settings)), dialer })
+        Ok(HttpDoor { pool: Pool::new(bounds), dialer })
     }
 
     /// Follows new settings, whole or not at all. What is under way ends as it began; what was open and unused is closed.
     ///
     /// # Errors
     /// [`BadSettings`] if they cannot be used; the old ones then stay.
-    pub fn update(&self, settings: &DoorSettings) -> Result<(), BadSettings> {
+    pub fn update(&self, settings: DoorSettings) -> Result<(), BadSettings> {
+        let bounds = bounds(&settings);
         let dialer = Arc::new(Dialer::new(settings)?);
         *self.dialer.write() = dialer;
-        self.pool.renew(bounds(settings));
+        self.pool.renew(bounds);
         Ok(())
     }
 

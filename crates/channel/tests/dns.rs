@@ -45,7 +45,7 @@ impl NameServer {
         let mut settings = settings();
         settings.name_servers = vec![self.address];
         change(&mut settings);
-        HttpDoor::new(&settings).unwrap()
+        HttpDoor::new(settings).unwrap()
     }
 }
 

@@ -256,7 +256,7 @@ async fn idle_connections_are_bounded_by_endpoint_and_in_all() {
     let mut settings = settings();
     settings.idle_per_endpoint_max = 4;
     settings.idle_total_max = 6;
-    let door = HttpDoor::new(&settings).unwrap();
+    let door = HttpDoor::new(settings).unwrap();
     let waiting = vec![Act::ReadRequest, Act::AwaitCue, answer("200 OK", "ok"), Act::AwaitClose];
     let recipients = [Recipient::start(vec![waiting.clone()]).await, Recipient::start(vec![waiting]).await];
     let mut sends = tokio::task::JoinSet::new();
@@ -282,7 +282,7 @@ async fn idle_connections_are_bounded_by_endpoint_and_in_all() {
 async fn idle_connections_are_closed_after_their_time() {
     let mut settings = settings();
     settings.idle_timeout = Duration::from_millis(100);
-    let door = HttpDoor::new(&settings).unwrap();
+    let door = HttpDoor::new(settings).unwrap();
     let recipient = Recipient::start(vec![answering(9)]).await;
     for round in 1..=2 {
         assert_answer(&door.send(parcel(&recipient.url())).await, 200, "ok");
@@ -299,7 +299,7 @@ async fn new_settings_hold_for_open_connections_too() {
     assert_answer(&door.send(parcel(&recipient.url())).await, 200, "ok");
     let mut strict = settings();
     strict.allow_private_networks = Default::default();
-    door.update(&strict).unwrap();
+    door.update(strict).unwrap();
     recipient.wait_for(|log| log.ended == 1).await;
     assert_fault(&door.send(parcel(&recipient.url())).await, Phase::Prepare, FaultKind::BlockedAddress);
     assert_eq!(recipient.finish().await.arrived(), 1);
@@ -312,7 +312,7 @@ async fn a_connection_out_while_settings_change_is_not_kept() {
     let door = door();
     let attempt = tokio::spawn(sent(&door, &recipient));
     recipient.wait_for(|log| log.requests == 1).await;
-    door.update(&settings()).unwrap();
+    door.update(settings()).unwrap();
     recipient.give_cue();
     assert_answer(&attempt.await.unwrap(), 200, "ok");
     assert_eq!(door.idle_count(), 0);

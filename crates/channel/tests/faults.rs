@@ -72,7 +72,7 @@ async fn no_way_there() {
     // TCP to the broadcast address is refused by this machine's own routing; no packet leaves.
     let mut settings = support::settings();
     settings.allow_private_networks = "all".parse().unwrap();
-    let door = steadfast_channel::HttpDoor::new(&settings).unwrap();
+    let door = steadfast_channel::HttpDoor::new(settings).unwrap();
     let evidence = door.send(parcel("http://255.255.255.255:9/leads")).await;
     assert_fault(&evidence, Phase::Connect, FaultKind::Unreachable);
 }
@@ -82,7 +82,7 @@ async fn a_blocked_address_is_not_called() {
     let recipient = support::Recipient::start(vec![vec![]]).await;
     let mut settings = support::settings();
     settings.allow_private_networks = Default::default();
-    let door = steadfast_channel::HttpDoor::new(&settings).unwrap();
+    let door = steadfast_channel::HttpDoor::new(settings).unwrap();
     let port = recipient.address().port();
     for host in ["127.0.0.1", "[::ffff:127.0.0.1]", "[::1]"] {
         let evidence = door.send(parcel(&format!("http://{host}:{port}/leads"))).await;
@@ -122,14 +122,18 @@ async fn closed_while_the_request_is_being_read() {
 
 #[tokio::test]
 async fn a_request_that_nobody_reads() {
-    let (evidence, log) = send_to(vec![Act::AwaitCue], |parcel| {
-        huge(parcel);
-        impatient(parcel);
-    })
-    .await;
-    assert_fault(&evidence, Phase::Sending, FaultKind::TimeoutRead);
-    assert_bounded(&evidence);
-    assert_eq!(log.connections(), 1);
+    // A head that is written apart from the body is not the whole request.
+    for head_bytes in [0, 100_000] {
+        let (evidence, log) = send_to(vec![Act::AwaitCue], |parcel| {
+            huge(parcel);
+            impatient(parcel);
+            parcel.headers.insert("x-long", "x".repeat(head_bytes).parse().unwrap());
+        })
+        .await;
+        assert_fault(&evidence, Phase::Sending, FaultKind::TimeoutRead);
+        assert_bounded(&evidence);
+        assert_eq!(log.connections(), 1);
+    }
 }
 
 #[tokio::test]

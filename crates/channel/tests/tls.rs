@@ -40,7 +40,7 @@ impl Authority {
     fn door(&self) -> HttpDoor {
         let mut settings = settings();
         assert_eq!(settings.trust_pem(self.0.pem().as_bytes()).unwrap(), 1);
-        HttpDoor::new(&settings).unwrap()
+        HttpDoor::new(settings).unwrap()
     }
 }
 

@@ -229,7 +229,7 @@ pub fn write(text: &str) -> Act {
 
 /// A door that may call loopback.
 pub fn door() -> HttpDoor {
-    HttpDoor::new(&settings()).unwrap()
+    HttpDoor::new(settings()).unwrap()
 }
 
 pub fn settings() -> DoorSettings {
