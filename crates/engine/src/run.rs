@@ -144,6 +144,9 @@ impl Engine {
             for (recipient, plan) in &book.recipients {
                 dispatch.limit_recipient(recipient, plan.concurrency);
             }
+            for step in book.flows.values().flat_map(|flow| &flow.steps) {
+                dispatch.look_at_age(&step.endpoint, step.retry.policy.max_lead_age.get());
+            }
         }
         *self.inner.book.write() = Arc::new(book);
         self.inner.nudge.notify_one();

@@ -7,9 +7,13 @@ mod queue;
 
 use queue::Queue;
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
 use steadfast_lead::{DeliveryId, RecipientName, Timestamp};
 use steadfast_retry::{Endpoint, Verb};
 use steadfast_store::{DuePosition, QueueKey};
+
+/// Ids tell when they were made to the millisecond.
+const ID_STEP: Duration = Duration::from_millis(1);
 
 /// Bounds of dispatch.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +59,7 @@ pub struct Dispatch {
     ring: VecDeque<usize>,
     timers: BTreeSet<(Timestamp, usize)>,
     pauses: HashMap<Endpoint, Timestamp>,
+    ages: HashMap<Endpoint, Duration>,
     in_flight: HashMap<DeliveryId, Vec<PendingVerb>>,
     recipients: HashMap<RecipientName, Recipient>,
     open: bool,
@@ -77,6 +82,7 @@ impl Dispatch {
             ring: VecDeque::new(),
             timers: BTreeSet::new(),
             pauses: HashMap::new(),
+            ages: HashMap::new(),
             in_flight: HashMap::new(),
             recipients: HashMap::new(),
             open: true,
@@ -108,6 +114,11 @@ impl Dispatch {
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         self.recipients.entry(recipient.clone()).or_default().limit = limit;
         self.unblock(recipient);
+    }
+
+    /// Sets the age at which deliveries to an endpoint are to be looked at even while it is paused: they are too old then.
+    pub fn look_at_age(&mut self, endpoint: &Endpoint, age: Duration) {
+        self.ages.insert(endpoint.clone(), age);
     }
 
     /// Tells of a queue in the store whose first delivery is to be looked at `next`.
@@ -200,7 +211,16 @@ impl Dispatch {
         while self.has_slot() {
             let number = self.ring.pop_front()?;
             let key = self.queues[number].0.clone();
-            if self.paused(&key.endpoint, now).is_some() || !self.queues[number].1.is_due(now) {
+            if self.paused(&key.endpoint, now).is_some() {
+                if let Some(start) = self.next_too_old(number, now) {
+                    self.ring.push_back(number);
+                    return Some(start);
+                }
+                self.queues[number].1.in_ring = false;
+                self.schedule(number);
+                continue;
+            }
+            if !self.queues[number].1.is_due(now) {
                 self.queues[number].1.in_ring = false;
                 self.schedule(number);
                 continue;
@@ -217,6 +237,15 @@ impl Dispatch {
             }
         }
         None
+    }
+
+    /// A delivery of a paused endpoint that has become too old to be sent.
+    fn next_too_old(&mut self, number: usize, now: Timestamp) -> Option<Start> {
+        let (key, queue) = &mut self.queues[number];
+        let age = *self.ages.get(&key.endpoint)?;
+        let position = queue.pop_older(now.before(age).before(ID_STEP))?;
+        let start = Start { delivery: position.id, position: Some(position), queue: key.clone() };
+        self.take_slot(number, position.id).then_some(start)
     }
 
     /// Ranges to read from the store now; each is told once, until [`Dispatch::refilled`].
@@ -286,7 +315,9 @@ impl Dispatch {
     fn schedule(&mut self, number: usize) {
         let (key, queue) = &mut self.queues[number];
         let paused = self.pauses.get(&key.endpoint).copied().unwrap_or(Timestamp::MIN);
-        let wanted = if queue.in_ring { None } else { queue.next_look().map(|at| at.max(paused)) };
+        let age = self.ages.get(&key.endpoint).map(|age| age.saturating_add(ID_STEP * 2));
+        let too_old = queue.oldest().zip(age).map_or(Timestamp::MAX, |(oldest, age)| oldest.after(age));
+        let wanted = if queue.in_ring { None } else { queue.next_look().map(|at| at.max(paused.min(too_old))) };
         if queue.timer == wanted {
             return;
         }

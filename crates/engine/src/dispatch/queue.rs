@@ -27,6 +27,8 @@ pub(super) struct Queue {
     /// Positions held at most.
     window_max: usize,
     window: BTreeSet<DuePosition>,
+    /// No delivery in the window is older than this.
+    oldest: Timestamp,
     horizon: Horizon,
     /// What was offered during a refill; `Some` while one is under way.
     aside: Option<Vec<DuePosition>>,
@@ -39,8 +41,15 @@ pub(super) struct Queue {
 impl Queue {
     /// An empty queue that holds at most `window_max` positions.
     pub(super) fn new(window_max: usize) -> Self {
-        let window = BTreeSet::new();
-        Queue { window_max, window, horizon: Horizon::None, aside: None, in_ring: false, timer: None }
+        Queue {
+            window_max,
+            window: BTreeSet::new(),
+            oldest: Timestamp::MAX,
+            horizon: Horizon::None,
+            aside: None,
+            in_ring: false,
+            timer: None,
+        }
     }
 
     /// The store has deliveries of this queue, the first to be looked at `next`; none of them is in the window.
@@ -59,10 +68,15 @@ impl Queue {
                 *read_at = position.due.before(READ_AHEAD).min(*read_at);
             }
             Horizon::At { .. } | Horizon::None => {
-                self.window.insert(position);
+                self.insert(position);
                 self.shrink();
             }
         }
+    }
+
+    fn insert(&mut self, position: DuePosition) {
+        self.oldest = self.oldest.min(position.id.made_at());
+        self.window.insert(position);
     }
 
     /// Lets go of what is farthest away; the store has it.
@@ -85,6 +99,28 @@ impl Queue {
 
     pub(super) fn pop(&mut self) -> Option<DuePosition> {
         self.window.pop_first()
+    }
+
+    /// No delivery in the window was accepted before this; may be earlier than the oldest there is.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        if self.window.is_empty() { None } else { Some(self.oldest) }
+    }
+
+    /// Takes out a delivery that was accepted before `than`, due or not.
+    pub(super) fn pop_older(&mut self, than: Timestamp) -> Option<DuePosition> {
+        if self.oldest >= than {
+            return None;
+        }
+        let found = self.window.iter().find(|position| position.id.made_at() < than).copied();
+        match found {
+            Some(position) => {
+                self.window.remove(&position);
+            }
+            None => {
+                self.oldest = self.window.iter().map(|position| position.id.made_at()).min().unwrap_or(Timestamp::MAX)
+            }
+        }
+        found
     }
 
     /// When something of it is due, or has to be read because it soon will be.
@@ -112,7 +148,7 @@ impl Queue {
     pub(super) fn end_refill(&mut self, read: Option<(Vec<DuePosition>, Option<DuePosition>)>) {
         let aside = self.aside.take().unwrap_or_default();
         if let Some((read, last)) = read {
-            self.window.extend(read);
+            read.into_iter().for_each(|position| self.insert(position));
             self.horizon = match last {
                 Some(last) => Horizon::At { after: Some(last), read_at: last.due.before(READ_AHEAD) },
                 None => Horizon::None,

@@ -171,3 +171,16 @@ fn verbs_wait_for_the_attempt_under_way() {
     dispatch.finish(id);
     assert!(!dispatch.is_in_flight(id));
 }
+
+#[test]
+fn what_becomes_too_old_during_a_pause_is_looked_at_then() {
+    let (mut dispatch, mut ids) = (Dispatch::new(LIMITS), Ids::new());
+    let key = queue("a");
+    dispatch.look_at_age(&key.endpoint, Duration::from_secs(20));
+    dispatch.pause(&key.endpoint, at(60_000));
+    dispatch.offer(&key, ids.due(500));
+    assert_eq!(dispatch.next_look(), Some(at(20_002)));
+    assert!(started(&mut dispatch, 20_000).is_empty());
+    assert_eq!(started(&mut dispatch, 20_002).len(), 1);
+    assert_eq!(dispatch.next_look(), None);
+}
