@@ -78,10 +78,12 @@ impl Says {
     }
 }
 
-async fn lookup(says: Says) -> (Evidence, usize) {
+const SHORT: Duration = Duration::from_millis(300);
+
+async fn lookup(says: Says, wait: Duration) -> (Evidence, usize) {
     let server = NameServer::start(says).await;
     let mut parcel = parcel("http://buyer.example/leads?token=s3cret");
-    parcel.timeouts.resolve = Duration::from_millis(300);
+    parcel.timeouts.resolve = wait;
     let evidence = server.door(|_| ()).send(parcel).await;
     assert!(evidence.timings.resolve.is_some() && evidence.remote.is_none());
     (evidence, server.questions.load(Ordering::SeqCst))
@@ -90,7 +92,7 @@ async fn lookup(says: Says) -> (Evidence, usize) {
 #[tokio::test]
 async fn a_name_that_does_not_exist() {
     for says in [Says::Code(ResponseCode::NXDomain), Says::Addresses(vec![])] {
-        let (evidence, questions) = lookup(says).await;
+        let (evidence, questions) = lookup(says, support::PATIENCE).await;
         assert_fault(&evidence, Phase::Resolve, FaultKind::DnsNotFound);
         assert_eq!(questions, 2, "one for each family, none repeated");
     }
@@ -99,7 +101,7 @@ async fn a_name_that_does_not_exist() {
 #[tokio::test]
 async fn a_name_server_that_fails() {
     for code in [ResponseCode::ServFail, ResponseCode::Refused, ResponseCode::NotImp] {
-        let (evidence, questions) = lookup(Says::Code(code)).await;
+        let (evidence, questions) = lookup(Says::Code(code), support::PATIENCE).await;
         assert_fault(&evidence, Phase::Resolve, FaultKind::DnsFailure);
         assert_eq!(questions, 2, "one for each family, none repeated");
     }
@@ -107,15 +109,15 @@ async fn a_name_server_that_fails() {
 
 #[tokio::test]
 async fn a_name_server_that_does_not_answer() {
-    let (evidence, questions) = lookup(Says::Nothing).await;
+    let (evidence, questions) = lookup(Says::Nothing, SHORT).await;
     assert_fault(&evidence, Phase::Resolve, FaultKind::DnsTimeout);
-    assert!(evidence.timings.total >= Duration::from_millis(300));
+    assert!(evidence.timings.total >= SHORT);
     assert_eq!(questions, 2, "one for each family, none repeated");
 }
 
 #[tokio::test]
 async fn a_name_server_that_talks_nonsense() {
-    let (evidence, _) = lookup(Says::Nonsense).await;
+    let (evidence, _) = lookup(Says::Nonsense, support::PATIENCE).await;
     assert_fault(&evidence, Phase::Resolve, FaultKind::DnsFailure);
 }
 
