@@ -2,7 +2,7 @@
 //!
 //! Whole or not at all: with one fault anywhere there is no book.
 
-use crate::layers::{Chain, Laid, policy_faults};
+use crate::layers::{Chain, Laid, endless_policies, policy_faults};
 use crate::mapping::FieldSettings;
 use crate::place::{Fault, Place};
 use crate::plan::{Book, FlowPlan, RecipientPlan, StepPlan};
@@ -38,6 +38,10 @@ impl Settings {
     /// # Errors
     /// Every [`Fault`] found, each once, in the order of the configuration's sections.
     pub fn compile(&self, version: u64) -> Result<Book, Vec<Fault>> {
+        let endless = endless_policies(&self.policies);
+        if !endless.is_empty() {
+            return Err(endless);
+        }
         let mut faults = self.count_faults();
         faults.extend(policy_faults(&self.policies));
         faults.extend(self.chain(&[]).standing_faults());

@@ -5,6 +5,7 @@
 //! may cover it, so that a wrong value never hides behind a right one.
 
 use crate::place::{Fault, Place};
+use std::collections::BTreeMap;
 use steadfast_lead::{PolicyName, RecipientName};
 use steadfast_retry::policy::{
     Fault as RetryFault, Key, Layer, Level, Limits, Policies, Resolved, UnknownPolicy, resolve, show_duration,
@@ -101,6 +102,37 @@ impl Chain<'_> {
             UnknownPolicy::Ring { .. } => None,
         }
     }
+}
+
+/// Policies that extend one another in a row, at most.
+pub const EXTENDS_MAX: usize = 16;
+
+/// Policies whose row of ancestors is too long to be followed. While there is one, no level may be resolved.
+pub(crate) fn endless_policies(policies: &Policies) -> Vec<Fault> {
+    let parents: BTreeMap<&PolicyName, Option<&PolicyName>> =
+        policies.custom().map(|(name, custom)| (name, custom.extends.as_ref())).collect();
+    let endless = parents.keys().filter(|name| is_endless(name, &parents));
+    let fault = |name: &&PolicyName| {
+        let place = Place::of("policies").key(name.as_str()).key("extends");
+        let problem = format!("has more than {EXTENDS_MAX} policies above it");
+        Fault::unseen(place, &problem, &format!("at most {EXTENDS_MAX} in a row"))
+    };
+    endless.map(fault).collect()
+}
+
+/// A short ring is not endless: it is told as a ring.
+fn is_endless(name: &PolicyName, parents: &BTreeMap<&PolicyName, Option<&PolicyName>>) -> bool {
+    let mut path = vec![name];
+    while let Some(Some(parent)) = path.last().and_then(|last| parents.get(last)) {
+        if path.contains(parent) {
+            return false;
+        }
+        if path.len() > EXTENDS_MAX {
+            return true;
+        }
+        path.push(parent);
+    }
+    false
 }
 
 /// What is wrong within an operator's policies: names taken, unknown ancestors, rings, values out of range.

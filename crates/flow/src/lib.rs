@@ -19,6 +19,7 @@ mod warnings;
 pub use address::{ADDRESS_BYTES_MAX, Address, BadAddress};
 pub use compile::{ALIASES_MAX, CONCURRENCY, FIELDS_MAX, IN_DOUBT_DELAY, LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
 pub use explain::{Explained, ExplainedValue, Fits, PlannedRetry};
+pub use layers::EXTENDS_MAX;
 pub use mapping::{FieldSettings, FieldType};
 pub use place::{Fault, Place, Warning};
 pub use plan::{Book, FlowPlan, RecipientPlan, StepPlan};

@@ -6,6 +6,7 @@ use crate::plan::{Book, StepPlan};
 use crate::request_settings::{Auth, Format, RequestSettings};
 use crate::settings::{RecipientSettings, Settings};
 use http::Method;
+use std::collections::HashSet;
 use std::time::Duration;
 use steadfast_retry::policy::{Key, RetryPolicy, show_duration};
 use steadfast_retry::{InDoubt, window};
@@ -23,13 +24,9 @@ impl Settings {
             let text = format!("every 2xx answer counts as sold ({steps} step(s)): what a body says is not read");
             warnings.push(Warning { place: Place::of("flows"), text });
         }
-        let mut each_once: Vec<Warning> = Vec::new();
-        for warning in warnings {
-            if !each_once.contains(&warning) {
-                each_once.push(warning);
-            }
-        }
-        each_once
+        let mut seen = HashSet::new();
+        warnings.retain(|warning| seen.insert((warning.place.clone(), warning.text.clone())));
+        warnings
     }
 }
 

@@ -1,5 +1,7 @@
 //! Settings to a book: what is resolved, what is refused, and where each fault is said to stand.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a stage that cannot be set up ends the test")]
+
 use http::HeaderName;
 use std::time::Duration;
 use steadfast_flow::{
@@ -179,4 +181,21 @@ fn two_levels_contradict_only_when_nothing_nearer_settles_it() {
         step.retry.max_interval = Some(Duration::from_secs(30));
     }
     assert!(settings.compile(1).is_ok());
+}
+
+#[test]
+fn a_row_of_policies_may_be_long_but_not_endless() {
+    let name = |number: usize| PolicyName::new(&format!("p{number}")).unwrap();
+    let row = |length: usize| {
+        let one = |number| {
+            let extends = (number > 0).then(|| name(number - 1));
+            (name(number), CustomPolicy { extends, layer: Layer::default() })
+        };
+        Settings { policies: Policies::new((0..length).map(one).collect()), ..settings() }
+    };
+    assert!(row(steadfast_flow::EXTENDS_MAX + 1).compile(1).is_ok());
+    let found = said(&row(steadfast_flow::EXTENDS_MAX + 2));
+    assert_eq!(found, ["policies.p17.extends: has more than 16 policies above it (allowed: at most 16 in a row)"]);
+    // Every policy beyond the bound is named, and finding them costs no more than their number.
+    assert_eq!(said(&row(20_000)).len(), 20_000 - 17);
 }

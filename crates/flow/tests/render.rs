@@ -1,5 +1,7 @@
 //! What leaves for a lead: three formats, declared fields, fixed fields, credentials, and values that try to break out.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a stage that cannot be set up ends the test")]
+
 use http::{HeaderName, Method};
 use proptest::prelude::*;
 use steadfast_flow::{

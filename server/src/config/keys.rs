@@ -260,7 +260,7 @@ pub(crate) const POLICY_TABLE: Table = Table {
     about: "A named policy. Built in are conservative (2 retries, 5 s apart), standard (3: 2, 4, 8 s), aggressive (5: 1, 2, \
             4, 8, 16 s) and outage (extended: from 10 s doubling to 15 min, 100 retries, 24 h).",
     keys: &[
-        key("extends", "text", POLICY_NAME, "", "The policy it starts from."),
+        key("extends", "text", POLICY_NAME, "", "The policy it starts from; at most 16 in a row."),
         ENABLED,
         BACKOFF,
         MAX_RETRIES,

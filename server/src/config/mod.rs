@@ -21,6 +21,7 @@ pub(crate) use problem::{Problem, Problems};
 pub(crate) use server_section::{ApiKey, PrivateNetworks, Scope, ServerSettings};
 
 use references::{SECRET_FILE_BYTES_MAX, Surroundings};
+use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
@@ -115,8 +116,8 @@ pub(crate) fn read(file: &str, text: String, around: &Surroundings<'_>) -> Resul
         Ok(book) if problems.is_empty() => book,
         Ok(_) => return Err(Problems::new(file, &text, &masks, problems)),
         Err(faults) => {
-            let new = faults.iter().filter(|fault| !told(fault, &problems, &settings));
-            let new: Vec<Problem> = new.map(|fault| problem_of(fault, &spans, &text)).collect();
+            let new = untold(&faults, &problems, &settings);
+            let new: Vec<Problem> = new.into_iter().map(|fault| problem_of(fault, &spans, &text)).collect();
             problems.extend(new);
             return Err(Problems::new(file, &text, &masks, problems));
         }
@@ -126,23 +127,20 @@ pub(crate) fn read(file: &str, text: String, around: &Surroundings<'_>) -> Resul
     Ok(Loaded { settings, book, server, warnings, text })
 }
 
-/// A fault that only follows from a problem already told: a key that could not be read is not missing as well, and neither
-/// is the address of a step whose recipient has a wrong one.
-fn told(fault: &Fault, problems: &[Problem], settings: &Settings) -> bool {
-    let told = |place: &Place| problems.iter().any(|problem| problem.key == place.as_str());
-    told(&fault.place) || their_url(&fault.place, settings).is_some_and(|url| told(&url))
-}
-
-/// The place of the recipient's address, given that of a step's.
-fn their_url(place: &Place, settings: &Settings) -> Option<Place> {
+/// The faults that do not only follow from a problem already told: a key that could not be read is not missing as well, and
+/// neither is the address of a step whose recipient has a wrong one.
+fn untold<'f>(faults: &'f [Fault], problems: &[Problem], settings: &Settings) -> Vec<&'f Fault> {
+    let told: HashSet<&str> = problems.iter().map(|problem| &*problem.key).collect();
     let url = Place::of("request.url");
-    let steps = settings.flows.iter().flat_map(|(name, flow)| {
+    let mut follow: HashSet<Place> = HashSet::new();
+    for (name, flow) in &settings.flows {
         let list = Place::of("flows").key(name.as_str()).key("steps");
-        flow.steps.iter().enumerate().map(move |(index, step)| (list.index(index), step))
-    });
-    let mut wanted = steps.filter(|(at, _)| at.join(&url) == *place);
-    let (_, step) = wanted.next()?;
-    Some(Place::of("recipients").key(step.recipient.as_str()).join(&url))
+        let steps = flow.steps.iter().enumerate().filter(|(_, step)| {
+            told.contains(Place::of("recipients").key(step.recipient.as_str()).join(&url).as_str())
+        });
+        follow.extend(steps.map(|(index, _)| list.index(index).join(&url)));
+    }
+    faults.iter().filter(|fault| !told.contains(fault.place.as_str()) && !follow.contains(&fault.place)).collect()
 }
 
 fn sections(reader: &Reader<'_>, document: &DeTable<'_>) -> (Settings, ServerSettings) {

@@ -300,6 +300,21 @@ fn a_file_that_is_no_config_is_refused_whole() {
     assert!(load(&path).is_ok());
 }
 
+/// As many mistakes as fit into the largest file: told within the time of a test, and no more than can be read.
+#[test]
+fn a_file_full_of_mistakes_is_still_read() {
+    let mut text = String::new();
+    for number in 0..12_000 {
+        text.push_str(&format!("[[flows.f{number}.steps]]\nid = \"s\"\nrecipient = \"r\"\nretry.max_retries = 11\n"));
+    }
+    text.push_str("[recipients.r]\n");
+    assert!(text.len() < CONFIG_BYTES_MAX);
+    let problems = read_text(&text).unwrap_err();
+    assert_eq!(problems.count(), 24_001, "{}", problems.plain().lines().last().unwrap_or_default());
+    assert_eq!(problems.plain().lines().count(), 501);
+    assert!(problems.plain().ends_with("... and 23501 more\n"));
+}
+
 #[test]
 fn the_reference_page_is_up_to_date() {
     same_as_file("docs/config.md", &reference_page(), "UPDATE_DOCS");

@@ -48,19 +48,18 @@ impl Spans {
 
     /// The value of exactly this key; header names are compared without case.
     pub(crate) fn value_of(&self, place: &Place) -> Option<Range<usize>> {
-        let exact = self.0.get(place.as_str());
-        let alike = || self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(place.as_str())).map(|(_, at)| at);
-        exact.or_else(alike).map(|(_, value)| value.clone())
+        let (key, headers) = (place.as_str(), place.as_str().contains(".headers."));
+        let alike = || self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, at)| at);
+        let found = self.0.get(key).or_else(|| if headers { alike() } else { None });
+        found.map(|(_, value)| value.clone())
     }
 
     /// The nearest thing there is: the value, else the key of the table it would stand in.
     pub(crate) fn nearest(&self, place: &Place) -> Option<Range<usize>> {
-        let holds = |known: &str| {
-            let rest = place.as_str().strip_prefix(known);
-            rest.is_some_and(|rest| rest.starts_with(['.', '[']))
-        };
-        let table = || self.0.iter().filter(|(known, _)| holds(known)).max_by_key(|(known, _)| known.len());
-        self.value_of(place).or_else(|| table().map(|(_, (key, _))| key.clone()))
+        // Dots within quoted names make prefixes that no key has.
+        let ends = place.as_str().rmatch_indices(['.', '[']).map(|(end, _)| end);
+        let mut tables = ends.filter_map(|end| self.0.get(&place.as_str()[..end]));
+        self.value_of(place).or_else(|| tables.next().map(|(key, _)| key.clone()))
     }
 }
 
