@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_or_is_not_said_is_found() {
-        for licence in ["", "MIT OR", "(MIT", "MIT)", "AND MIT", "MIT ISC", &"(".repeat(1_000)] {
+        let deep = format!("{}MIT{}", "(".repeat(DEPTH_MAX), ")".repeat(DEPTH_MAX));
+        for licence in ["", "MIT OR", "(MIT", "MIT)", "AND MIT", "MIT ISC", &"(".repeat(1_000), &deep] {
             assert!(said(licence).is_some_and(|says| says.contains("cannot be read")), "{licence}");
         }
         assert!(check("a", "1.0.0", None, &rules()).is_some_and(|problem| problem.says.contains("names no licence")));

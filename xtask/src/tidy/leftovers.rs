@@ -69,7 +69,7 @@ mod tests {
         for note in NOTES {
             let found = check_text("a.toml", &format!("one\n# {note}: later\n"));
             assert_eq!(found.iter().map(|problem| problem.line).collect::<Vec<_>>(), [2], "{note}");
-            assert_eq!(check_text("a.toml", &format!("A{note}B {note}_OF\n")), []);
+            assert_eq!(check_text("a.toml", &format!("A{note} {note}B {note}_OF\n")), []);
         }
     }
 

@@ -125,3 +125,27 @@ fn is_markdown(file: &str) -> bool {
 fn need(package: &str, ours: bool, dev: bool) -> Need {
     Need { package: package.to_owned(), ours, dev }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_family_of_rules_is_asked_about_a_file() {
+        let text =
+            format!("mod util {{}}\nfn a() {{ todo!() }} // {}\n{}", concat!("FIX", "ME"), "fn b() {}\n".repeat(500));
+        let mut said: Vec<String> =
+            check_file("crates/lead/src/misc.rs", &text).into_iter().map(|problem| problem.says).collect();
+        said.sort();
+        let expected = [
+            "502 lines before its tests, at most 500",
+            "`misc` says nothing",
+            concat!("a note to oneself: FIX", "ME"),
+            "does not say what it is for",
+            "module `util` says nothing",
+            "unfinished: todo!",
+        ];
+        assert_eq!(said, expected);
+        assert_eq!(check_file("f.rs", "//! Says what it is for.\nfn (").len(), 1);
+    }
+}

@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(dead("ok\n[a](b.md)"), [2]);
         assert_eq!(dead("[a](a.md) and ![b](b.svg)"), [1]);
         assert_eq!(dead("[a]: gone.md"), [1]);
-        assert_eq!(dead("[a](../../outside.md)"), [1]);
+        assert_eq!(dead("[a](../../README.md)"), [1]);
         assert_eq!(dead("[a](/gone.md)"), [1]);
     }
 
