@@ -10,6 +10,10 @@ use std::ops::Range;
 const SHOWN_MAX: usize = 500;
 /// How much of a value is shown, in characters.
 const VALUE_CHARS_MAX: usize = 60;
+/// How much of a key's path is shown, in characters.
+const KEY_CHARS_MAX: usize = 200;
+/// How much source is shown around a problem, in bytes; beyond that its place must do.
+const SOURCE_BYTES_MAX: usize = 1_000;
 
 /// One thing wrong, or worth a second look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +36,17 @@ impl Problem {
         Problem { span: None, key: String::new(), value: None, message, allowed: String::new() }
     }
 
+    fn shown_key(&self) -> String {
+        match self.key.char_indices().nth(KEY_CHARS_MAX) {
+            Some((end, _)) => format!("{}...", &self.key[..end]),
+            None => self.key.clone(),
+        }
+    }
+
     fn sentence(&self) -> String {
         let mut text = String::new();
         if !self.key.is_empty() {
-            text.push_str(&self.key);
+            text.push_str(&self.shown_key());
             if let Some(value) = &self.value {
                 let _ = write!(text, " = {value}");
             }
@@ -117,21 +128,28 @@ impl Problems {
     }
 
     fn group<'a>(&'a self, problem: &'a Problem, level: Level<'a>) -> Group<'a> {
-        let Some(span) = problem.span.clone().filter(|span| self.masked.get(span.clone()).is_some()) else {
-            return Group::with_title(level.primary_title(format!("{}: {}", self.file, problem.sentence())));
+        let Some((lines, span)) = self.source_of(problem) else {
+            let place = problem.span.as_ref().map(|span| line_and_column(&self.masked, span.start));
+            let place = place.map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+            return Group::with_title(level.primary_title(format!("{}{place}: {}", self.file, problem.sentence())));
         };
-        let (start, end) = (line_start(&self.masked, span.start), line_end(&self.masked, span.end));
         let (line, _) = line_and_column(&self.masked, span.start);
-        let title = if problem.key.is_empty() {
-            problem.message.clone()
-        } else {
-            format!("{}: {}", problem.key, problem.message)
+        let title = match problem.key.as_str() {
+            "" => problem.message.clone(),
+            _ => format!("{}: {}", problem.shown_key(), problem.message),
         };
         let label = if problem.allowed.is_empty() { String::new() } else { format!("allowed: {}", problem.allowed) };
-        let annotation = AnnotationKind::Primary.span(span.start - start..span.end - start);
-        let source = self.masked.get(start..end).unwrap_or_default();
+        let annotation = AnnotationKind::Primary.span(span.start - lines.start..span.end - lines.start);
+        let source = self.masked.get(lines).unwrap_or_default();
         let snippet = Snippet::source(source).line_start(line).path(&self.file);
         level.primary_title(title).element(snippet.annotation(annotation.label(label)))
+    }
+
+    /// The lines a problem stands in, and its span; `None` where there is none to show.
+    fn source_of(&self, problem: &Problem) -> Option<(Range<usize>, Range<usize>)> {
+        let span = problem.span.clone().filter(|span| self.masked.get(span.clone()).is_some())?;
+        let lines = line_start(&self.masked, span.start)..line_end(&self.masked, span.end);
+        (lines.len() <= SOURCE_BYTES_MAX).then_some((lines, span))
     }
 
     fn rest(&self) -> String {
@@ -189,6 +207,16 @@ fn line_end(text: &str, at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_is_bounded() {
+        let text = format!("{} = {}", "k".repeat(9_000), "1".repeat(9_000));
+        let problem = Problem { span: Some(0..9_000), key: "k".repeat(9_000), ..Problem::of_file("is odd".to_owned()) };
+        let problems = Problems::new("f", &text, &[], vec![problem]);
+        for shown in [problems.plain(), problems.with_source(false)] {
+            assert!(shown.len() < 400 && shown.contains("f:1:1: kkk") && shown.contains("kkk...: is odd"), "{shown}");
+        }
+    }
 
     #[test]
     fn lines_and_columns_count_from_one_in_characters() {
