@@ -196,10 +196,21 @@ impl RequestSettings {
         faults.extend(duration_fault("request.connect_timeout", self.connect_timeout, CONNECT_TIMEOUT));
         faults.extend(self.response_bytes_max.and_then(response_fault));
         faults.extend(self.headers.iter().filter_map(header_fault));
+        faults.extend(self.repeated_headers());
         faults.extend(self.fields.iter().filter_map(field_fault));
         faults.extend(count_fault("request.headers", self.headers.len(), HEADERS_MAX));
         faults.extend(count_fault("request.fields", self.fields.len(), FIXED_FIELDS_MAX));
         faults
+    }
+
+    fn repeated_headers(&self) -> impl Iterator<Item = Fault> {
+        let before = |index: usize| self.headers.get(..index).unwrap_or_default();
+        let repeated =
+            move |(index, header): &(usize, &Header)| before(*index).iter().any(|known| known.name == header.name);
+        let repeated = self.headers.iter().enumerate().filter(repeated);
+        repeated.map(|(_, header)| {
+            Fault::unseen(header_place(&header.name), "stands twice", "one of each; upper and lower case are the same")
+        })
     }
 
     fn clash(&self, auth: &Auth) -> Option<Fault> {

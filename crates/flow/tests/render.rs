@@ -199,6 +199,12 @@ fn headers_that_could_break_a_request_are_refused_when_it_is_built() {
             "request.headers.x-bad: has characters a header cannot carry (allowed: visible ASCII and spaces)"
         );
     }
+    let twice = |value: &str| Header { name: HeaderName::from_static("x-a"), value: Secret::new(value) };
+    let headers = vec![twice("1"), twice("2")];
+    let settings_twice = RequestSettings { headers, ..settings("https://h/", Format::Json) };
+    let faults = Request::build(&settings_twice, None, &[]).unwrap_err();
+    assert_eq!(faults.len(), 1);
+    assert!(faults[0].to_string().starts_with("request.headers.x-a: stands twice"), "{faults:?}");
     for (auth, place) in [
         (Auth::Bearer { token: Secret::new("a\r\nb") }, "auth.token"),
         (Auth::Bearer { token: Secret::new("") }, "auth.token"),
