@@ -21,18 +21,16 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Loads the repository this tool was built from.
+    /// Loads the repository the tool is run in. (Where it was built says nothing: checkouts may share a target folder.)
     ///
     /// # Errors
     /// When cargo cannot say what the crates are, or files cannot be listed.
     pub(crate) fn load() -> Result<Self> {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = here.parent().context("xtask stands in the repository's root")?.to_owned();
         let mut command = MetadataCommand::new();
-        command
-            .current_dir(&root)
-            .other_options(["--locked", "--offline", "--filter-platform", "host-tuple"].map(str::to_owned).to_vec());
+        let offline = ["--locked", "--offline", "--filter-platform", "host-tuple"];
+        command.other_options(offline.map(str::to_owned).to_vec());
         let metadata = command.exec().context("cargo metadata (after `cargo fetch --locked` it works offline)")?;
+        let root = metadata.workspace_root.clone().into_std_path_buf();
         let mut files = list_files(&root)?;
         files.sort();
         Ok(Workspace { root, metadata, files })
@@ -126,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_copy_without_history_is_walked() {
-        let files = walk(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let files = walk(Path::new(".")).unwrap();
         assert!(files.contains(&"src/workspace.rs".to_owned()), "{files:?}");
     }
 }
