@@ -9,6 +9,7 @@ mod page;
 mod problem;
 mod references;
 mod request_section;
+mod retry_keys;
 mod retry_section;
 mod server_section;
 #[cfg(test)]
@@ -147,7 +148,7 @@ fn sections(reader: &Reader<'_>, document: &DeTable<'_>) -> (Settings, ServerSet
     let root = reader.root(document, &keys::ROOT);
     let settings = Settings {
         policies: retry_section::policies(root.named("policies")),
-        system: retry_section::layer(&root.section("retry", &keys::RETRY)),
+        system: retry_section::layer(&root.section("retry", &retry_keys::RETRY)),
         accounts: trade_sections::accounts(root.named("accounts")),
         recipients: trade_sections::recipients(root.named("recipients")),
         flows: trade_sections::flows(root.named("flows")),

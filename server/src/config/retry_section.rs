@@ -2,7 +2,7 @@
 //!
 //! Ranges are not checked here: whether a value is in range depends on `extended`, which may come from another level.
 
-use super::keys::POLICY_TABLE;
+use super::retry_keys::POLICY_TABLE;
 use super::tree::{Found, Section};
 use std::collections::BTreeMap;
 use steadfast_lead::PolicyName;

@@ -82,7 +82,7 @@ fn values_outside_the_specification_are_refused_by_name_line_and_range() {
         ("jitter", "1.001", "0.0 to 1.0"),
     ];
     for (key, value, allowed) in cases {
-        let known = keys::RETRY.keys.iter().find(|known| known.name == key).unwrap();
+        let known = retry_keys::RETRY.keys.iter().find(|known| known.name == key).unwrap();
         assert!(known.allowed.starts_with(allowed), "the page says {} of {key}", known.allowed);
         let tables = [
             ("retry", "[retry]"),
@@ -325,7 +325,7 @@ fn the_reference_page_is_up_to_date() {
 fn defaults_are_those_of_the_page() {
     let loaded = read_text(ENDPOINT).map_err(|problems| problems.plain()).unwrap();
     let explained = steadfast_flow::Explained::of(&loaded.book.flows["auto"].steps[0]);
-    for key in keys::RETRY.keys.iter().filter(|key| !matches!(key.name, "policy" | "retry_on")) {
+    for key in retry_keys::RETRY.keys.iter().filter(|key| !matches!(key.name, "policy" | "retry_on")) {
         let value = explained.values.iter().find(|value| value.key.name() == key.name).unwrap();
         assert_eq!(key.default.trim_matches('"'), value.value, "{}", key.name);
     }
