@@ -80,10 +80,10 @@ impl Queue {
         Some(batch)
     }
 
-    /// Takes nothing more, and refuses what waits.
+    /// Takes nothing more, and refuses what waits. What was said first is what is said from then on.
     pub(crate) fn end(&self, error: &StoreError) {
         let mut waiting = self.waiting.lock();
-        waiting.ended = Some(error.clone());
+        waiting.ended.get_or_insert_with(|| error.clone());
         waiting.awaited = 0;
         let left = std::mem::take(&mut waiting.changes);
         drop(waiting);
@@ -98,6 +98,9 @@ impl Queue {
 }
 
 /// What is said after a close.
+pub(crate) const CLOSED: &str = "the store was closed";
+
+/// The same as an answer.
 pub(crate) fn closed() -> StoreError {
-    StoreError::Stopped { detail: "the store was closed".to_owned() }
+    StoreError::Stopped { detail: CLOSED.to_owned() }
 }

@@ -4,7 +4,7 @@
 use crate::batch::{Answer, Batch, Committed, Failure, Ledger};
 use crate::journal::LINES_MAX;
 use crate::names::Names;
-use crate::queue::{Queue, closed};
+use crate::queue::{CLOSED, Queue, closed};
 use crate::rows::Change;
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
@@ -81,27 +81,33 @@ enum Remedy {
     Stop(String),
 }
 
-/// However the thread ends, nobody is left waiting.
-struct EndGuard(Arc<Queue>);
+/// However the thread ends, even by a fault of its own, nobody is left waiting and nobody takes the store for well.
+struct EndGuard {
+    queue: Arc<Queue>,
+    shared: Arc<Shared>,
+}
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
-        self.0.end(&closed());
+        let mut health = self.shared.health.lock();
+        if std::thread::panicking() {
+            *health = Health::Stopped { detail: "the thread that writes failed".to_owned() };
+        } else if !matches!(*health, Health::Stopped { .. }) {
+            *health = Health::Stopped { detail: CLOSED.to_owned() };
+        }
+        drop(health);
+        self.queue.end(&closed());
     }
 }
 
 impl Writer {
     /// Writes until the store is closed, abandoned or stopped.
     pub(crate) fn run(mut self) {
-        let guard = EndGuard(Arc::clone(&self.queue));
+        let _guard = EndGuard { queue: Arc::clone(&self.queue), shared: Arc::clone(&self.shared) };
         while let Some(changes) = self.queue.take(BATCH_MAX) {
             if self.write(changes) == Next::End {
                 break;
             }
-        }
-        // A stopped store keeps saying why; whatever else ends the thread has closed it.
-        if matches!(*self.shared.health.lock(), Health::Stopped { .. }) {
-            std::mem::forget(guard);
         }
     }
 
@@ -158,6 +164,7 @@ impl Writer {
         for (change, answer) in changes.into_iter().zip(answers) {
             if matches!(change, Change::Close(_)) {
                 self.empty_log();
+                *self.shared.health.lock() = Health::Stopped { detail: CLOSED.to_owned() };
             }
             reply(change, answer);
         }

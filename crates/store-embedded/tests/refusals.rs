@@ -49,12 +49,9 @@ async fn a_truncated_file_is_refused_by_its_sizes() {
     let file = folder.path().join("steadfast.db");
     let whole = fs::metadata(&file).unwrap().len();
     cut(&file);
-    match refusal(folder.path()) {
-        OpenError::Truncated { expected_bytes, found_bytes, .. } => {
-            assert_eq!((expected_bytes, found_bytes), (whole, whole / 2));
-        }
-        other => panic!("{other}"),
-    }
+    let said = refusal(folder.path());
+    let OpenError::Truncated { expected_bytes, found_bytes, .. } = said else { panic!("{said}") };
+    assert_eq!((expected_bytes, found_bytes), (whole, whole / 2));
     cut(&file);
     assert!(refusal(folder.path()).to_string().contains("is cut off"));
 }

@@ -185,9 +185,9 @@ pub struct Filter {
     pub flow: Option<FlowName>,
     /// Word of the last outcome's kind.
     pub kind: Option<Box<str>>,
-    /// Accepted at this time or later.
+    /// Accepted at this time or later, to the millisecond: by the time in the delivery's id.
     pub since: Option<Timestamp>,
-    /// Accepted before this time.
+    /// Accepted before this time, likewise.
     pub until: Option<Timestamp>,
 }
 

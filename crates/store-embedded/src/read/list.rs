@@ -203,3 +203,36 @@ impl Collect<'_> {
         Ok(Page { items: self.items, next })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::schema::TABLES;
+    use rusqlite::Connection;
+
+    fn plan(sql: &str) -> String {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(TABLES).unwrap();
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let missing = vec![rusqlite::types::Value::Null; statement.parameter_count()];
+        let steps = statement.query_map(rusqlite::params_from_iter(missing), |row| row.get::<_, String>(3)).unwrap();
+        steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Each is one range of one index, in order as it stands: nothing is scanned, nothing is sorted.
+    #[test]
+    fn every_range_is_a_search_of_its_index() {
+        let expected = [
+            (super::BY_STATE, "USING COVERING INDEX listed (route=? AND state=? AND rowid>? AND rowid<?)"),
+            (super::BY_KIND, "USING COVERING INDEX kinds (kind=? AND route=? AND rowid>? AND rowid<?)"),
+            (super::super::queues::HEADS, "USING COVERING INDEX due ((endpoint,class)>(?,?))"),
+            (
+                super::super::queues::DUE_SAME,
+                "USING COVERING INDEX due (endpoint=? AND class=? AND next_look=? AND rowid>?)",
+            ),
+            (super::super::queues::DUE_LATER, "USING COVERING INDEX due (endpoint=? AND class=? AND next_look>?)"),
+        ];
+        for (sql, search) in expected {
+            assert_eq!(plan(sql), format!("SEARCH deliveries {search}"), "{sql}");
+        }
+    }
+}

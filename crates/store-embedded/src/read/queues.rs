@@ -12,12 +12,21 @@ use steadfast_store::{DuePosition, QueueHead, QueueKey, StoreError};
 /// How much of a queue one read answers with at most.
 const DUE_MAX: usize = 10_000;
 
+/// The first delivery of the next queue.
+pub(super) const HEADS: &str = "SELECT endpoint, class, next_look FROM deliveries INDEXED BY due
+    WHERE next_look IS NOT NULL AND (endpoint, class) > (?1, ?2)
+    ORDER BY endpoint, class, next_look LIMIT 1";
+/// What is due at a time, after an id.
+pub(super) const DUE_SAME: &str = "SELECT next_look, id FROM deliveries INDEXED BY due
+    WHERE endpoint = ?1 AND class = ?2 AND next_look = ?3 AND id > ?4 ORDER BY id LIMIT ?5";
+/// What is due after a time.
+pub(super) const DUE_LATER: &str = "SELECT next_look, id FROM deliveries INDEXED BY due
+    WHERE endpoint = ?1 AND class = ?2 AND next_look > ?3
+    ORDER BY next_look, id LIMIT ?5";
+
 /// The front of every queue: one step into the index for each, however long they are.
 pub(crate) fn heads(connection: &Connection, names: &Names) -> Result<Vec<QueueHead>, StoreError> {
-    let sql = "SELECT endpoint, class, next_look FROM deliveries INDEXED BY due
-               WHERE next_look IS NOT NULL AND (endpoint, class) > (?1, ?2)
-               ORDER BY endpoint, class, next_look LIMIT 1";
-    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+    let mut statement = connection.prepare_cached(HEADS).map_err(unreadable)?;
     let mut heads = Vec::new();
     let mut last: (i64, i64) = (-1, -1);
     loop {
@@ -53,15 +62,10 @@ pub(crate) fn due(
         rows.collect::<Result<_, _>>().map_err(unreadable)
     };
     let after = after.map_or((i64::MIN, -1), |position| (position.due.as_micros(), position.id.raw()));
-    let same = "SELECT next_look, id FROM deliveries INDEXED BY due
-                WHERE endpoint = ?1 AND class = ?2 AND next_look = ?3 AND id > ?4 ORDER BY id LIMIT ?5";
-    found.extend(read(same, after.0, after.1, limit)?);
-    let later = "SELECT next_look, id FROM deliveries INDEXED BY due
-                 WHERE endpoint = ?1 AND class = ?2 AND next_look > ?3
-                 ORDER BY next_look, id LIMIT ?5";
+    found.extend(read(DUE_SAME, after.0, after.1, limit)?);
     let left = limit - found.len();
     if left > 0 {
-        found.extend(read(later, after.0, after.1, left)?);
+        found.extend(read(DUE_LATER, after.0, after.1, left)?);
     }
     found
         .into_iter()

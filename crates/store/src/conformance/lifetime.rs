@@ -45,6 +45,7 @@ pub async fn a_closed_store_takes_nothing(rig: &mut dyn Rig) {
     let pending = store.accept(world.acceptance("auto", &["a"]));
     store.close().await.unwrap();
     assert!(pending.await.is_ok(), "what was given before is written");
+    assert!(matches!(store.health(), Health::Stopped { .. }));
     let late = world.acceptance("auto", &["a"]);
     let id = late.lead.id;
     assert!(matches!(store.accept(late).await, Err(StoreError::Stopped { .. })));
