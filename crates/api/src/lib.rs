@@ -9,6 +9,8 @@ mod content;
 mod encoded;
 mod frame;
 mod idempotency_key;
+mod masking;
+mod openapi;
 mod path;
 mod problem;
 mod query;

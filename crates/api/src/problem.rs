@@ -4,7 +4,7 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -59,6 +59,7 @@ problems! {
     UnknownStep = 404, "unknown-step", "There is no such step";
     UnknownLead = 404, "unknown-lead", "There is no such lead";
     UnknownDelivery = 404, "unknown-delivery", "There is no such delivery";
+    NoConfig = 404, "no-config", "No configuration is stored";
     MethodNotAllowed = 405, "method-not-allowed", "The method is not allowed here";
     NotAcceptable = 406, "not-acceptable", "None of the accepted media types can be given";
     BodyTooSlow = 408, "body-too-slow", "The body did not come in time";
@@ -100,7 +101,6 @@ struct More {
     allowed: Option<String>,
     errors: Vec<String>,
     retry_after_seconds: Option<u32>,
-    allow: Option<&'static str>,
 }
 
 /// A refusal (RFC 9457).
@@ -170,12 +170,6 @@ impl Problem {
         self
     }
 
-    /// Says which methods there are.
-    pub(crate) fn allow(mut self, methods: &'static str) -> Self {
-        self.more().allow = Some(methods);
-        self
-    }
-
     /// What kind it is.
     pub(crate) const fn kind(&self) -> ProblemKind {
         self.kind
@@ -214,9 +208,6 @@ impl IntoResponse for Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Some(seconds) = more.retry_after_seconds {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if let Some(methods) = more.allow {
-            headers.insert(ALLOW, HeaderValue::from_static(methods));
         }
         if self.kind == ProblemKind::Unauthenticated {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"steadfast\""));

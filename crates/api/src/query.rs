@@ -10,6 +10,9 @@ const LIMIT_DEFAULT: usize = 50;
 /// Most items on a page.
 const LIMIT_MAX: usize = 200;
 
+/// What a name may be, for refusals.
+pub(crate) const NAME: &str = "a name: 1 to 64 of A-Z a-z 0-9 - _ ., beginning with a letter or digit";
+
 /// The parameters of one request.
 #[derive(Debug)]
 pub(crate) struct Query(Vec<(String, String)>);

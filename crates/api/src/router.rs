@@ -1,27 +1,55 @@
 //! Which path leads where.
 
 use crate::frame::frame;
-use crate::problem::{Problem, ProblemKind};
-use crate::resource::{deliveries, health, leads, post_lead, verbs};
+use crate::problem::{Problem, ProblemKind, shown};
+use crate::resource::{
+    about, configs, deliveries, events, explain, health, leads, post_lead, recipients, review, simulations, stats,
+    verbs,
+};
 use crate::state::ApiState;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
+macro_rules! routes {
+    ($($method:ident $path:literal => $handler:path,)+) => {
+        fn routes() -> Router<ApiState> {
+            Router::new()$(.route($path, $method($handler)))+
+        }
+
+        /// Every method and path there is, to be held against the document.
+        #[cfg(test)]
+        pub(crate) const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),+];
+    };
+}
+
+routes! {
+    post "/v1/flows/{flow}/leads" => post_lead::post_lead,
+    get "/v1/leads/{id}" => leads::get_lead,
+    get "/v1/deliveries" => deliveries::list_deliveries,
+    get "/v1/deliveries/{id}" => deliveries::get_delivery,
+    post "/v1/deliveries/{id}/retry" => verbs::retry,
+    post "/v1/deliveries/{id}/mark-delivered" => verbs::mark_delivered,
+    post "/v1/deliveries/{id}/dismiss" => verbs::dismiss,
+    get "/v1/review" => review::list_review,
+    get "/v1/recipients" => recipients::list_recipients,
+    get "/v1/explain" => explain::explain,
+    get "/v1/config" => configs::get_config,
+    get "/v1/config/versions" => configs::list_config_versions,
+    post "/v1/simulations" => simulations::simulate,
+    get "/v1/events" => events::list_events,
+    get "/v1/stats" => stats::get_stats,
+    get "/healthz" => health::healthz,
+    get "/readyz" => health::readyz,
+    get "/metrics" => health::metrics,
+    get "/openapi.json" => about::openapi,
+    get "/" => about::about,
+}
+
 /// The whole API.
 pub fn router(state: ApiState) -> Router {
-    Router::new()
-        .route("/v1/flows/{flow}/leads", post(post_lead::post_lead))
-        .route("/v1/leads/{id}", get(leads::get_lead))
-        .route("/v1/deliveries", get(deliveries::list_deliveries))
-        .route("/v1/deliveries/{id}", get(deliveries::get_delivery))
-        .route("/v1/deliveries/{id}/retry", post(verbs::retry))
-        .route("/v1/deliveries/{id}/mark-delivered", post(verbs::mark_delivered))
-        .route("/v1/deliveries/{id}/dismiss", post(verbs::dismiss))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
+    routes()
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), frame))
@@ -29,11 +57,11 @@ pub fn router(state: ApiState) -> Router {
 }
 
 async fn unknown_path(request: Request) -> Problem {
-    let path = crate::problem::shown(request.uri().path());
+    let path = shown(request.uri().path());
     Problem::new(ProblemKind::UnknownPath, format!("there is nothing at {path}; /openapi.json lists what there is"))
 }
 
 async fn method_not_allowed(request: Request) -> Problem {
-    let (method, path) = (request.method(), crate::problem::shown(request.uri().path()));
+    let (method, path) = (request.method(), shown(request.uri().path()));
     Problem::new(ProblemKind::MethodNotAllowed, format!("{method} is not possible at {path}; see the Allow header"))
 }

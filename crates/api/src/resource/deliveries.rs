@@ -4,7 +4,7 @@ use crate::answer::json;
 use crate::auth::{Caller, Scope};
 use crate::path::{self, PathText};
 use crate::problem::{Problem, ProblemKind};
-use crate::query::Query;
+use crate::query::{NAME, Query};
 use crate::resource::leads::HISTORY_MAX;
 use crate::state::ApiState;
 use crate::wire::PageView;
@@ -16,8 +16,6 @@ use http::{HeaderMap, StatusCode};
 use steadfast_lead::{DeliveryId, FlowName, LeadId, RecipientName};
 use steadfast_retry::{Attempt, Delivery, Entry, ErrorKind, FailureKind, StateName};
 use steadfast_store::{Filter, Page};
-
-const NAME: &str = "a name: 1 to 64 of A-Z a-z 0-9 - _ ., beginning with a letter or digit";
 
 /// List deliveries, newest first.
 #[utoipa::path(

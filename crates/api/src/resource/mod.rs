@@ -1,7 +1,15 @@
 //! What can be asked for, one file each.
 
+pub(crate) mod about;
+pub(crate) mod configs;
 pub(crate) mod deliveries;
+pub(crate) mod events;
+pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod leads;
 pub(crate) mod post_lead;
+pub(crate) mod recipients;
+pub(crate) mod review;
+pub(crate) mod simulations;
+pub(crate) mod stats;
 pub(crate) mod verbs;

@@ -1,0 +1,61 @@
+//! The API, described: made from the handlers and the wire types, never written by hand.
+
+use crate::resource::{
+    about, configs, deliveries, events, explain, health, leads, post_lead, recipients, review, simulations, stats,
+    verbs,
+};
+use std::sync::LazyLock;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Steadfast",
+        description = "Lead delivery with automated retries. Times are RFC 3339 in UTC; names ending in `_ms` are milliseconds. Every refusal is a problem (RFC 9457) whose `type` never changes. Every answer carries `Steadfast-Request-Id`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    paths(
+        post_lead::post_lead, leads::get_lead,
+        deliveries::list_deliveries, deliveries::get_delivery, verbs::retry, verbs::mark_delivered, verbs::dismiss,
+        review::list_review, recipients::list_recipients, explain::explain, configs::get_config,
+        configs::list_config_versions, simulations::simulate, events::list_events, stats::get_stats,
+        health::healthz, health::readyz, health::metrics, about::openapi, about::about,
+    ),
+    tags(
+        (name = "Leads", description = "What comes in"),
+        (name = "Deliveries", description = "One lead on its way to one recipient, and what a person can do with it"),
+        (name = "Recipients", description = "Partner systems"),
+        (name = "Settings", description = "What is configured, and what it leads to"),
+        (name = "Figures", description = "What happened and how much"),
+        (name = "Server", description = "The server itself"),
+    ),
+    modifiers(&ApiKeyScheme),
+    security(("api_key" = []))
+)]
+struct Document;
+
+struct ApiKeyScheme;
+
+impl Modify for ApiKeyScheme {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let mut scheme = Http::new(HttpAuthScheme::Bearer);
+        scheme.description = Some(
+            "An API key with the scope the call needs: ingest, read or operate. Not needed while no key is configured."
+                .to_owned(),
+        );
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("api_key", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The document as JSON.
+pub(crate) fn document_text() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        // Made of plain structs with text keys: writing it cannot fail.
+        let mut text = Document::openapi().to_pretty_json().unwrap_or_default();
+        text.push('\n');
+        text
+    });
+    &TEXT
+}

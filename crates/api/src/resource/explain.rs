@@ -1,0 +1,48 @@
+//! What is in force for a step, and where each value came from.
+
+use crate::answer::json;
+use crate::auth::Scope;
+use crate::problem::{Problem, ProblemKind, shown};
+use crate::query::Query;
+use crate::state::ApiState;
+use crate::wire::policy::ExplainView;
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use steadfast_flow::FlowPlan;
+
+/// Every retry setting of a step with its origin, and the schedule they make.
+#[utoipa::path(
+    get, path = "/v1/explain", tag = "Settings", operation_id = "explain",
+    params(
+        ("flow" = String, Query, description = "The flow's name"),
+        ("step" = String, Query, description = "The step's name"),
+    ),
+    responses(
+        (status = 200, description = "What is in force", body = ExplainView),
+        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn explain(
+    State(state): State<ApiState>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = state.authorize(&headers, Scope::Read)?;
+    let query = Query::read(query.as_deref(), &["flow", "step"])?;
+    let (flow, step) = (query.required("flow")?, query.required("step")?);
+    let book = state.engine().book();
+    let plan = book.flows.get(flow).filter(|plan| caller.sees(&plan.name, &book));
+    let plan = plan.ok_or_else(|| {
+        Problem::new(ProblemKind::UnknownFlow, format!("there is no flow named {}", shown(flow))).naming("flow")
+    })?;
+    let step = plan.steps.iter().find(|known| known.step.as_str() == step).ok_or_else(|| unknown_step(plan, step))?;
+    Ok(json(StatusCode::OK, &ExplainView::of(step, book.version)))
+}
+
+fn unknown_step(plan: &FlowPlan, step: &str) -> Problem {
+    let known: Vec<&str> = plan.steps.iter().map(|step| step.step.as_str()).collect();
+    let known = known.join(", ");
+    let detail = format!("flow {} has no step named {}: known are {known}", plan.name, shown(step));
+    Problem::new(ProblemKind::UnknownStep, detail).naming("step").allowing(&known)
+}
