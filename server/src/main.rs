@@ -2,13 +2,24 @@
 //!
 //! The only place that names concrete stores and doors. Exit codes: 0 done, 1 the answer is no, 2 wrong usage.
 
+mod assemble;
+mod client;
 mod command;
 mod config;
+mod demo;
+mod http_port;
 
 use clap::{Parser, Subcommand};
-use std::io::IsTerminal as _;
+use std::future::Future;
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use steadfast_api::Scope;
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Durable lead delivery with automated retry.
 #[derive(Debug, Parser)]
@@ -25,6 +36,30 @@ enum Command {
         /// Where to write it.
         #[arg(default_value = "steadfast.toml")]
         path: PathBuf,
+    },
+    /// Run the server. SIGTERM drains, SIGHUP reloads.
+    Serve {
+        /// The config file.
+        #[arg(long)]
+        config: PathBuf,
+        /// The data folder, in place of the config's.
+        #[arg(long)]
+        data: Option<PathBuf>,
+        /// Where to listen, in place of the config's.
+        #[arg(long)]
+        listen: Option<SocketAddr>,
+    },
+    /// Watch retries happen: a server, a flaky recipient and a stream of test leads.
+    Demo {
+        /// End by itself after so many seconds.
+        #[arg(long)]
+        seconds: Option<u64>,
+        /// Leads per second, 1 to 1000.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        rate: u32,
+        /// Where to listen; a free port is taken when this one is not.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
     },
     /// Check a config whole: every problem with line, key, value and what is allowed.
     Check {
@@ -45,26 +80,125 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Try policies against a scripted outage, in virtual time.
+    Simulate {
+        /// The scenario file.
+        scenario: PathBuf,
+        /// Write JSON.
+        #[arg(long)]
+        json: bool,
+        /// In place of the scenario's own seed.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Write an SVG chart here.
+        #[arg(long)]
+        chart: Option<PathBuf>,
+    },
+    /// Look at deliveries of a running server and act on them.
+    Deliveries {
+        #[command(flatten)]
+        connection: command::Connection,
+        #[command(subcommand)]
+        action: command::Action,
+    },
+    /// Make API keys.
+    Key {
+        #[command(subcommand)]
+        key: KeyCommand,
+    },
     /// Write the reference page of the config file.
     #[command(hide = true)]
     ConfigReference,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// Draw a key; print it and the lines for the config.
+    New {
+        /// Who will use it.
+        name: String,
+        /// What it may do.
+        #[arg(long, value_delimiter = ',', default_value = "ingest")]
+        scopes: Vec<ScopeName>,
+    },
+}
+
+/// A scope by its name in the config.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ScopeName {
+    Ingest,
+    Read,
+    Operate,
+}
+
+impl From<ScopeName> for Scope {
+    fn from(name: ScopeName) -> Self {
+        match name {
+            ScopeName::Ingest => Scope::Ingest,
+            ScopeName::Read => Scope::Read,
+            ScopeName::Operate => Scope::Operate,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let command = Arguments::parse().command;
+    log_to_stderr(matches!(command, Command::Demo { .. }));
+    match run(command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            // Nobody reading is no reason to fail otherwise.
+            let _written = writeln!(std::io::stderr(), "steadfast: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Logs go to stderr, as lines on a terminal and as JSON otherwise; `RUST_LOG` chooses what is said.
+fn log_to_stderr(quiet: bool) {
+    let usual = if quiet { "error" } else { "info" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let to_stderr = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        to_stderr.init();
+    } else {
+        to_stderr.json().init();
+    }
+}
+
+/// Runs a command; whether the answer is yes.
+fn run(command: Command) -> anyhow::Result<bool> {
     let mut out = std::io::stdout();
     let terminal = out.is_terminal();
-    let good = match Arguments::parse().command {
-        Command::Init { path } => command::init(&path, &mut out)?,
-        Command::Check { file } => command::check(&file, terminal, &mut out)?,
+    match command {
+        Command::Init { path } => return command::init(&path, &mut out),
+        Command::Check { file } => return command::check(&file, terminal, &mut out),
         Command::Explain { file, flow, step, json } => {
             let wanted = command::Wanted { flow: &flow, step: &step, terminal, json };
-            command::explain(&file, wanted, &mut out)?
+            return command::explain(&file, wanted, &mut out);
         }
-        Command::ConfigReference => {
-            use std::io::Write as _;
-            write!(out, "{}", config::reference_page())?;
-            true
+        Command::Serve { config, data, listen } => {
+            wait_for(command::serve(command::ServeArgs { config, data, listen }))?;
         }
-    };
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        Command::Demo { seconds, rate, listen } => {
+            let lasts = seconds.map(std::time::Duration::from_secs);
+            wait_for(command::demo(command::DemoArgs { lasts, listen, rate }))?;
+        }
+        Command::Simulate { scenario, json, seed, chart } => {
+            command::simulate(&scenario, &command::Shown { json, seed, chart }, &mut out)?;
+        }
+        Command::Deliveries { connection, action } => wait_for(command::deliveries(&connection, action, &mut out))?,
+        Command::Key { key: KeyCommand::New { name, scopes } } => {
+            let scopes: Vec<Scope> = scopes.into_iter().map(Scope::from).collect();
+            command::new_key(&name, &scopes, &mut out)?;
+        }
+        Command::ConfigReference => write!(out, "{}", config::reference_page())?,
+    }
+    Ok(true)
+}
+
+/// Runs what has to wait on a runtime of its own.
+fn wait_for(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }

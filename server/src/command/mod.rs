@@ -1,9 +1,19 @@
 //! What the binary can be told to do, one file per command.
 
 mod check;
+mod deliveries;
+mod demo;
 mod explain;
 mod init;
+mod key;
+mod serve;
+mod simulate;
 
 pub(crate) use check::check;
+pub(crate) use deliveries::{Action, Connection, run as deliveries};
+pub(crate) use demo::{DemoArgs, demo};
 pub(crate) use explain::{Wanted, explain};
 pub(crate) use init::init;
+pub(crate) use key::new as new_key;
+pub(crate) use serve::{ServeArgs, serve};
+pub(crate) use simulate::{Shown, simulate};

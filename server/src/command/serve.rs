@@ -1,0 +1,122 @@
+//! `steadfast serve`: runs until told to stop; reloads when told to, or when the file changes.
+
+use crate::assemble::{Assembled, assemble, keep_config, keys};
+use crate::config;
+use anyhow::{Context, Result, bail};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use steadfast_api::ServeLimits;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// What to run with.
+pub(crate) struct ServeArgs {
+    pub(crate) config: PathBuf,
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// Runs the server until SIGTERM or SIGINT, then drains it.
+///
+/// # Errors
+/// When the configuration has problems, the address is taken or refused, or the store cannot be opened.
+pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
+    let loaded = config::load(&args.config)?;
+    for warning in loaded.warnings.iter() {
+        tracing::warn!("{warning}");
+    }
+    let listen = args.listen.unwrap_or(loaded.server.listen);
+    if let Some(why) = loaded.server.refuses(listen) {
+        bail!("{listen} {why}");
+    }
+    let data = args.data.unwrap_or_else(|| loaded.server.store.path.clone());
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
+    let assembled = assemble(&loaded, &data, None).await?;
+    let address = listener.local_addr()?;
+    let flows = loaded.settings.flows.len();
+    writeln!(
+        std::io::stdout(),
+        "steadfast ready on http://{address}, data in {}, {flows} flow{}, config version {}",
+        data.display(),
+        if flows == 1 { "" } else { "s" },
+        assembled.version
+    )?;
+    run(listener, &assembled, &args.config, loaded.server.drain_timeout).await
+}
+
+/// Serves until told to stop, then drains.
+pub(crate) async fn run(listener: TcpListener, assembled: &Assembled, config: &Path, patience: Duration) -> Result<()> {
+    let (stop, stopped) = watch::channel(false);
+    let router = steadfast_api::router(assembled.api.clone());
+    let mut until = stopped.clone();
+    let serving = tokio::spawn(steadfast_api::serve(listener, router, ServeLimits::default(), async move {
+        // A sender that is gone means stop as well.
+        let _stopped = until.wait_for(|stop| *stop).await;
+    }));
+    watch_signals(assembled, config).await?;
+    drain(assembled, patience).await?;
+    stop.send_replace(true);
+    serving.await.context("serving")??;
+    Ok(())
+}
+
+/// Returns when told to stop; reloads meanwhile.
+async fn watch_signals(assembled: &Assembled, config: &Path) -> Result<()> {
+    const LOOK_EVERY: Duration = Duration::from_secs(2);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut seen = stamp(config);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => {
+                seen = stamp(config);
+                reload(assembled, config).await;
+            }
+            _ = look.tick() => {
+                let now = stamp(config);
+                if now != seen && now.is_some() {
+                    seen = now;
+                    reload(assembled, config).await;
+                }
+            }
+        }
+    }
+}
+
+/// What tells that a file has changed: its time and its length.
+fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+/// Puts the file's configuration in force: whole, or not at all.
+async fn reload(assembled: &Assembled, path: &Path) {
+    match try_reload(assembled, path).await {
+        Ok(version) => tracing::info!(version, "the configuration was reloaded"),
+        Err(error) => tracing::error!("the configuration was not reloaded, the one in force stays: {error:#}"),
+    }
+}
+
+async fn try_reload(assembled: &Assembled, path: &Path) -> Result<u64> {
+    let loaded = config::load(path)?;
+    let version = keep_config(assembled.engine.store().as_ref(), &loaded, assembled.engine.now()).await?;
+    assembled.api.replace_keys(keys(&loaded.server));
+    assembled.engine.replace_book(loaded.into_book(version));
+    Ok(version)
+}
+
+async fn drain(assembled: &Assembled, patience: Duration) -> Result<()> {
+    let under_way = assembled.engine.in_flight();
+    tracing::info!(under_way, "stopping: no more leads, waiting for attempts under way");
+    if !assembled.engine.drain(patience).await? {
+        tracing::warn!("attempts were still under way; they count as cut off at the next start");
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! The HTTP door as the engine sees it. Translates; decides nothing.
+
+use futures::future::BoxFuture;
+use steadfast_channel::{HeaderMap, HeaderName, HeaderValue, HttpDoor, Parcel, Target, Timeouts};
+use steadfast_engine::{Door, Order};
+use steadfast_retry::{Evidence, FaultKind, Phase};
+
+static DELIVERY_ID: HeaderName = HeaderName::from_static("steadfast-delivery-id");
+static ATTEMPT: HeaderName = HeaderName::from_static("steadfast-attempt");
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Sends the engine's orders through the HTTP door.
+pub(crate) struct HttpPort(pub(crate) HttpDoor);
+
+impl Door for HttpPort {
+    fn send(&self, order: Order) -> BoxFuture<'static, Evidence> {
+        let door = self.0.clone();
+        Box::pin(async move {
+            match parcel(order) {
+                Ok(parcel) => door.send(parcel).await,
+                Err(detail) => Evidence::of_fault(Phase::Prepare, FaultKind::RenderFailed, &detail),
+            }
+        })
+    }
+}
+
+fn parcel(order: Order) -> Result<Parcel, String> {
+    let target = Target::parse(&order.rendered.url).map_err(|error| error.to_string())?;
+    let set = order.plan.request.timeouts();
+    let total = set.total.min(order.at_most);
+    let timeouts = Timeouts {
+        resolve: set.resolve,
+        connect: set.connect,
+        secure: set.secure,
+        first_byte: set.first_byte.min(total),
+        total,
+    };
+    let mut headers = HeaderMap::with_capacity(order.rendered.headers.len() + 8);
+    for (name, value) in order.rendered.headers {
+        headers.append(name, value);
+    }
+    headers.insert(DELIVERY_ID.clone(), value(&order.delivery_id)?);
+    headers.insert(ATTEMPT.clone(), HeaderValue::from(order.attempt));
+    // A quoted string, as the field's structured form asks for.
+    headers.insert(IDEMPOTENCY_KEY.clone(), value(&format!("\"{}\"", order.idempotency_key))?);
+    Ok(Parcel {
+        target,
+        method: order.rendered.method,
+        headers,
+        body: order.rendered.body,
+        timeouts,
+        response_bytes_max: order.plan.request.response_bytes_max(),
+    })
+}
+
+fn value(text: &str) -> Result<HeaderValue, String> {
+    HeaderValue::from_str(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,21 @@
+//! The stage for tests of the whole: a real server process, and recipients that keep a log of what arrived.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    missing_docs,
+    reason = "each test file uses its own part of the stage"
+)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
+
+mod recipient;
+mod server;
+
+pub use recipient::{Arrival, Recipient, Reply};
+pub use server::{Answer, Server, binary, call};
+
+use std::time::Duration;
+
+/// How long a test waits for something that must happen before it says that it did not.
+pub const PATIENCE: Duration = Duration::from_secs(60);

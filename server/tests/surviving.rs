@@ -1,0 +1,229 @@
+//! What was acknowledged survives: `kill -9` in a loop under load, an orderly stop, a reload, a second server, bad files.
+//! The judge is the recipient's own log.
+
+mod stage;
+
+use http_body_util::Full;
+use stage::{Recipient, Reply, Server};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+fn config(recipient: &Recipient) -> String {
+    format!(
+        r#"
+[server]
+allow_private_networks = ["127.0.0.0/8"]
+[policies.quick]
+extended = true
+max_retries = 50
+initial_delay = "100ms"
+multiplier = 1.5
+max_interval = "1s"
+total_timeout = "10m"
+[retry]
+policy = "quick"
+[recipients.bank]
+[flows.auto]
+[[flows.auto.steps]]
+id = "sell"
+recipient = "bank"
+request = {{ type = "http", method = "POST", url = "{}", format = "json", timeout = "5s" }}
+"#,
+        recipient.url()
+    )
+}
+
+/// Fails a fifth of all first attempts, so that retries are waiting whenever the server dies.
+fn mostly_well(arrival: &stage::Arrival) -> Reply {
+    let unlucky = arrival.delivery.bytes().map(u32::from).sum::<u32>() % 5 == 0;
+    Reply::Status(if unlucky && arrival.attempt < 3 { 503 } else { 200 })
+}
+
+/// Posts leads one after the other until told to stop; the numbers that were acknowledged.
+async fn post_until_gone(address: String, first: u64) -> Vec<u64> {
+    let mut acknowledged = Vec::new();
+    for number in first.. {
+        let request = hyper::Request::post("/v1/flows/auto/leads")
+            .header("content-type", "application/json")
+            .body(Full::from(format!("{{\"number\":{number}}}")))
+            .unwrap();
+        match stage::call(&address, request).await {
+            Ok(answer) if answer.status == 202 => acknowledged.push(number),
+            Ok(_) | Err(_) => return acknowledged,
+        }
+    }
+    acknowledged
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_in_a_loop_under_load_loses_nothing() {
+    const ROUNDS: u64 = 12;
+    const CLIENTS: u64 = 8;
+    let recipient = Arc::new(Recipient::start(mostly_well).await);
+    let mut server = Server::start(&config(&recipient)).await;
+    let mut acknowledged = BTreeSet::new();
+    for round in 0..ROUNDS {
+        let before = recipient.log().len();
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| tokio::spawn(post_until_gone(server.address.clone(), (round * CLIENTS + client) * 1_000_000)))
+            .collect();
+        // Dies after a different amount of work each round.
+        recipient.arrivals(before + 20 + usize::try_from(round * 37 % 150).unwrap()).await;
+        server = server.kill_and_restart().await;
+        for client in clients {
+            acknowledged.extend(client.await.unwrap());
+        }
+    }
+    // Everything acknowledged is delivered in the end: nothing waits, nothing is held, nothing went to review.
+    let settled = wait_until_settled(&server).await;
+    let mut accepted_by_recipient: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+    for arrival in recipient.log() {
+        if let Reply::Status(200) = mostly_well(&arrival) {
+            let body: serde_json::Value = serde_json::from_slice(&arrival.body).unwrap();
+            accepted_by_recipient.entry(body["number"].as_u64().unwrap()).or_default().insert(arrival.key);
+        }
+    }
+    let lost: Vec<&u64> = acknowledged.iter().filter(|number| !accepted_by_recipient.contains_key(number)).collect();
+    assert!(lost.is_empty(), "lost {} of {}: {lost:?}; states {settled:?}", lost.len(), acknowledged.len());
+    let twice = accepted_by_recipient.values().filter(|keys| keys.len() > 1).count();
+    assert_eq!(twice, 0, "a lead was sent under two keys, so no recipient could tell that it was the same");
+    assert!(acknowledged.len() > 500, "too little load to prove anything: {}", acknowledged.len());
+    println!("acknowledged {}, requests at the recipient {}", acknowledged.len(), recipient.log().len());
+}
+
+/// Waits until nothing waits, is held or in flight; how many deliveries stand where then.
+async fn wait_until_settled(server: &Server) -> BTreeMap<String, u64> {
+    let started = tokio::time::Instant::now();
+    loop {
+        let stats = server.get("/v1/stats").await.json();
+        let mut states: BTreeMap<String, u64> = BTreeMap::new();
+        for count in stats["counts"].as_array().unwrap() {
+            *states.entry(count["state"].as_str().unwrap().to_owned()).or_default() +=
+                count["deliveries"].as_u64().unwrap();
+        }
+        let open: u64 = ["waiting", "held"].iter().filter_map(|state| states.get(*state)).sum();
+        if open == 0 {
+            return states;
+        }
+        assert!(started.elapsed() < stage::PATIENCE, "still open: {states:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_orderly_stop_abandons_nothing_in_flight_and_takes_nothing_more() {
+    let recipient = Recipient::start(|_| Reply::After(Duration::from_millis(700), 200)).await;
+    let server = Server::start(&config(&recipient)).await;
+    let (_, id) = server.lead("auto", r#"{"n":1}"#).await;
+    recipient.arrivals(1).await;
+    let (code, folder) = server.stop().await;
+    assert_eq!(code, Some(0));
+    let server = Server::start_in(folder).await.unwrap();
+    let delivery = server.delivery_in(&id, "delivered").await;
+    assert_eq!(delivery["attempts"].as_array().unwrap().len(), 1, "the attempt in flight was settled: {delivery:#}");
+    assert_eq!(recipient.log().len(), 1, "and not sent again");
+}
+
+#[tokio::test]
+async fn an_attempt_cut_off_by_a_kill_is_interrupted_uses_a_retry_and_is_sent_again_with_the_same_key() {
+    let recipient = Recipient::start(|arrival| match arrival.attempt {
+        1 => Reply::After(Duration::from_secs(60), 200),
+        _ => Reply::Status(200),
+    })
+    .await;
+    let server = Server::start(&config(&recipient)).await;
+    let (_, id) = server.lead("auto", r#"{"n":1}"#).await;
+    recipient.arrivals(1).await;
+    // The mark that it was taken rides along with the next commit: this lead's.
+    let (_, other) = server.lead("auto", r#"{"n":2}"#).await;
+    let server = server.kill_and_restart().await;
+    let delivery = server.delivery_in(&id, "delivered").await;
+    assert_eq!(delivery["attempts"][0]["verdict"]["kind"], "interrupted", "{delivery:#}");
+    assert_eq!(delivery["attempts"][1]["retry"], 1);
+    // The other was acknowledged a moment before: whether its mark reached the disk is open, that it arrives is not.
+    server.delivery_in(&other, "delivered").await;
+    let keys: BTreeSet<String> =
+        recipient.log().into_iter().filter(|arrival| arrival.delivery == id).map(|arrival| arrival.key).collect();
+    assert_eq!(keys.len(), 1);
+}
+
+#[tokio::test]
+async fn a_reload_is_whole_or_not_at_all_and_what_waits_follows_it() {
+    let recipient = Recipient::start(|_| Reply::Status(503)).await;
+    let server = Server::start(&config(&recipient).replace("100ms", "20s").replace("\"1s\"", "\"20s\"")).await;
+    let (_, id) = server.lead("auto", r#"{"n":1}"#).await;
+    server.delivery_in(&id, "waiting").await;
+
+    std::fs::write(server.config(), "[server]\nlisten = 3\n[flows.auto]\nacount = \"x\"\n").unwrap();
+    server.signal("HUP");
+    let before = server.get("/v1/config").await.json()["version"].as_u64().unwrap();
+    assert_eq!(server.post("/v1/flows/auto/leads", r#"{"n":2}"#).await.status, 202, "the old one stays in force");
+
+    let other = Recipient::start(|_| Reply::Status(200)).await;
+    std::fs::write(server.config(), config(&other)).unwrap();
+    server.signal("HUP");
+    let started = tokio::time::Instant::now();
+    while server.get("/v1/config").await.json()["version"].as_u64().unwrap() == before {
+        assert!(started.elapsed() < stage::PATIENCE, "never reloaded");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(server.post(&format!("/v1/deliveries/{id}/retry"), "{}").await.status, 200);
+    other.arrivals(1).await;
+    let delivery = server.delivery_in(&id, "delivered").await;
+    let versions: Vec<u64> = delivery["attempts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|attempt| attempt["config_version"].as_u64().unwrap())
+        .collect();
+    assert!(versions[0] < versions[1], "each attempt names the version it was made under: {versions:?}");
+}
+
+#[tokio::test]
+async fn bad_stores_and_second_servers_are_refused_by_name() {
+    let recipient = Recipient::start(|_| Reply::Status(200)).await;
+    let server = Server::start(&config(&recipient)).await;
+    let second = stage_folder(&config(&recipient));
+    let refused = std::process::Command::new(stage::binary())
+        .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+        .arg(second.path().join("steadfast.toml"))
+        .arg("--data")
+        .arg(server.data())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains(server.data().to_str().unwrap()), "{said}");
+    drop(server);
+
+    let foreign = stage_folder(&config(&recipient));
+    let data = foreign.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    for name in ["steadfast.db", "steadfast.sqlite", "store.db"] {
+        std::fs::write(data.join(name), b"this is not a store, it is a letter to my aunt".repeat(200)).unwrap();
+    }
+    let said = Server::start_in(foreign).await.map(drop).unwrap_err();
+    assert!(said.contains("not a Steadfast store") || said.contains("not a database"), "{said}");
+}
+
+#[tokio::test]
+async fn an_open_door_without_keys_is_refused() {
+    let recipient = Recipient::start(|_| Reply::Status(200)).await;
+    let folder = stage_folder(&config(&recipient));
+    let refused = std::process::Command::new(stage::binary())
+        .args(["serve", "--listen", "0.0.0.0:0", "--config"])
+        .arg(folder.path().join("steadfast.toml"))
+        .arg("--data")
+        .arg(folder.path().join("data"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("steadfast key new"), "{said}");
+}
+
+fn stage_folder(config: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("steadfast.toml"), config).unwrap();
+    folder
+}
