@@ -96,7 +96,7 @@ async fn live(store: Arc<EmbeddedStore>, maker: Arc<Maker>, until: Instant) -> V
         assert_eq!(store.accept(acceptance).await, Ok(Accepted::New));
         acks.push(given.elapsed());
         store.take(delivery.id);
-        if delivery.id.raw() as u64 % RETRIED_EVERY == 0 {
+        if (delivery.id.raw() as u64).is_multiple_of(RETRIED_EVERY) {
             let retried = settlement(&*store, &delivery, State::Waiting { due: now() });
             delivery = retried.delivery.clone();
             assert_eq!(store.settle(retried).await, Ok(Settled::Applied));
@@ -165,12 +165,11 @@ fn first_delivery(id: DeliveryId, lead: LeadId, flow: &FlowName, now: Timestamp)
 
 fn settlement(store: &dyn Store, before: &Delivery, state: State) -> Settlement {
     let now = now();
-    let (outcome, decision) = match state {
-        State::Waiting { due } => {
-            let window = Window { earliest: Duration::from_secs(2), latest: Duration::from_millis(2_400) };
-            (Outcome::Error(ErrorKind::ServerError), Decision::Retry { retry: 1, due, window, not_before: None })
-        }
-        _ => (Outcome::Success, Decision::Deliver { probable: false }),
+    let (outcome, decision) = if let State::Waiting { due } = state {
+        let window = Window { earliest: Duration::from_secs(2), latest: Duration::from_millis(2_400) };
+        (Outcome::Error(ErrorKind::ServerError), Decision::Retry { retry: 1, due, window, not_before: None })
+    } else {
+        (Outcome::Success, Decision::Deliver { probable: false })
     };
     let mut delivery = before.clone();
     delivery.version += 1;

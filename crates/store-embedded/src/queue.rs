@@ -104,3 +104,69 @@ pub(crate) const CLOSED: &str = "the store was closed";
 pub(crate) fn closed() -> StoreError {
     StoreError::Stopped { detail: CLOSED.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::config_of;
+    use steadfast_lead::DeliveryId;
+    use tokio::sync::oneshot;
+
+    type Answer = oneshot::Receiver<Result<u64, StoreError>>;
+
+    fn config() -> (Change, Answer) {
+        let (reply, answer) = oneshot::channel();
+        (Change::Config(config_of(0, 0, "me".to_owned(), String::new()), reply), answer)
+    }
+
+    fn push(queue: &Queue) -> Answer {
+        let (change, answer) = config();
+        queue.push(change);
+        answer
+    }
+
+    fn mark(queue: &Queue, id: i64) {
+        queue.push(Change::Take(DeliveryId::from_raw(id).unwrap(), None));
+    }
+
+    #[test]
+    fn beyond_its_bound_it_is_busy_until_the_writer_takes() {
+        let queue = Queue::new(2);
+        let (_one, _two, mut three) = (push(&queue), push(&queue), push(&queue));
+        assert_eq!(three.try_recv(), Ok(Err(StoreError::Busy)));
+        mark(&queue, 1);
+        assert_eq!(queue.take(100).map(|batch| batch.len()), Some(3));
+        let mut four = push(&queue);
+        assert!(four.try_recv().is_err(), "it waits");
+    }
+
+    #[test]
+    fn batches_are_bounded_and_in_order() {
+        let queue = Queue::new(100);
+        mark(&queue, 1);
+        let _answers: Vec<Answer> = (0..5).map(|_| push(&queue)).collect();
+        assert!(matches!(queue.take(4).as_deref(), Some([Change::Take(..), Change::Config(..), _, _])));
+        assert_eq!(queue.take(4).map(|batch| batch.len()), Some(2));
+    }
+
+    #[test]
+    fn marks_alone_are_taken_soon() {
+        let queue = Queue::new(100);
+        mark(&queue, 1);
+        mark(&queue, 2);
+        assert_eq!(queue.take(100).map(|batch| batch.len()), Some(2));
+    }
+
+    #[test]
+    fn an_end_answers_everybody() {
+        let queue = Queue::new(100);
+        let mut waiting = push(&queue);
+        let stopped = StoreError::Stopped { detail: "the disk is gone".to_owned() };
+        queue.end(&stopped);
+        queue.end(&closed());
+        assert_eq!(waiting.try_recv(), Ok(Err(stopped.clone())));
+        assert_eq!(push(&queue).try_recv(), Ok(Err(stopped)), "the first reason stays");
+        queue.abandon();
+        assert!(queue.take(1).is_none());
+    }
+}

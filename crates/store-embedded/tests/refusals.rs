@@ -167,12 +167,14 @@ async fn a_full_disk_refuses_whole_batches_and_recovers() {
     };
     assert!(matches!(error, StoreError::Full { .. }), "{error}");
     assert_eq!(store.health(), Health::Full);
-    store.take(waiting.id);
     // What is smaller may still find room, until nothing does.
     while store.accept(world.acceptance("auto", &["bigbank"])).await.is_ok() {
         kept += 1;
     }
     assert_eq!(store.health(), Health::Full);
+    // They share a transaction, which finds no room.
+    store.take(waiting.id);
+    assert!(store.accept(world.acceptance("auto", &["bigbank"])).await.is_err());
     assert_eq!(store.counts().await.unwrap()[0].deliveries, kept);
     store.set_bytes_max(None);
     assert_eq!(store.accept(world.acceptance("auto", &["bigbank"])).await, Ok(Accepted::New));

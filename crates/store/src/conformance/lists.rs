@@ -85,6 +85,22 @@ pub async fn every_filter_gives_what_fits_newest_first(rig: &mut dyn Rig) {
     assert_eq!(walk(&*store, &Filter::default(), 1).await, all);
 }
 
+/// Most of a page may come from one recipient.
+pub async fn a_long_run_of_one_recipient_is_listed_whole(rig: &mut dyn Rig) {
+    let store = rig.open();
+    let mut world = World::of(&*store);
+    let mut all = Vec::new();
+    for number in 0..120 {
+        let recipient = if number % 40 < 30 { "busy" } else { ["a", "b", "c", "d"][number % 4] };
+        all.extend(world.accepted(&*store, "auto", &[recipient]).await);
+    }
+    all.reverse();
+    let filter = Filter { flow: Some(FlowName::new("auto").unwrap()), ..Filter::default() };
+    for limit in [1, 10, 50, 500] {
+        assert_eq!(walk(&*store, &filter, limit).await, all, "by {limit}");
+    }
+}
+
 pub async fn time_bounds_cut_at_the_millisecond(rig: &mut dyn Rig) {
     let store = rig.open();
     let mut world = World::of(&*store);

@@ -55,7 +55,7 @@ macro_rules! conformance_suite {
             ledger: counts_always_equal_a_recount, a_delivery_that_moves_is_counted_where_it_is;
             queues: what_waits_is_found_in_order_of_due_time, a_delivery_moves_between_queues, heads_are_the_fronts,
                 marks_last_until_settled, marks_outlast_an_unclean_stop, a_pause_only_grows;
-            lists: every_filter_gives_what_fits_newest_first, time_bounds_cut_at_the_millisecond, history_is_in_order,
+            lists: every_filter_gives_what_fits_newest_first, a_long_run_of_one_recipient_is_listed_whole, time_bounds_cut_at_the_millisecond, history_is_in_order,
                 unknown_things_are_not_there;
             journal: no_line_is_skipped, the_tip_moves_with_every_line, configurations_are_kept;
             lifetime: a_close_is_clean, a_drop_is_not, each_opening_has_a_larger_epoch, a_closed_store_takes_nothing,
