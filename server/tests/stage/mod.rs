@@ -7,7 +7,6 @@
     missing_docs,
     reason = "each test file uses its own part of the stage"
 )]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
 
 mod recipient;
 mod server;

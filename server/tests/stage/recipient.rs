@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// One request as it arrived.
@@ -56,13 +56,7 @@ impl Recipient {
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (log, script, counted) = (Arc::clone(&shared), Arc::clone(&script), Arc::clone(&counted));
-                let service = service_fn(move |request| {
-                    answer(request, Arc::clone(&log), Arc::clone(&script), Arc::clone(&counted))
-                });
-                tokio::spawn(
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
-                );
+                tokio::spawn(serve(stream, Arc::clone(&shared), Arc::clone(&script), Arc::clone(&counted)));
             }
         });
         Recipient { address, log, count }
@@ -89,6 +83,18 @@ impl Recipient {
     }
 }
 
+async fn serve(
+    stream: TcpStream,
+    log: Arc<Mutex<Vec<Arrival>>>,
+    script: Arc<Script>,
+    counted: Arc<watch::Sender<usize>>,
+) {
+    let service = service_fn(|request| answer(request, Arc::clone(&log), Arc::clone(&script), Arc::clone(&counted)));
+    // A connection that breaks ends; what arrived on it is in the log.
+    let _ended = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures when a request arrives")]
 async fn answer(
     request: Request<Incoming>,
     log: Arc<Mutex<Vec<Arrival>>>,
