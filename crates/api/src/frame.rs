@@ -75,7 +75,7 @@ pub(crate) fn accepts(headers: &HeaderMap, media: &str) -> bool {
     for range in ranges {
         let mut parts = range.split(';').map(str::trim);
         let Some(specific) = parts.next().and_then(|range| fit(range, media)) else { continue };
-        let wanted = !parts.any(|part| is_zero_weight(part));
+        let wanted = !parts.any(is_zero_weight);
         if best.is_none_or(|(known, _)| specific > known) {
             best = Some((specific, wanted));
         }

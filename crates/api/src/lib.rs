@@ -18,6 +18,8 @@ mod resource;
 mod router;
 mod serve;
 mod state;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use auth::{ApiKey, ApiKeys, Scope, new_key};

@@ -1,11 +1,13 @@
 //! The API, described: made from the handlers and the wire types, never written by hand.
 
+use crate::problem::MEDIA_TYPE;
 use crate::resource::{
     about, configs, deliveries, events, explain, health, leads, post_lead, recipients, review, simulations, stats,
     verbs,
 };
 use std::sync::LazyLock;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 #[derive(OpenApi)]
@@ -30,7 +32,8 @@ use utoipa::{Modify, OpenApi};
         (name = "Figures", description = "What happened and how much"),
         (name = "Server", description = "The server itself"),
     ),
-    modifiers(&ApiKeyScheme),
+    components(schemas(crate::problem::ProblemView)),
+    modifiers(&ApiKeyScheme, &RefusalsEverywhere),
     security(("api_key" = []))
 )]
 struct Document;
@@ -47,6 +50,27 @@ impl Modify for ApiKeyScheme {
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("api_key", SecurityScheme::Http(scheme));
     }
+}
+
+/// Every call can be refused, and can fail.
+struct RefusalsEverywhere;
+
+impl Modify for RefusalsEverywhere {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let items = document.paths.paths.values_mut();
+        let operations = items.flat_map(|item| [&mut item.get, &mut item.post]).flatten();
+        for operation in operations {
+            let responses = &mut operation.responses.responses;
+            for (status, description) in [("4XX", "Refused"), ("5XX", "Not now, or failed")] {
+                responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(refusal(description)));
+            }
+        }
+    }
+}
+
+fn refusal(description: &str) -> Response {
+    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+    ResponseBuilder::new().description(description).content(MEDIA_TYPE, problem).build()
 }
 
 /// The document as JSON.

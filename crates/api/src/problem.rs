@@ -171,6 +171,7 @@ impl Problem {
     }
 
     /// What kind it is.
+    #[cfg(test)]
     pub(crate) const fn kind(&self) -> ProblemKind {
         self.kind
     }

@@ -60,7 +60,6 @@ pub(crate) struct ConfigVersionView {
     get, path = "/v1/config", tag = "Settings", operation_id = "getConfig",
     responses(
         (status = 200, description = "The configuration; its version is also the ETag", body = ConfigView),
-        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn get_config(
@@ -92,7 +91,6 @@ pub(crate) async fn get_config(
     params(("limit" = Option<u32>, Query, description = "1 to 200, 50 unless given")),
     responses(
         (status = 200, description = "The versions", body = ConfigVersionsView),
-        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_config_versions(

@@ -33,7 +33,6 @@ use steadfast_store::{Filter, Page};
     ),
     responses(
         (status = 200, description = "A page of deliveries", body = PageView<DeliveryView>),
-        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_deliveries(
@@ -164,7 +163,6 @@ fn fits(state: &ApiState, delivery: &Delivery, filter: &Filter) -> bool {
     params(("id" = String, Path, description = "The delivery's id")),
     responses(
         (status = 200, description = "The delivery", body = DeliveryDetail),
-        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn get_delivery(

@@ -47,7 +47,6 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
         (status = 200, description = "A page, or a stream", content(
             (PageView<EventView> = "application/json"), (String = "text/event-stream"),
         )),
-        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_events(State(state): State<ApiState>, request: Request) -> Result<Response, Problem> {

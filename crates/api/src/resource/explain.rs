@@ -20,7 +20,6 @@ use steadfast_flow::FlowPlan;
     ),
     responses(
         (status = 200, description = "What is in force", body = ExplainView),
-        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn explain(

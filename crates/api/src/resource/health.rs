@@ -66,7 +66,6 @@ fn reason(readiness: &Readiness) -> Option<String> {
     get, path = "/metrics", tag = "Server", operation_id = "getMetrics",
     responses(
         (status = 200, description = "Every figure", body = String, content_type = "application/openmetrics-text"),
-        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn metrics(

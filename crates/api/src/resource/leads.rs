@@ -148,7 +148,6 @@ pub(crate) async fn last_attempt(state: &ApiState, delivery: &Delivery) -> Resul
     params(("id" = String, Path, description = "The lead's id")),
     responses(
         (status = 200, description = "The lead", body = LeadView),
-        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn get_lead(

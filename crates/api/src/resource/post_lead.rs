@@ -55,8 +55,6 @@ pub(crate) struct AcceptedView {
         (status = 200, description = "Kept, and every delivery is settled (with `wait`)", body = AcceptedView),
         (status = 202, description = "Kept; it is being delivered", body = AcceptedView,
             headers(("Idempotent-Replayed" = String, description = "`true` when the key was used before"))),
-        (status = "4XX", description = "Refused; nothing was kept", body = crate::problem::ProblemView, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now; nothing was kept", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn post_lead(State(state): State<ApiState>, flow: PathText, request: Request) -> Response {

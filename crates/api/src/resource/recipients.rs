@@ -65,7 +65,6 @@ struct Known {
     get, path = "/v1/recipients", tag = "Recipients", operation_id = "listRecipients",
     responses(
         (status = 200, description = "Every recipient", body = RecipientsView),
-        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_recipients(

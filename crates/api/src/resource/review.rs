@@ -73,7 +73,6 @@ pub(crate) struct LastAttemptView {
     ),
     responses(
         (status = 200, description = "A page of deliveries", body = PageView<ReviewView>),
-        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_review(

@@ -25,8 +25,6 @@ const ERRORS_MAX: usize = 100;
     request_body(content = serde_json::Value, content_type = "application/json", description = "A scenario: the keys of a scenario file, as JSON. At most 200,000 leads times policies"),
     responses(
         (status = 200, description = "The report, as `steadfast simulate --json` prints it", body = serde_json::Value),
-        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not now", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn simulate(State(state): State<ApiState>, request: Request) -> Result<Response, Problem> {

@@ -45,7 +45,6 @@ pub(crate) struct StatsRowView {
     ),
     responses(
         (status = 200, description = "The counts", body = StatsView),
-        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn get_stats(

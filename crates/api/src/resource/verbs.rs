@@ -40,7 +40,6 @@ pub(crate) struct VerbRequest {
     responses(
         (status = 200, description = "Done; the delivery now", body = DeliveryDetail),
         (status = 202, description = "An attempt is under way; done when it settles, unless the recipient takes the lead", body = DeliveryDetail),
-        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn retry(State(state): State<ApiState>, id: PathText, request: Request) -> Result<Response, Problem> {
@@ -59,7 +58,6 @@ pub(crate) async fn retry(State(state): State<ApiState>, id: PathText, request: 
     responses(
         (status = 200, description = "Done; the delivery now", body = DeliveryDetail),
         (status = 202, description = "An attempt is under way; done when it settles", body = DeliveryDetail),
-        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn mark_delivered(
@@ -78,7 +76,6 @@ pub(crate) async fn mark_delivered(
     responses(
         (status = 200, description = "Done; the delivery now", body = DeliveryDetail),
         (status = 202, description = "An attempt is under way; done when it settles, unless the recipient takes the lead", body = DeliveryDetail),
-        (status = "4XX", description = "Refused", body = crate::problem::ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn dismiss(

@@ -1,0 +1,9 @@
+//! The API driven for real: router, engine and a store in memory; only the recipient and the clock are scripted. Every answer
+//! is held against the document.
+
+mod contract;
+mod harness;
+mod refusals;
+mod routes;
+mod serving;
+mod stream;

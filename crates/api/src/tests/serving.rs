@@ -1,0 +1,131 @@
+//! The listener, over real connections.
+
+use super::harness::Server;
+use crate::serve::{ServeLimits, serve};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+struct Listening {
+    address: std::net::SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+async fn listen(server: &Server, limits: ServeLimits) -> Listening {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async move {
+        let _dropped = stopped.await;
+    };
+    let serving = tokio::spawn(serve(listener, server.router.clone(), limits, shutdown));
+    Listening { address, stop, serving }
+}
+
+/// Reads one answer: its head and its body by Content-Length.
+async fn read_answer(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 4_096];
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                return text;
+            }
+        }
+        let read = stream.read(&mut piece).await.unwrap();
+        assert!(read > 0, "the connection ended: {text}");
+        bytes.extend_from_slice(&piece[..read]);
+    }
+}
+
+const GET: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[tokio::test]
+async fn connections_are_kept_and_stopped_in_good_order() {
+    let server = Server::start().await;
+    let listening = listen(&server, ServeLimits::default()).await;
+    let mut stream = TcpStream::connect(listening.address).await.unwrap();
+    for _ in 0..3 {
+        stream.write_all(GET).await.unwrap();
+        assert!(read_answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+    }
+    // A request whose body is still coming when the stop begins is answered.
+    let head =
+        "POST /v1/flows/auto/leads HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n";
+    let mut slow = TcpStream::connect(listening.address).await.unwrap();
+    slow.write_all(GET).await.unwrap();
+    read_answer(&mut slow).await;
+    slow.write_all(head.as_bytes()).await.unwrap();
+    slow.write_all(b"{\"a\"").await.unwrap();
+    stream.write_all(GET).await.unwrap();
+    read_answer(&mut stream).await;
+    listening.stop.send(()).unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.is_empty(), "the idle connection is closed");
+    slow.write_all(b":1}").await.unwrap();
+    assert!(read_answer(&mut slow).await.starts_with("HTTP/1.1 202"));
+    listening.serving.await.unwrap().unwrap();
+    TcpStream::connect(listening.address).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn further_connections_wait_for_room() {
+    let server = Server::start().await;
+    let listening = listen(&server, ServeLimits { connections_max: 1, ..ServeLimits::default() }).await;
+    let mut first = TcpStream::connect(listening.address).await.unwrap();
+    first.write_all(GET).await.unwrap();
+    read_answer(&mut first).await;
+    let mut second = TcpStream::connect(listening.address).await.unwrap();
+    second.write_all(GET).await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(100), second.read_u8()).await;
+    assert!(early.is_err(), "there is no room yet");
+    drop(first);
+    assert!(read_answer(&mut second).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_not_waited_for() {
+    let server = Server::start().await;
+    let limits = ServeLimits { header_timeout: Duration::from_millis(100), ..ServeLimits::default() };
+    let listening = listen(&server, limits).await;
+    let mut stream = TcpStream::connect(listening.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.unwrap();
+    let mut rest = Vec::new();
+    // Ends by itself; a reset is as good as an end.
+    let _reset = stream.read_to_end(&mut rest).await;
+    assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&rest));
+}
+
+#[tokio::test]
+async fn large_heads_are_refused() {
+    let server = Server::start().await;
+    let listening = listen(&server, ServeLimits::default()).await;
+    for (bytes, body) in [(20_000, "urn:steadfast:problem:headers-too-large"), (200_000, "")] {
+        let mut stream = TcpStream::connect(listening.address).await.unwrap();
+        let head = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Large: {}\r\n\r\n", "x".repeat(bytes));
+        // The server may close before it has read everything.
+        let _closed = stream.write_all(head.as_bytes()).await;
+        let answer = read_answer(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 431") && answer.contains(body), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn open_streams_do_not_hold_up_a_stop() {
+    let server = Server::start().await;
+    let listening =
+        listen(&server, ServeLimits { stop_patience: Duration::from_secs(3_600), ..ServeLimits::default() }).await;
+    let mut stream = TcpStream::connect(listening.address).await.unwrap();
+    stream.write_all(b"GET /v1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n").await.unwrap();
+    assert!(read_answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+    listening.stop.send(()).unwrap();
+    listening.serving.await.unwrap().unwrap();
+}
