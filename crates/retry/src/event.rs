@@ -111,6 +111,8 @@ pub struct AttemptSettled {
     pub took: Duration,
     /// From the lead's acceptance to the end of the attempt.
     pub since_accepted: Duration,
+    /// From the end of the attempt to when the delivery is looked at again; `None` where nothing more happens by itself.
+    pub next_in: Option<Duration>,
     /// A test lead's.
     pub test: bool,
 }

@@ -228,6 +228,7 @@ fn attempt_event(before: &Delivery, after: &Delivery, sent: &Sent, decision: &De
         late,
         took: sent.ended.since(sent.started),
         since_accepted: sent.ended.since(after.accepted_at),
+        next_in: after.state.next_look().map(|next| next.since(sent.ended)),
         test: after.test,
     };
     Event { at: sent.ended, kind: EventKind::AttemptSettled(Box::new(settled)) }

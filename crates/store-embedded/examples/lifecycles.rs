@@ -190,6 +190,7 @@ fn settlement(store: &dyn Store, before: &Delivery, state: State) -> Settlement 
         late: Duration::from_millis(3),
         took: Duration::from_millis(120),
         since_accepted: now.since(delivery.accepted_at),
+        next_in: None,
         test: false,
     };
     let fence = Fence { shard: Shard::of(&delivery.endpoint.recipient), epoch: store.identity().epoch };

@@ -66,6 +66,7 @@ fn settled(recipient: &str, outcome: Outcome, retry: u32, decision: DecisionName
         late: Duration::from_millis(30),
         took: Duration::from_millis(200),
         since_accepted: Duration::from_secs(7),
+        next_in: None,
         test: false,
     };
     Event { at: Timestamp::from_micros(0), kind: EventKind::AttemptSettled(Box::new(settled)) }

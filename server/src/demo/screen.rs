@@ -69,12 +69,13 @@ impl Screen {
             retry => format!(" (retry {retry})"),
         };
         let kind = settled.outcome.kind_name().unwrap_or("accepted");
+        let next = settled.next_in.unwrap_or_default().as_secs_f64();
         let then = match settled.decision {
             DecisionName::Deliver => {
                 format!("delivered {:.1} s after it came in", settled.since_accepted.as_secs_f64())
             }
-            DecisionName::Retry => "will retry".to_owned(),
-            DecisionName::Hold => "held as the recipient asked, no retry used".to_owned(),
+            DecisionName::Retry => format!("retry {} in {next:.1} s", settled.retry + 1),
+            DecisionName::Hold => format!("held {next:.1} s as the recipient asked, no retry used"),
             DecisionName::Review => "needs a person: in review".to_owned(),
             DecisionName::Reject => "rejected by the recipient".to_owned(),
             DecisionName::Close => "closed".to_owned(),

@@ -93,6 +93,9 @@ struct AttemptSettledView {
     took_ms: f64,
     /// From the lead's acceptance to the end of the attempt.
     since_accepted_ms: f64,
+    /// From the end of the attempt to when the delivery is looked at again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_in_ms: Option<f64>,
     /// A test lead's.
     test: bool,
 }
@@ -181,6 +184,7 @@ fn attempt(settled: &AttemptSettled) -> AttemptSettledView {
         late_ms: fine_millis(settled.late),
         took_ms: fine_millis(settled.took),
         since_accepted_ms: fine_millis(settled.since_accepted),
+        next_in_ms: settled.next_in.map(fine_millis),
         test: settled.test,
     }
 }

@@ -134,6 +134,7 @@ pub fn settlement(store: &dyn Store, before: &Delivery, state: State, now: Times
         late: Duration::ZERO,
         took: Duration::from_millis(12),
         since_accepted: now.since(delivery.accepted_at),
+        next_in: None,
         test: false,
     };
     let fence = Fence { shard: Shard::of(&delivery.endpoint.recipient), epoch: store.identity().epoch };

@@ -67,6 +67,8 @@ struct SettledTwin {
     since_accepted: u64,
     #[n(13)]
     test: bool,
+    #[n(14)]
+    next_in: Option<u64>,
 }
 
 #[derive(Encode, Decode)]
@@ -163,6 +165,7 @@ fn settled_twin(settled: &AttemptSettled, names: &Dictionary) -> SettledTwin {
         took: from_duration(settled.took),
         since_accepted: from_duration(settled.since_accepted),
         test: settled.test,
+        next_in: settled.next_in.map(from_duration),
     }
 }
 
@@ -182,5 +185,6 @@ fn settled(twin: &SettledTwin, names: &Dictionary) -> Result<AttemptSettled, Rec
         took: to_duration(twin.took),
         since_accepted: to_duration(twin.since_accepted),
         test: twin.test,
+        next_in: twin.next_in.map(to_duration),
     })
 }

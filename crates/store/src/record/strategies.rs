@@ -239,13 +239,14 @@ prop_compose! {
         outcome in outcome(),
         (decision, state) in (select(DecisionName::ALL), select(StateName::ALL)),
         (late, took, since_accepted) in (duration(), duration(), duration()),
+        next_in in option::of(duration()),
     ) -> AttemptSettled {
         AttemptSettled {
             delivery, lead,
             flow: FlowName::new(&flow).unwrap(),
             step: StepName::new(&step).unwrap(),
             recipient: RecipientName::new(&recipient).unwrap(),
-            attempt, retry, outcome, decision, state, late, took, since_accepted, test,
+            attempt, retry, outcome, decision, state, late, took, since_accepted, next_in, test,
         }
     }
 }
