@@ -77,9 +77,9 @@ fn refusal(description: &str) -> Response {
 pub(crate) fn document_text() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| {
         // Made of plain structs with text keys: writing it cannot fail.
-        let mut text = Document::openapi().to_pretty_json().unwrap_or_default();
-        text.push('\n');
-        text
+        let text = Document::openapi().to_pretty_json().unwrap_or_default();
+        // Our types are named for being views; their readers know no other kind.
+        text.replace("PageView_", "PageOf").replace("View\"", "\"") + "\n"
     });
     &TEXT
 }

@@ -181,6 +181,23 @@ impl Problem {
     }
 }
 
+/// The documentation page of all refusals.
+#[cfg(test)]
+pub(crate) fn problems_page() -> String {
+    let mut page = String::from(
+        "# Refusals\n\n\
+         Every refusal of the API is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `detail`, and where they\n\
+         help `parameter`, `allowed` and `errors`. The `type` is `urn:steadfast:problem:` and one of these names; names never\n\
+         change. 429 and 503 say when to come back in `Retry-After`, where waiting helps. Nothing of a refused request is kept,\n\
+         and no refusal repeats what a lead holds beyond a field's name. This page is generated from the code.\n\n\
+         | status | name | meaning |\n|---|---|---|\n",
+    );
+    for kind in ProblemKind::ALL {
+        page.push_str(&format!("| {} | `{}` | {} |\n", kind.status(), kind.slug(), kind.title()));
+    }
+    page
+}
+
 /// A value as a refusal may show it: quoted, on one line, short.
 pub(crate) fn shown(value: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 60;

@@ -30,6 +30,8 @@ use tokio::sync::oneshot;
 /// What the recipient does with one attempt.
 pub(crate) enum Act {
     Answers(u16),
+    /// 429 with Retry-After, in seconds.
+    Pauses(u32),
     /// Waits for the test to say.
     Gated(oneshot::Receiver<u16>),
 }
@@ -54,11 +56,15 @@ impl Door for Recipient {
     fn send(&self, _: Order) -> BoxFuture<'static, Evidence> {
         let act = self.0.lock().pop_front().unwrap_or(Act::Answers(200));
         Box::pin(async move {
+            let mut headers = vec![("content-type".into(), "text/plain".into())];
             let status = match act {
                 Act::Answers(status) => status,
+                Act::Pauses(seconds) => {
+                    headers.push(("retry-after".into(), seconds.to_string().into()));
+                    429
+                }
                 Act::Gated(gate) => gate.await.unwrap(),
             };
-            let headers = vec![("content-type".into(), "text/plain".into())];
             let body = Bytes::from_static("grüße".as_bytes());
             Evidence::of_answer(Answer { status, headers, body, body_bytes: 7 })
         })
@@ -218,7 +224,7 @@ impl Server {
         }
     }
 
-    /// Moves the clock to the next due time and waits for the attempt.
+    /// Moves the clock.
     pub(crate) async fn pass(&self, by: Duration) {
         let until = self.clock.now().after(by);
         self.clock.set(until);

@@ -2,6 +2,7 @@
 
 use super::harness::{Act, Server, post, start};
 use crate::openapi::document_text;
+use crate::problem::problems_page;
 use crate::router::ROUTES;
 use axum::body::Body;
 use http::Request;
@@ -36,6 +37,35 @@ fn the_document_in_the_repository_is_fresh() {
     }
     let kept = std::fs::read_to_string(path).unwrap_or_default();
     assert!(kept == document_text(), "docs/openapi.json is out of date: run the tests with UPDATE_DOCS=1");
+}
+
+#[test]
+fn the_page_of_refusals_in_the_repository_is_fresh() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/problems.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, problems_page()).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(kept == problems_page(), "docs/problems.md is out of date: run the tests with UPDATE_DOCS=1");
+}
+
+/// A handler that panics: an answer all the same, and the next request is served.
+#[tokio::test]
+async fn a_panic_is_an_answer() {
+    let server = Server::start().await;
+    async fn boom() -> &'static str {
+        panic!("on purpose")
+    }
+    let frame = axum::middleware::from_fn_with_state(server.state.clone(), crate::frame::frame);
+    let router = axum::Router::<()>::new().route("/boom", axum::routing::get(boom)).layer(frame);
+    for _ in 0..2 {
+        let service = hyper_util::service::TowerToHyperService::new(router.clone());
+        let request = Request::get("/boom").body(Body::empty()).unwrap();
+        let response = hyper::service::Service::call(&service, request).await.unwrap();
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers().get("content-type").unwrap(), "application/problem+json");
+        assert!(response.headers().contains_key("steadfast-request-id"));
+    }
 }
 
 /// Two 503s, then 200, under `standard`: what the delivery's page says of it.
@@ -73,22 +103,40 @@ async fn a_delivery_that_is_retried_shows_why_and_when() {
 }
 
 #[tokio::test]
-async fn a_pause_the_recipient_asked_for_is_shown_as_what_holds() {
+async fn what_is_in_flight_is_said_so() {
     let server = Server::start().await;
-    let (_, delivery) = {
-        let open = server.recipient.gated();
-        let ids = server.lead("auto").await;
-        assert_eq!(at(&server.get(&format!("/v1/deliveries/{}", ids.1)).await.json(), "/state"), "in_flight");
-        let listed = server.get("/v1/deliveries?state=in_flight&limit=1").await.json();
-        assert_eq!(at(&listed, "/items/0/id"), &json!(ids.1));
-        assert_eq!(server.get("/v1/deliveries?state=in_flight&recipient=smallbank").await.json()["items"], json!([]));
-        open.send(503).unwrap();
-        ids
-    };
+    let open = server.recipient.gated();
+    let (_, delivery) = server.lead("auto").await;
+    assert_eq!(at(&server.get(&format!("/v1/deliveries/{delivery}")).await.json(), "/state"), "in_flight");
+    let listed = server.get("/v1/deliveries?state=in_flight&limit=1").await.json();
+    assert_eq!(at(&listed, "/items/0/id"), &json!(delivery));
+    assert_eq!(server.get("/v1/deliveries?state=in_flight&recipient=smallbank").await.json()["items"], json!([]));
+    assert_eq!(server.get("/v1/stats").await.json()["in_flight"], 1);
+    open.send(503).unwrap();
     server.settled(1).await;
     assert_eq!(server.get("/v1/deliveries?state=in_flight").await.json()["items"], json!([]));
     let page = server.get(&format!("/v1/deliveries/{delivery}")).await.json();
-    assert_eq!(page.get("hold"), None, "{page:#}");
+    assert_eq!((at(&page, "/state"), page.get("hold")), (&json!("waiting"), None));
+}
+
+#[tokio::test]
+async fn a_pause_the_recipient_asked_for_is_shown_as_what_holds() {
+    let server = Server::start().await;
+    server.recipient.will(Act::Pauses(120));
+    let (_, first) = server.lead("auto").await;
+    server.settled(1).await;
+    let (_, second) = server.lead("auto").await;
+    let page = server.get(&format!("/v1/deliveries/{first}")).await.json();
+    assert_eq!((at(&page, "/state"), at(&page, "/why")), (&json!("held"), &json!("retry_after")));
+    assert_eq!(at(&page, "/hold/why"), "retry_after");
+    assert!(at(&page, "/hold/until").as_str().unwrap() >= "2026-11-24T10:02:00.000Z", "{page:#}");
+    let page = server.get(&format!("/v1/deliveries/{second}")).await.json();
+    assert_eq!((at(&page, "/state"), at(&page, "/attempts_sent")), (&json!("waiting"), &json!(0)));
+    let held = json!({ "why": "retry_after", "until": "2026-11-24T10:02:00.000Z", "endpoint": true });
+    assert_eq!(at(&page, "/hold"), &held, "it has a turn of its own, but its endpoint is paused");
+    let recipients = server.get("/v1/recipients").await.json();
+    assert_eq!(at(&recipients, "/items/0/endpoints/0/paused_until"), "2026-11-24T10:02:00.000Z");
+    assert_eq!(recipients.pointer("/items/1/endpoints/0/paused_until"), None);
 }
 
 #[tokio::test]
