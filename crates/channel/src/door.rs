@@ -139,7 +139,7 @@ impl Course {
         let mut timings = self.dialed.timings;
         timings.first_byte = self.first_byte.map(|at| at.duration_since(self.started));
         timings.total = self.started.elapsed();
-        Evidence { phase, fault, answer, timings, remote: self.dialed.remote.take() }
+        Evidence { phase, fault, answer, timings, remote: self.dialed.remote.take(), replayed_after: None }
     }
 }
 

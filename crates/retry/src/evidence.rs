@@ -132,6 +132,10 @@ named_enum! {
         RenderFailed = "render_failed",
         /// This process stopped during the attempt.
         Interrupted = "interrupted",
+        /// The recipient's token endpoint gave no token for now: down, slow, busy, or answering nonsense.
+        TokenUnavailable = "auth_temporary",
+        /// It will give none until somebody changes something: it refused, or must not be called.
+        TokenRefused = "auth",
     }
 }
 
@@ -202,19 +206,23 @@ pub struct Evidence {
     pub timings: Timings,
     /// The address that was called.
     pub remote: Option<Box<str>>,
+    /// The recipient first answered with this status (401 or 403), and the same request went out once more within the
+    /// attempt, with a new token. Everything else here is of the second time.
+    pub replayed_after: Option<u16>,
 }
 
 impl Evidence {
     /// Evidence of an attempt that ended in a fault without an answer.
     pub fn of_fault(phase: Phase, kind: FaultKind, detail: &str) -> Self {
         let fault = Some(Fault { kind, detail: detail.into() });
-        Evidence { phase, fault, answer: None, timings: Timings::default(), remote: None }
+        Evidence { phase, fault, answer: None, timings: Timings::default(), remote: None, replayed_after: None }
     }
 
     /// Evidence of a whole answer.
     pub fn of_answer(answer: Answer) -> Self {
         let timings = Timings::default();
-        Evidence { phase: Phase::Responded, fault: None, answer: Some(answer), timings, remote: None }
+        let (phase, answer) = (Phase::Responded, Some(answer));
+        Evidence { phase, fault: None, answer, timings, remote: None, replayed_after: None }
     }
 
     /// Whether the recipient may have taken the lead without our knowing its answer: sent and unanswered, an answer that

@@ -43,9 +43,9 @@ named_enum! {
         RateLimited = "rate_limited",
         /// 408 and 425.
         RequestTimeout = "request_timeout",
-        /// 401, 403 and 407.
+        /// 401, 403 and 407; or the token endpoint refused.
         Auth = "auth",
-        /// The token endpoint is down or slow.
+        /// The token endpoint is down, slow or busy, or answers nonsense.
         AuthTemporary = "auth_temporary",
         /// The other 4xx, and statuses below 200 or beyond 599.
         ClientError = "client_error",
@@ -86,6 +86,8 @@ impl From<FaultKind> for ErrorKind {
             FaultKind::BlockedAddress => ErrorKind::BlockedAddress,
             FaultKind::RenderFailed => ErrorKind::RenderFailed,
             FaultKind::Interrupted => ErrorKind::Interrupted,
+            FaultKind::TokenUnavailable => ErrorKind::AuthTemporary,
+            FaultKind::TokenRefused => ErrorKind::Auth,
         }
     }
 }

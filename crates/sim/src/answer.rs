@@ -144,7 +144,7 @@ fn fault(head: &str, latency: Duration) -> Result<(Evidence, Duration), BadAnswe
 /// Where a fault is usually met.
 fn usual_phase(kind: FaultKind) -> Phase {
     match kind {
-        FaultKind::RenderFailed => Phase::Prepare,
+        FaultKind::RenderFailed | FaultKind::TokenUnavailable | FaultKind::TokenRefused => Phase::Prepare,
         FaultKind::DnsNotFound | FaultKind::DnsFailure | FaultKind::DnsTimeout | FaultKind::BlockedAddress => {
             Phase::Resolve
         }

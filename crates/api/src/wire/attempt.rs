@@ -66,6 +66,10 @@ pub(crate) struct EvidenceView {
     /// The address that was called.
     #[serde(skip_serializing_if = "Option::is_none")]
     remote: Option<String>,
+    /// The recipient first answered with this status (401 or 403), and the same request went out once more within the
+    /// attempt, with a new token. Everything else here is of the second time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayed_after: Option<u16>,
 }
 
 /// What went wrong on the way.
@@ -234,6 +238,7 @@ impl From<&Evidence> for EvidenceView {
             answer: evidence.answer.as_ref().map(AnswerView::from),
             timings: TimingsView::from(&evidence.timings),
             remote: evidence.remote.as_ref().map(ToString::to_string),
+            replayed_after: evidence.replayed_after,
         }
     }
 }

@@ -57,7 +57,7 @@ codes!(Phase, "phase", {
 codes!(FaultKind, "fault", {
     DnsNotFound = 1, DnsFailure = 2, DnsTimeout = 3, ConnectRefused = 4, ConnectTimeout = 5, Unreachable = 6, Tls = 7,
     TlsCertificate = 8, Reset = 9, Protocol = 10, TimeoutRead = 11, ResponseTooLarge = 12, BlockedAddress = 13,
-    RenderFailed = 14, Interrupted = 15,
+    RenderFailed = 14, Interrupted = 15, TokenUnavailable = 16, TokenRefused = 17,
 });
 codes!(ErrorKind, "error kind", {
     DnsNotFound = 1, DnsFailure = 2, DnsTimeout = 3, ConnectRefused = 4, ConnectTimeout = 5, Unreachable = 6, Tls = 7,

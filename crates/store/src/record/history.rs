@@ -76,6 +76,9 @@ struct EvidenceTwin<'a> {
     timings: TimingsTwin,
     #[b(4)]
     remote: Option<&'a str>,
+    /// Absent in records written before there were tokens, and where nothing was sent twice.
+    #[n(5)]
+    replayed_after: Option<u16>,
 }
 
 #[derive(Encode, Decode)]
@@ -247,6 +250,7 @@ fn evidence_twin(evidence: &Evidence) -> EvidenceTwin<'_> {
             secure: secure.map(from_duration),
         },
         remote: evidence.remote.as_deref(),
+        replayed_after: evidence.replayed_after,
     }
 }
 
@@ -270,6 +274,7 @@ fn evidence(twin: EvidenceTwin<'_>) -> Result<Evidence, RecordError> {
             total: to_duration(twin.timings.total),
         },
         remote: twin.remote.map(Into::into),
+        replayed_after: twin.replayed_after,
     })
 }
 

@@ -167,10 +167,11 @@ prop_compose! {
         (resolve, connect, secure, first_byte) in
             (option::of(duration()), option::of(duration()), option::of(duration()), option::of(duration())),
         total in duration(),
-        remote in option::of(text()),
+        (remote, replayed_after) in (option::of(text()), option::of(any::<u16>())),
     ) -> Evidence {
         let timings = Timings { resolve, connect, secure, first_byte, total };
-        Evidence { phase, fault: fault.map(|(kind, detail)| Fault { kind, detail }), answer, timings, remote }
+        let fault = fault.map(|(kind, detail)| Fault { kind, detail });
+        Evidence { phase, fault, answer, timings, remote, replayed_after }
     }
 }
 

@@ -121,6 +121,22 @@ fn a_sealed_body_is_an_error_that_names_its_key() {
     assert_eq!(read, Err(RecordError::Sealed { key_id: 77 }));
 }
 
+/// A line of history as it was written before an attempt could be replayed within itself.
+#[test]
+fn a_line_without_later_fields_still_reads() {
+    const WRITTEN: &str = "018200818d010000008200011b0006608b015f300000192ee08407f68418c881826c636f6e74656e742d747970657061\
+        70706c69636174696f6e2f6a736f6e58207b22726573756c74223a7b22737461747573223a226163636570746564227d7d18208100888200\
+        8018c8f6f6f66531322e3530f6736f7574636f6d655f7365617263685f7465726d820081f4781974686520726563697069656e7420616363\
+        657074656420697401";
+    let byte = |at: usize| u8::from_str_radix(&WRITTEN[at..at + 2], 16).unwrap();
+    let record: Vec<u8> = (0..WRITTEN.len()).step_by(2).map(byte).collect();
+    let names = Dictionary::default();
+    assert_eq!((names.number("auto"), names.number("bank")), (0, 1));
+    let Ok(Entry::Attempt(attempt)) = decode_entry(&record, &names) else { panic!("an attempt") };
+    assert_eq!(attempt.evidence.answer.as_ref().unwrap().status, 200);
+    assert_eq!((attempt.evidence.replayed_after, &*attempt.because), (None, "the recipient accepted it"));
+}
+
 /// The budget on disk: a delivered delivery's line of history beyond the body kept, a line of the journal, a delivery.
 #[test]
 fn records_are_small() {
