@@ -31,7 +31,8 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 
 /// Milliseconds with microseconds after the point.
 pub(crate) fn fine_millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
+    Duration::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+        .div_duration_f64(Duration::from_millis(1))
 }
 
 /// Two hexadecimal digits a byte.
