@@ -14,6 +14,8 @@ mod request;
 mod request_settings;
 mod secret;
 mod settings;
+mod token_request;
+mod token_settings;
 mod warnings;
 
 pub use address::{ADDRESS_BYTES_MAX, Address, BadAddress};
@@ -31,4 +33,10 @@ pub use request_settings::{
 pub use secret::Secret;
 pub use settings::{
     AccountSettings, FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings, Settings, StepSettings,
+};
+pub use token_request::TokenAuth;
+pub use token_settings::{
+    ClientAuth, CustomTokenSettings, OAuth2Settings, TOKEN_FIELDS_MAX, TOKEN_HEADER_DEFAULT, TOKEN_LIFETIME,
+    TOKEN_LIFETIME_DEFAULT, TOKEN_PREFIX_DEFAULT, TOKEN_TIMEOUT, TOKEN_TIMEOUT_DEFAULT, TokenAt, TokenGrant,
+    TokenSettings,
 };

@@ -7,6 +7,7 @@ use crate::address::Address;
 use crate::mapping::{FieldSettings, Mapping, describe_part};
 use crate::place::{Fault, Place};
 use crate::request_settings::{Auth, Format, KeyPlace, RequestSettings};
+use crate::token_request::TokenAuth;
 use base64::Engine as _;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -102,6 +103,7 @@ pub struct Request {
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Added to the query after the digest is taken, so that a changed key is no changed request.
     key_in_query: Option<Arc<str>>,
+    token: Option<Arc<TokenAuth>>,
     mapping: Mapping,
     mapping_version: u64,
     timeouts: RequestTimeouts,
@@ -134,6 +136,7 @@ impl Request {
             format,
             headers,
             key_in_query: key_in_query(auth),
+            token: token(auth),
             mapping,
             timeouts: RequestTimeouts::new(settings.effective_timeout(), settings.effective_connect_timeout()),
             response_bytes_max: settings.effective_response_bytes_max(),
@@ -197,6 +200,11 @@ impl Request {
         self.timeouts
     }
 
+    /// The token it carries, where it needs one. Not in what is rendered: it changes between attempts, the request does not.
+    pub const fn token(&self) -> Option<&Arc<TokenAuth>> {
+        self.token.as_ref()
+    }
+
     /// How much of an answer's body is read, in bytes.
     pub const fn response_bytes_max(&self) -> usize {
         self.response_bytes_max
@@ -214,7 +222,7 @@ impl fmt::Debug for Request {
     }
 }
 
-fn with_query(url: &str, pairs: &str) -> Arc<str> {
+pub(crate) fn with_query(url: &str, pairs: &str) -> Arc<str> {
     if pairs.is_empty() {
         return Arc::from(url);
     }
@@ -255,7 +263,17 @@ fn key_in_query(auth: Option<&Auth>) -> Option<Arc<str>> {
             let mut pair = form_urlencoded::Serializer::new(String::new());
             Some(pair.append_pair(name, key.reveal()).finish().into())
         }
-        Some(Auth::ApiKey { place: KeyPlace::Header(_), .. } | Auth::Basic { .. } | Auth::Bearer { .. }) | None => None,
+        Some(
+            Auth::ApiKey { place: KeyPlace::Header(_), .. } | Auth::Basic { .. } | Auth::Bearer { .. } | Auth::Token(_),
+        )
+        | None => None,
+    }
+}
+
+fn token(auth: Option<&Auth>) -> Option<Arc<TokenAuth>> {
+    match auth {
+        Some(Auth::Token(settings)) => Some(Arc::new(TokenAuth::new(settings))),
+        Some(Auth::ApiKey { .. } | Auth::Basic { .. } | Auth::Bearer { .. }) | None => None,
     }
 }
 
@@ -294,7 +312,7 @@ fn auth_header(auth: &Auth) -> Result<Option<(HeaderName, HeaderValue)>, Fault> 
         }
         Auth::Bearer { token } => ("auth.token", AUTHORIZATION, format!("Bearer {}", token.reveal())),
         Auth::ApiKey { place: KeyPlace::Header(name), key } => ("auth.key", name.clone(), key.reveal().to_owned()),
-        Auth::ApiKey { place: KeyPlace::Query(_), .. } => return Ok(None),
+        Auth::ApiKey { place: KeyPlace::Query(_), .. } | Auth::Token(_) => return Ok(None),
     };
     match sensitive(&text) {
         Some(value) => Ok(Some((name, value))),

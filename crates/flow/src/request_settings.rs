@@ -6,6 +6,7 @@ use crate::address::{Address, BadAddress};
 use crate::place::{Fault, Place};
 use crate::request::sensitive;
 use crate::secret::Secret;
+use crate::token_settings::TokenSettings;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderName, Method};
 use std::ops::RangeInclusive;
@@ -95,6 +96,8 @@ pub enum Auth {
         /// The key.
         key: Secret,
     },
+    /// A token that is asked for, kept and renewed.
+    Token(Box<TokenSettings>),
 }
 
 /// One static header.
@@ -218,6 +221,7 @@ impl RequestSettings {
             Auth::Basic { .. } | Auth::Bearer { .. } => AUTHORIZATION,
             Auth::ApiKey { place: KeyPlace::Header(name), .. } => name.clone(),
             Auth::ApiKey { place: KeyPlace::Query(_), .. } => return None,
+            Auth::Token(token) => token.header()?.clone(),
         };
         let header = self.headers.iter().find(|header| header.name == taken)?;
         let key = header_place(&header.name);
@@ -256,14 +260,14 @@ pub fn header_place(name: &HeaderName) -> Place {
 }
 
 /// Whether a header is written by the door itself.
-fn is_the_doors(name: &HeaderName) -> bool {
+pub(crate) fn is_the_doors(name: &HeaderName) -> bool {
     const OWN: [HeaderName; 4] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION];
     const OWN_NAMES: [&str; 7] =
         ["idempotency-key", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "expect"];
     OWN.contains(name) || OWN_NAMES.contains(&name.as_str()) || name.as_str().starts_with("steadfast-")
 }
 
-const NOT_OURS: &str = "any header but Host, Connection and what belongs to it, Content-Length, Transfer-Encoding, \
+pub(crate) const NOT_OURS: &str = "any header but Host, Connection and what belongs to it, Content-Length, Transfer-Encoding, \
                         Expect, Idempotency-Key and Steadfast-*";
 
 fn header_fault(header: &Header) -> Option<Fault> {
@@ -285,7 +289,7 @@ fn field_fault((name, _): &(Box<str>, Value)) -> Option<Fault> {
 pub(crate) const FIELD_NAME_BYTES_MAX: usize = 256;
 
 /// How long a credential may be, in bytes.
-const CREDENTIAL_BYTES_MAX: usize = 16_384;
+pub(crate) const CREDENTIAL_BYTES_MAX: usize = 16_384;
 
 /// What is wrong with a credential by itself.
 pub(crate) fn auth_fault(auth: &Auth) -> Option<Fault> {
@@ -306,5 +310,6 @@ pub(crate) fn auth_fault(auth: &Auth) -> Option<Fault> {
             Some(Fault::of(Place::of("auth.query"), name, "is empty", "a parameter's name"))
         }
         Auth::ApiKey { key, .. } => said("auth.key", key),
+        Auth::Token(token) => token.fault(),
     }
 }

@@ -1,5 +1,6 @@
 //! What a configuration says that works, but hardly as meant.
 
+use crate::address::Address;
 use crate::compile::StepScope;
 use crate::place::{Place, Warning};
 use crate::plan::{Book, StepPlan};
@@ -95,9 +96,13 @@ fn format_warning(place: &Place, request: &RequestSettings) -> Option<Warning> {
 }
 
 fn credentials_warning(place: &Place, request: &RequestSettings, auth: Option<&Auth>) -> Option<Warning> {
-    let address = request.url.as_ref()?;
-    let near = matches!(address.host(), "localhost" | "127.0.0.1" | "[::1]");
-    if auth.is_none() || address.is_secure() || near {
+    let token_url = match auth? {
+        Auth::Token(token) => Some(&token.url),
+        Auth::Basic { .. } | Auth::Bearer { .. } | Auth::ApiKey { .. } => None,
+    };
+    let near = |address: &Address| matches!(address.host(), "localhost" | "127.0.0.1" | "[::1]");
+    let mut addresses = request.url.iter().chain(token_url);
+    if addresses.all(|address| address.is_secure() || near(address)) {
         return None;
     }
     let text = "credentials go to an http:// address, where anyone on the way can read them".to_owned();
