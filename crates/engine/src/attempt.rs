@@ -1,18 +1,19 @@
 //! One attempt, as a page to frame: load, admit, render, send, read, settle, store.
 
+use crate::desk::RefusedAction;
 use crate::dispatch::Start;
 use crate::door::Order;
-use crate::run::{Inner, queue_of};
-use crate::settling::{AFTER_FULL, Saved, goes_on};
+use crate::run::Inner;
+use crate::settling::{AFTER_FULL, Saved};
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_flow::{Rendered, StepPlan};
-use steadfast_lead::{Lead, RecipientName, Timestamp};
+use steadfast_lead::{DeliveryId, Lead, RecipientName, Timestamp};
 use steadfast_retry::{
     Admission, BodyMark, Delivery, Evidence, FaultKind, HoldReason, InDoubt, Phase, ReviewCause, Sent, Settlement,
-    admit, refer, settle,
+    Verb, admit, refer, replan, settle,
 };
-use steadfast_store::{DuePosition, QueueKey, StoreError};
+use steadfast_store::{DuePosition, StoreError};
 
 /// A delivery with its lead.
 type Loaded = (Delivery, Arc<Lead>);
@@ -22,7 +23,7 @@ enum Ended {
     /// With something to store.
     Settled(Box<Settlement>),
     /// Not begun: its endpoint is paused.
-    NotYet(Box<Delivery>, QueueKey),
+    NotYet(Box<Delivery>),
     /// Not begun: there was nothing to do.
     Nothing,
 }
@@ -48,18 +49,17 @@ impl Inner {
             Some((delivery, lead)) => self.frame(delivery, &lead, slot).await,
             None => Ended::Nothing,
         };
-        let waits = match ended {
-            Ended::Settled(settlement) => {
-                self.save_and_obey(*settlement).await.map(|delivery| (queue_of(&delivery), Box::new(delivery)))
-            }
-            Ended::NotYet(delivery, queue) => Some((queue, delivery)),
+        let stands = match ended {
+            Ended::Settled(settlement) => match self.save(*settlement, true).await {
+                Saved::Applied(delivery) => Some(delivery),
+                Saved::Refused(now) => now,
+                // Sent and not stored: the slot stays taken, so that no more than the slots are ever unsettled.
+                Saved::Lost => return,
+            },
+            Ended::NotYet(delivery) => Some(delivery),
             Ended::Nothing => None,
         };
-        self.dispatch.lock().finish(start.delivery);
-        match waits {
-            Some((queue, delivery)) => self.offer_to(&queue, &delivery),
-            None => self.nudge.notify_one(),
-        }
+        self.obey_and_finish(start.delivery, stands).await;
     }
 
     /// Reads the delivery and its lead; nothing when its position is outdated (a verb or a settlement moved it).
@@ -84,10 +84,14 @@ impl Inner {
             let because = format!("the configuration no longer has step {} of flow {}", delivery.step, delivery.flow);
             return settled(refer(&delivery, ReviewCause::StepGone, because.into(), fence, now));
         };
+        if plan.endpoint != delivery.endpoint {
+            // It joins the queue of its new endpoint, whose pause and whose recipient's slots bind it there.
+            return settled(replan(&delivery, &plan.endpoint, fence, now));
+        }
         let paused = self.dispatch.lock().paused(&plan.endpoint, now);
         let at_most = match admit(&delivery, &plan.retry.policy, paused, now) {
             Admission::Send { at_most } => at_most,
-            Admission::Hold { until, why } => return not_yet(delivery, plan, until, why),
+            Admission::Hold { until, why } => return not_yet(delivery, until, why),
             Admission::Review { cause, because } => return settled(refer(&delivery, cause, because, fence, now)),
         };
         let sent = match plan.render(lead) {
@@ -114,7 +118,7 @@ impl Inner {
         if let Some(pause) = &settlement.pause {
             self.dispatch.lock().pause(&pause.endpoint, pause.until);
         }
-        settled(settlement)
+        settled(Some(settlement))
     }
 
     /// Marks the delivery as taken before anything is sent: durably where doubt is for a person, otherwise with the next
@@ -136,37 +140,56 @@ impl Inner {
 
     fn sent(&self, started: Timestamp, plan: &StepPlan, body: Option<BodyMark>, evidence: Evidence) -> Sent {
         let verdict = plan.reading.read(&evidence);
-        Sent { started, ended: self.clock.now().max(started), body, endpoint: plan.endpoint.clone(), evidence, verdict }
+        let held_until = self.dispatch.lock().last_pause(&plan.endpoint).filter(|until| *until <= started);
+        let ended = self.clock.now().max(started);
+        Sent { started, ended, held_until, body, endpoint: plan.endpoint.clone(), evidence, verdict }
     }
 
-    /// Stores a settlement and then applies the verbs that were left meanwhile. Answers with the delivery if it waits.
-    pub(crate) async fn save_and_obey(&self, settlement: Settlement) -> Option<Delivery> {
-        let id = settlement.delivery.id;
-        let mut stands = match self.save(settlement, true).await {
-            Saved::Applied(delivery) => delivery,
-            Saved::Refused(now) => now?,
-            Saved::Lost => return None,
-        };
+    /// Applies the verbs that were left while a delivery was under way, gives its slot back, and says where it waits now.
+    /// `stands` is the delivery as it is stored, `None` where that is not known.
+    pub(crate) async fn obey_and_finish(&self, id: DeliveryId, mut stands: Option<Box<Delivery>>) {
         loop {
-            let left = self.dispatch.lock().take_verb(id);
+            let left = match &stands {
+                Some(_) => self.dispatch.lock().next_verb_or_finish(id),
+                None => self.dispatch.lock().next_verb_or_give_back(id),
+            };
             let Some((verb, by)) = left else { break };
-            if let Ok(after) = self.apply_verb(&stands, &verb, &by).await {
-                stands = after;
-            }
+            stands = self.obey(id, stands, &verb, &by).await;
         }
-        goes_on(&stands.state).then_some(*stands)
+        if let Some(delivery) = stands {
+            self.offer(&delivery);
+        }
+        self.nudge.notify_one();
+    }
+
+    async fn obey(
+        &self,
+        id: DeliveryId,
+        stands: Option<Box<Delivery>>,
+        verb: &Verb,
+        by: &str,
+    ) -> Option<Box<Delivery>> {
+        let before = match stands {
+            Some(before) => before,
+            None => Box::new(self.store.delivery(id).await.ok()??),
+        };
+        match self.apply_verb(&before, verb, by).await {
+            Ok(after) => Some(after),
+            // Nothing was changed: delivered wins.
+            Err(RefusedAction::Verb(_)) => Some(before),
+            Err(RefusedAction::Unknown(_) | RefusedAction::Contended(_) | RefusedAction::Store(_)) => None,
+        }
     }
 }
 
-fn settled(settlement: Settlement) -> Ended {
-    Ended::Settled(Box::new(settlement))
+/// `None` where there is nothing to change: the delivery has ended meanwhile.
+fn settled(settlement: Option<Settlement>) -> Ended {
+    settlement.map_or(Ended::Nothing, |settlement| Ended::Settled(Box::new(settlement)))
 }
 
-/// Held with its endpoint, which may be another than the one it was planned for.
-fn not_yet(delivery: Delivery, plan: &StepPlan, until: Timestamp, why: HoldReason) -> Ended {
+fn not_yet(delivery: Delivery, until: Timestamp, why: HoldReason) -> Ended {
     tracing::debug!(delivery = %delivery.id, %until, %why, "held with its endpoint");
-    let queue = QueueKey { endpoint: plan.endpoint.clone(), priority: delivery.priority };
-    Ended::NotYet(Box::new(delivery), queue)
+    Ended::NotYet(Box::new(delivery))
 }
 
 /// Whether a position read earlier still says when this delivery is to be looked at.

@@ -57,11 +57,7 @@ impl Inner {
         }
         self.begin_work();
         let result = self.act_reserved(id, &verb, &by).await;
-        self.dispatch.lock().finish(id);
-        if let Ok(delivery) = &result {
-            self.offer(delivery);
-        }
-        self.nudge.notify_one();
+        self.obey_and_finish(id, result.as_ref().ok().cloned()).await;
         self.end_work();
         result.map(Acted::Done)
     }

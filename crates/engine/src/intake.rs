@@ -98,6 +98,35 @@ impl Engine {
     }
 }
 
+/// Room for a lead's deliveries among those that may wait; given back unless it is kept.
+struct Room<'a> {
+    inner: &'a Inner,
+    deliveries: u64,
+}
+
+impl<'a> Room<'a> {
+    /// Taken before anything is stored, so that leads arriving together do not take the same room.
+    fn take(inner: &'a Inner, deliveries: usize) -> Result<Self, Refusal> {
+        let most = inner.limits.open_max;
+        let deliveries = u64::try_from(deliveries).unwrap_or(u64::MAX);
+        let grown = |open: u64| open.checked_add(deliveries).filter(|open| *open <= most);
+        match inner.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown) {
+            Ok(_) => Ok(Room { inner, deliveries }),
+            Err(_) => Err(Refusal::QueueFull(most)),
+        }
+    }
+
+    fn keep(mut self) {
+        self.deliveries = 0;
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.inner.open.fetch_sub(self.deliveries, Ordering::Relaxed);
+    }
+}
+
 impl Inner {
     async fn accept(self: &Arc<Self>, posted: Posted) -> Result<Receipt, Refusal> {
         if self.draining.load(Ordering::SeqCst) {
@@ -108,9 +137,7 @@ impl Inner {
         if flow.steps.is_empty() {
             return Err(Refusal::NoSteps(posted.flow));
         }
-        if self.open.load(Ordering::Relaxed) >= self.limits.open_max {
-            return Err(Refusal::QueueFull(self.limits.open_max));
-        }
+        let room = Room::take(self, flow.steps.len())?;
         let now = self.clock.now();
         let (lead, deliveries) = {
             let mut ids = self.ids.lock();
@@ -140,7 +167,7 @@ impl Inner {
             Acceptance { lead: Arc::clone(&lead), deliveries: deliveries.clone(), dedupe, event: event.clone() };
         match self.store.accept(acceptance).await? {
             Accepted::New => {
-                self.open.fetch_add(u64::try_from(deliveries.len()).unwrap_or(0), Ordering::Relaxed);
+                room.keep();
                 self.observer.committed(&event);
                 self.begin_deliveries(&lead, &deliveries);
                 Ok(Receipt { lead: lead.id, deliveries, replay: false })

@@ -5,7 +5,9 @@ use crate::settling::Saved;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::atomic::Ordering;
 use steadfast_lead::{DeliveryId, Timestamp};
-use steadfast_retry::{Evidence, FaultKind, InDoubt, Phase, ReviewCause, Sent, StateName, doubt, refer, settle};
+use steadfast_retry::{
+    Evidence, FaultKind, InDoubt, Phase, ReviewCause, Sent, Settlement, StateName, doubt, refer, settle,
+};
 use steadfast_store::{Identity, QueueHead, StoreError};
 
 /// Settlements of recovery under way at once.
@@ -65,8 +67,8 @@ impl Inner {
                 let evidence = Evidence::of_fault(Phase::Sent, FaultKind::Interrupted, detail);
                 let verdict = plan.reading.read(&evidence);
                 let (body, endpoint) = (delivery.body, plan.endpoint.clone());
-                let sent = Sent { started: ended, ended, body, endpoint, evidence, verdict };
-                settle(&delivery, sent, &self.terms(&delivery, plan, book.version))
+                let sent = Sent { started: ended, ended, held_until: None, body, endpoint, evidence, verdict };
+                Some(settle(&delivery, sent, &self.terms(&delivery, plan, book.version)))
             }
         };
         self.save_or_fail(settlement).await
@@ -97,7 +99,8 @@ impl Inner {
         self.save_or_fail(doubt(&delivery, self.fence(&delivery), now)).await
     }
 
-    async fn save_or_fail(&self, settlement: steadfast_retry::Settlement) -> Result<(), StoreError> {
+    async fn save_or_fail(&self, settlement: Option<Settlement>) -> Result<(), StoreError> {
+        let Some(settlement) = settlement else { return Ok(()) };
         match self.save(settlement, true).await {
             Saved::Applied(_) | Saved::Refused(_) => Ok(()),
             Saved::Lost => Err(StoreError::Stopped { detail: "recovery could not be stored".to_owned() }),

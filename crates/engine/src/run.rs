@@ -6,6 +6,7 @@ use crate::door::Door;
 use crate::observe::Observer;
 use crate::waiters::Waiters;
 use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -144,9 +145,7 @@ impl Engine {
             for (recipient, plan) in &book.recipients {
                 dispatch.limit_recipient(recipient, plan.concurrency);
             }
-            for step in book.flows.values().flat_map(|flow| &flow.steps) {
-                dispatch.look_at_age(&step.endpoint, step.retry.policy.max_lead_age.get());
-            }
+            dispatch.use_endpoints(endpoints_of(&book));
         }
         *self.inner.book.write() = Arc::new(book);
         self.inner.nudge.notify_one();
@@ -252,16 +251,22 @@ impl Inner {
 
     /// Tells dispatch where a delivery waits now, if it does.
     pub(crate) fn offer(&self, delivery: &Delivery) {
-        self.offer_to(&queue_of(delivery), delivery);
-    }
-
-    /// As [`Inner::offer`], to a queue other than its own: its endpoint has moved since it was planned.
-    pub(crate) fn offer_to(&self, queue: &QueueKey, delivery: &Delivery) {
         if let Some(due) = delivery.state.next_look() {
-            self.dispatch.lock().offer(queue, DuePosition { due, id: delivery.id });
+            self.dispatch.lock().offer(&queue_of(delivery), DuePosition { due, id: delivery.id });
             self.nudge.notify_one();
         }
     }
+}
+
+/// The endpoints that steps send to, each with the longest age a lead may reach there: where steps differ, what is too old
+/// for the shorter one is found when the endpoint's pause ends.
+fn endpoints_of(book: &Book) -> HashMap<Endpoint, Duration> {
+    let mut used: HashMap<Endpoint, Duration> = HashMap::new();
+    for step in book.flows.values().flat_map(|flow| &flow.steps) {
+        let age = used.entry(step.endpoint.clone()).or_default();
+        *age = step.retry.policy.max_lead_age.get().max(*age);
+    }
+    used
 }
 
 /// The queue a delivery waits in.

@@ -47,6 +47,10 @@ impl Inner {
                 Err(StoreError::Busy) => AFTER_BUSY,
                 Err(error @ (StoreError::Stopped { .. } | StoreError::Unreadable { .. })) => {
                     tracing::error!(delivery = %settlement.delivery.id, %error, "a settlement could not be stored");
+                    if matches!(error, StoreError::Stopped { .. }) {
+                        // What would be sent now could not be remembered either.
+                        self.dispatch.lock().shut();
+                    }
                     return Saved::Lost;
                 }
             };

@@ -1,7 +1,7 @@
 //! Changes without an attempt: a person's verbs, a referral to review, a hold of one delivery.
 
 use crate::decide::Because;
-use crate::delivery::{CloseReason, Delivery, HoldReason, LegProgress, ReviewCause, State, StateName};
+use crate::delivery::{CloseReason, Delivery, Endpoint, HoldReason, LegProgress, ReviewCause, State, StateName};
 use crate::event::{Event, EventKind};
 use crate::settle::{Change, Entry, Settlement};
 use crate::shard::Fence;
@@ -77,23 +77,41 @@ pub fn verb(before: &Delivery, verb: &Verb, by: &str, fence: Fence, now: Timesta
     Ok(changed)
 }
 
-/// Refers a delivery to a person without another attempt.
-pub fn refer(before: &Delivery, cause: ReviewCause, because: Because, fence: Fence, now: Timestamp) -> Settlement {
-    change(before, State::InReview { since: now, cause }, because, None, fence, now)
+/// Refers a delivery to a person without another attempt. `None` where it has ended: nothing is to change then.
+pub fn refer(
+    before: &Delivery,
+    cause: ReviewCause,
+    because: Because,
+    fence: Fence,
+    now: Timestamp,
+) -> Option<Settlement> {
+    before.state.next_look()?;
+    Some(change(before, State::InReview { since: now, cause }, because, None, fence, now))
 }
 
-/// Holds one delivery; for what holds a whole endpoint nothing is written on its deliveries.
-pub fn hold(before: &Delivery, until: Timestamp, why: HoldReason, fence: Fence, now: Timestamp) -> Settlement {
-    let due = before.state.due().unwrap_or(now);
-    change(before, State::Held { due, until, why }, why.name().into(), None, fence, now)
+/// Holds one delivery; for what holds a whole endpoint nothing is written on its deliveries. `None` where it has ended.
+pub fn hold(before: &Delivery, until: Timestamp, why: HoldReason, fence: Fence, now: Timestamp) -> Option<Settlement> {
+    let due = before.state.due()?;
+    Some(change(before, State::Held { due, until, why }, why.name().into(), None, fence, now))
 }
 
-/// Notes that an attempt may have been sent without a trace of it: before an unclean stop. Uses no retry.
-pub fn doubt(before: &Delivery, fence: Fence, now: Timestamp) -> Settlement {
+/// Moves a delivery to the endpoint its step sends to now, into that endpoint's queue. `None` where it has ended.
+pub fn replan(before: &Delivery, endpoint: &Endpoint, fence: Fence, now: Timestamp) -> Option<Settlement> {
+    before.state.next_look()?;
+    let because = format!("its step sends to {endpoint} now");
+    let mut settlement = change(before, before.state.clone(), because.into(), None, fence, now);
+    settlement.delivery.endpoint = endpoint.clone();
+    Some(settlement)
+}
+
+/// Notes that an attempt may have been sent without a trace of it: before an unclean stop. Uses no retry. `None` where the
+/// delivery has ended.
+pub fn doubt(before: &Delivery, fence: Fence, now: Timestamp) -> Option<Settlement> {
+    before.state.next_look()?;
     let because = "may have been sent just before an unclean stop";
     let mut settlement = change(before, before.state.clone(), because.into(), None, fence, now);
     settlement.delivery.progress.in_doubt = true;
-    settlement
+    Some(settlement)
 }
 
 fn change(

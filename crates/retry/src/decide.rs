@@ -196,6 +196,7 @@ impl Situation<'_> {
         if used >= allowed {
             let because = match allowed {
                 0 => "retrying is off (enabled = false)".to_owned(),
+                1 => "the only retry is used (max_retries = 1)".to_owned(),
                 _ => format!("all {allowed} retries are used (max_retries)"),
             };
             return review(ReviewCause::Exhausted, &because);

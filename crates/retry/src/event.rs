@@ -97,7 +97,8 @@ pub struct AttemptSettled {
     pub recipient: RecipientName,
     /// The attempt's number over all legs, from 1.
     pub attempt: u32,
-    /// Which retry of its leg it was; 0 for the first attempt.
+    /// Which retry of its leg it was, from 1; 0 for the first attempt. After a hold, which uses no retry, an attempt has the
+    /// number of the one before it.
     pub retry: u32,
     /// What it meant.
     pub outcome: Outcome,
@@ -105,7 +106,7 @@ pub struct AttemptSettled {
     pub decision: DecisionName,
     /// Where the delivery stands now.
     pub state: StateName,
-    /// How long after its due time it started.
+    /// How long after its due time, or after the end of its endpoint's pause, it started.
     pub late: Duration,
     /// How long it took.
     pub took: Duration,

@@ -19,7 +19,7 @@ mod shard;
 
 pub use admit::{Admission, admit};
 pub use backoff::{Seed, Window, delay, nominal, window};
-pub use change::{RefusedVerb, Verb, doubt, hold, refer, verb};
+pub use change::{RefusedVerb, Verb, doubt, hold, refer, replan, verb};
 pub use classify::{Reading, classify_status};
 pub use decide::{Because, Decided, Decision, InDoubt, Situation, decide};
 pub use delivery::{BodyMark, CloseReason, Delivery, Endpoint, HoldReason, LegProgress, ReviewCause, State, StateName};

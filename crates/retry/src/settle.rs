@@ -36,6 +36,8 @@ pub struct Sent {
     pub started: Timestamp,
     /// When it ended.
     pub ended: Timestamp,
+    /// When the last pause of its endpoint ended, where there was one: waiting for that is being held, not being late.
+    pub held_until: Option<Timestamp>,
     /// What it was made from; `None` when the request could not be made.
     pub body: Option<BodyMark>,
     /// Where it went.
@@ -55,7 +57,8 @@ pub struct Attempt {
     pub leg: u8,
     /// Which revision of the body.
     pub revision: u16,
-    /// Which retry of its leg it was; 0 for the first attempt, and for one that used no retry.
+    /// Which retry of its leg it was, from 1; 0 for the first attempt. After a hold, which uses no retry, an attempt has the
+    /// number of the one before it.
     pub retry: u32,
     /// Where it went.
     pub endpoint: Endpoint,
@@ -126,7 +129,8 @@ pub struct Settlement {
 /// Settles an attempt.
 pub fn settle(before: &Delivery, sent: Sent, terms: &Terms<'_>) -> Settlement {
     let due = before.state.due().unwrap_or(sent.started);
-    let late = sent.started.since(before.state.next_look().unwrap_or(sent.started));
+    let free_from = before.state.next_look().max(sent.held_until).unwrap_or(sent.started);
+    let late = sent.started.since(free_from);
     let mut after = before.clone();
     count(&mut after, &sent, due);
     let hint = sent.evidence.answer.as_ref().and_then(|answer| read_hint(answer, unix_seconds(sent.ended)));

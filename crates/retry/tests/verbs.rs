@@ -4,10 +4,10 @@
 
 mod fixture;
 
-use fixture::{ACCEPTED, FENCE, at, delivery, secs};
+use fixture::{ACCEPTED, FENCE, at, delivery, endpoint, secs};
 use steadfast_retry::{
-    BodyMark, Change, CloseReason, Delivery, Entry, EventKind, FailureKind, HoldReason, LegProgress, ReviewCause,
-    Settlement, State, StateName, Verb, hold, refer, verb,
+    BodyMark, Change, CloseReason, Delivery, Endpoint, Entry, EventKind, FailureKind, HoldReason, LegProgress,
+    ReviewCause, Settlement, State, StateName, Verb, doubt, hold, refer, replan, verb,
 };
 
 /// Every state a delivery can be stored in, and every way of being closed.
@@ -118,7 +118,7 @@ fn a_persons_reason_is_kept() {
 #[test]
 fn a_referral_says_why() {
     let before = used(State::Waiting { due: at(50) });
-    let settlement = refer(&before, ReviewCause::StepGone, "the step is gone".into(), FENCE, at(99));
+    let settlement = refer(&before, ReviewCause::StepGone, "the step is gone".into(), FENCE, at(99)).unwrap();
     assert_eq!(settlement.delivery.state, State::InReview { since: at(99), cause: ReviewCause::StepGone });
     assert_eq!((settlement.delivery.version, &settlement.delivery.progress), (9, &before.progress));
     let change = change(&settlement);
@@ -129,7 +129,7 @@ fn a_referral_says_why() {
 
 #[test]
 fn a_hold_remembers_when_the_delivery_would_have_gone() {
-    let held = |state| hold(&used(state), at(200), HoldReason::Maintenance, FENCE, at(99));
+    let held = |state| hold(&used(state), at(200), HoldReason::Maintenance, FENCE, at(99)).unwrap();
     let first = held(State::Waiting { due: at(50) });
     let expected = State::Held { due: at(50), until: at(200), why: HoldReason::Maintenance };
     assert_eq!(first.delivery.state, expected);
@@ -138,6 +138,31 @@ fn a_hold_remembers_when_the_delivery_would_have_gone() {
     assert_eq!(longer.delivery.state.next_look(), Some(at(200)));
     let EventKind::DeliveryChanged { held, .. } = first.event.kind else { panic!() };
     assert_eq!(held, Some(HoldReason::Maintenance));
+}
+
+#[test]
+fn what_has_ended_is_neither_referred_nor_held_nor_moved() {
+    let ended = [
+        State::Delivered { at: at(1), probable: false, by_hand: false },
+        State::Rejected { at: at(1), kind: FailureKind::Rejected },
+        State::InReview { since: at(1), cause: ReviewCause::Exhausted },
+        State::Closed { at: at(1), why: CloseReason::Erased },
+    ];
+    for before in ended.map(used) {
+        assert_eq!(refer(&before, ReviewCause::StepGone, "gone".into(), FENCE, at(99)), None);
+        assert_eq!(hold(&before, at(200), HoldReason::Maintenance, FENCE, at(99)), None);
+        assert_eq!(replan(&before, &endpoint(), FENCE, at(99)), None);
+        assert_eq!(doubt(&before, FENCE, at(99)), None);
+    }
+}
+
+#[test]
+fn a_delivery_moves_with_its_step() {
+    let before = used(State::Waiting { due: at(50) });
+    let elsewhere = Endpoint { origin: "https://other.example:443".into(), ..endpoint() };
+    let moved = replan(&before, &elsewhere, FENCE, at(40)).unwrap();
+    assert_eq!(&*change(&moved).because, "its step sends to bigbank at https://other.example:443 now");
+    assert_eq!(moved.delivery, Delivery { version: before.version + 1, endpoint: elsewhere, ..before });
 }
 
 #[test]

@@ -209,8 +209,9 @@ impl<'a> World<'a> {
                 self.live[slot] = Some(live);
             }
             Admission::Review { cause, because } => {
-                let settlement = refer(&live.delivery, cause, because, self.terms.fence, now);
-                self.settled(slot, live, settlement, now);
+                if let Some(settlement) = refer(&live.delivery, cause, because, self.terms.fence, now) {
+                    self.settled(slot, live, settlement, now);
+                }
             }
         }
         Ok(())
@@ -233,6 +234,7 @@ impl<'a> World<'a> {
         let sent = Sent {
             started: live.started,
             ended: now,
+            held_until: None,
             body: None,
             endpoint: self.scenario.endpoint.clone(),
             evidence: scripted.evidence.clone(),

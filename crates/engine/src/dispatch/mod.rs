@@ -59,10 +59,20 @@ pub struct Dispatch {
     ring: VecDeque<usize>,
     timers: BTreeSet<(Timestamp, usize)>,
     pauses: HashMap<Endpoint, Timestamp>,
-    ages: HashMap<Endpoint, Duration>,
-    in_flight: HashMap<DeliveryId, Vec<PendingVerb>>,
+    /// Endpoints that some step sends to, with the age at which their deliveries are too old; `None` before it is known.
+    used: Option<HashMap<Endpoint, Duration>>,
+    in_flight: HashMap<DeliveryId, UnderWay>,
     recipients: HashMap<RecipientName, Recipient>,
     open: bool,
+}
+
+/// What waits for a delivery under way.
+#[derive(Default)]
+struct UnderWay {
+    /// Verbs in the order they were given.
+    verbs: VecDeque<PendingVerb>,
+    /// Where it stood in its queue when that was passed over meanwhile.
+    passed_over: Option<(QueueKey, DuePosition)>,
 }
 
 #[derive(Default)]
@@ -82,7 +92,7 @@ impl Dispatch {
             ring: VecDeque::new(),
             timers: BTreeSet::new(),
             pauses: HashMap::new(),
-            ages: HashMap::new(),
+            used: None,
             in_flight: HashMap::new(),
             recipients: HashMap::new(),
             open: true,
@@ -116,9 +126,14 @@ impl Dispatch {
         self.unblock(recipient);
     }
 
-    /// Sets the age at which deliveries to an endpoint are to be looked at even while it is paused: they are too old then.
-    pub fn look_at_age(&mut self, endpoint: &Endpoint, age: Duration) {
-        self.ages.insert(endpoint.clone(), age);
+    /// Sets the endpoints that steps send to, each with the age at which its deliveries are to be looked at even while it is
+    /// paused: they are too old then. What waits for another endpoint is not held by that endpoint's pause: its step sends
+    /// somewhere else by now, or is gone.
+    pub fn use_endpoints(&mut self, used: HashMap<Endpoint, Duration>) {
+        self.used = Some(used);
+        for number in 0..self.queues.len() {
+            self.schedule(number);
+        }
     }
 
     /// Tells of a queue in the store whose first delivery is to be looked at `next`.
@@ -138,7 +153,7 @@ impl Dispatch {
     /// Takes a slot for a delivery straight from intake, passing over its queue, if nothing stands in the way.
     pub fn take_fresh(&mut self, key: &QueueKey, delivery: DeliveryId, now: Timestamp) -> bool {
         let number = self.number(key);
-        let behind = self.queues[number].1.is_due(now);
+        let behind = self.queues[number].1.may_be_due(now);
         if behind || !self.has_slot() || self.paused(&key.endpoint, now).is_some() {
             return false;
         }
@@ -149,7 +164,7 @@ impl Dispatch {
     pub fn reserve(&mut self, delivery: DeliveryId) -> bool {
         let free = !self.in_flight.contains_key(&delivery);
         if free {
-            self.in_flight.insert(delivery, Vec::new());
+            self.in_flight.insert(delivery, UnderWay::default());
         }
         free
     }
@@ -158,18 +173,41 @@ impl Dispatch {
     pub fn leave_verb(&mut self, delivery: DeliveryId, verb: PendingVerb) -> bool {
         const VERBS_MAX: usize = 8;
         match self.in_flight.get_mut(&delivery) {
-            Some(verbs) if verbs.len() < VERBS_MAX => {
-                verbs.push(verb);
+            Some(under_way) if under_way.verbs.len() < VERBS_MAX => {
+                under_way.verbs.push_back(verb);
                 true
             }
             Some(_) | None => false,
         }
     }
 
-    /// The verb left longest ago for a delivery under way.
-    pub fn take_verb(&mut self, delivery: DeliveryId) -> Option<PendingVerb> {
-        let verbs = self.in_flight.get_mut(&delivery)?;
-        if verbs.is_empty() { None } else { Some(verbs.remove(0)) }
+    /// The verb left longest ago for a delivery under way. `None` when there is none: then its slot is free, in the same
+    /// step, so that no verb can be left behind in between. Afterwards [`Dispatch::offer`] says where the delivery waits
+    /// now, if it does.
+    pub fn next_verb_or_finish(&mut self, delivery: DeliveryId) -> Option<PendingVerb> {
+        let verb = self.next_verb(delivery);
+        if verb.is_none() {
+            self.in_flight.remove(&delivery);
+        }
+        verb
+    }
+
+    /// As [`Dispatch::next_verb_or_finish`], where nothing is known of where the delivery stands now: if its place in a
+    /// queue was passed over while it was under way, it stands there again.
+    pub fn next_verb_or_give_back(&mut self, delivery: DeliveryId) -> Option<PendingVerb> {
+        let verb = self.next_verb(delivery);
+        if verb.is_some() {
+            return verb;
+        }
+        let under_way = self.in_flight.remove(&delivery);
+        if let Some((key, position)) = under_way.and_then(|under_way| under_way.passed_over) {
+            self.offer(&key, position);
+        }
+        None
+    }
+
+    fn next_verb(&mut self, delivery: DeliveryId) -> Option<PendingVerb> {
+        self.in_flight.get_mut(&delivery)?.verbs.pop_front()
     }
 
     /// The recipient has answered: its own slot is free, though the attempt is not settled yet.
@@ -180,11 +218,6 @@ impl Dispatch {
         self.unblock(recipient);
     }
 
-    /// The attempt (or verb) is settled: its slot is free. Afterwards [`Dispatch::offer`] says where it waits now, if it does.
-    pub fn finish(&mut self, delivery: DeliveryId) {
-        self.in_flight.remove(&delivery);
-    }
-
     /// Pauses an endpoint; the later of two pauses counts.
     pub fn pause(&mut self, endpoint: &Endpoint, until: Timestamp) {
         let held = self.pauses.entry(endpoint.clone()).or_insert(until);
@@ -193,7 +226,13 @@ impl Dispatch {
 
     /// Until when an endpoint is paused.
     pub fn paused(&self, endpoint: &Endpoint, now: Timestamp) -> Option<Timestamp> {
-        self.pauses.get(endpoint).copied().filter(|until| *until > now)
+        self.last_pause(endpoint).filter(|until| *until > now)
+    }
+
+    /// When the endpoint's last pause ends, or ended; nothing for an endpoint that no step sends to.
+    pub fn last_pause(&self, endpoint: &Endpoint) -> Option<Timestamp> {
+        let used = self.used.as_ref().is_none_or(|used| used.contains_key(endpoint));
+        self.pauses.get(endpoint).copied().filter(|_| used)
     }
 
     /// Endpoints paused at `now`.
@@ -210,31 +249,33 @@ impl Dispatch {
         self.wake(now);
         while self.has_slot() {
             let number = self.ring.pop_front()?;
-            let key = self.queues[number].0.clone();
-            if self.paused(&key.endpoint, now).is_some() {
-                if let Some(start) = self.next_too_old(number, now) {
-                    self.ring.push_back(number);
-                    return Some(start);
-                }
-                self.queues[number].1.in_ring = false;
-                self.schedule(number);
-                continue;
+            if let Some(start) = self.turn(number, now) {
+                self.ring.push_back(number);
+                return Some(start);
             }
-            if !self.queues[number].1.is_due(now) {
-                self.queues[number].1.in_ring = false;
-                self.schedule(number);
-                continue;
-            }
-            if self.is_recipient_full(&key.endpoint.recipient) {
-                self.queues[number].1.in_ring = false;
-                self.recipients.entry(key.endpoint.recipient.clone()).or_default().blocked.insert(number);
-                continue;
-            }
-            self.ring.push_back(number);
-            let Some(position) = self.queues[number].1.pop() else { continue };
+            self.queues[number].1.in_ring = false;
+            self.schedule(number);
+        }
+        None
+    }
+
+    /// One queue's turn: what it starts, or nothing if it has to leave the ring.
+    fn turn(&mut self, number: usize, now: Timestamp) -> Option<Start> {
+        let key = self.queues[number].0.clone();
+        if self.is_recipient_full(&key.endpoint.recipient) {
+            self.queues[number].1.blocked = true;
+            self.recipients.entry(key.endpoint.recipient.clone()).or_default().blocked.insert(number);
+            return None;
+        }
+        if self.paused(&key.endpoint, now).is_some() {
+            return self.next_too_old(number, now);
+        }
+        while self.queues[number].1.is_due(now) {
+            let position = self.queues[number].1.pop()?;
             if self.take_slot(number, position.id) {
                 return Some(Start { delivery: position.id, position: Some(position), queue: key });
             }
+            self.pass_over(key.clone(), position);
         }
         None
     }
@@ -242,10 +283,21 @@ impl Dispatch {
     /// A delivery of a paused endpoint that has become too old to be sent.
     fn next_too_old(&mut self, number: usize, now: Timestamp) -> Option<Start> {
         let (key, queue) = &mut self.queues[number];
-        let age = *self.ages.get(&key.endpoint)?;
+        let age = *self.used.as_ref()?.get(&key.endpoint)?;
         let position = queue.pop_older(now.before(age).before(ID_STEP))?;
-        let start = Start { delivery: position.id, position: Some(position), queue: key.clone() };
-        self.take_slot(number, position.id).then_some(start)
+        let key = key.clone();
+        if self.take_slot(number, position.id) {
+            return Some(Start { delivery: position.id, position: Some(position), queue: key });
+        }
+        self.pass_over(key, position);
+        None
+    }
+
+    /// Remembers where a delivery stood that is under way already.
+    fn pass_over(&mut self, key: QueueKey, position: DuePosition) {
+        if let Some(under_way) = self.in_flight.get_mut(&position.id) {
+            under_way.passed_over = Some((key, position));
+        }
     }
 
     /// Ranges to read from the store now; each is told once, until [`Dispatch::refilled`].
@@ -255,11 +307,10 @@ impl Dispatch {
         let due: Vec<usize> = self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, number)| *number).collect();
         let active: Vec<usize> = self.ring.iter().copied().chain(due).collect();
         for number in active {
-            let (key, queue) = &mut self.queues[number];
-            let paused = self.pauses.get(&key.endpoint).is_some_and(|until| *until > now);
-            if paused {
+            if self.paused(&self.queues[number].0.endpoint, now).is_some() {
                 continue;
             }
+            let (key, queue) = &mut self.queues[number];
             if let Some(after) = queue.begin_refill(now) {
                 wanted.push(Refill { queue: key.clone(), after, limit });
                 self.schedule(number);
@@ -271,14 +322,12 @@ impl Dispatch {
     /// A range that was read. `None` when reading failed: it is asked for again.
     pub fn refilled(&mut self, refill: &Refill, read: Option<Vec<DuePosition>>) {
         let number = self.number(&refill.queue);
-        let in_flight = &self.in_flight;
         let read = read.map(|read| {
-            let whole = read.len() < refill.limit;
-            let last = read.last().copied();
-            (
-                read.into_iter().filter(|position| !in_flight.contains_key(&position.id)).collect(),
-                last.filter(|_| !whole),
-            )
+            let last = read.last().copied().filter(|_| read.len() >= refill.limit);
+            let (under_way, waiting): (Vec<_>, Vec<_>) =
+                read.into_iter().partition(|position| self.in_flight.contains_key(&position.id));
+            under_way.into_iter().for_each(|position| self.pass_over(refill.queue.clone(), position));
+            (waiting, last)
         });
         self.queues[number].1.end_refill(read);
         self.schedule(number);
@@ -313,11 +362,13 @@ impl Dispatch {
 
     /// Sets the queue's timer to when it next wants a look: its first due time, or the end of its endpoint's pause.
     fn schedule(&mut self, number: usize) {
+        let paused = self.last_pause(&self.queues[number].0.endpoint).unwrap_or(Timestamp::MIN);
         let (key, queue) = &mut self.queues[number];
-        let paused = self.pauses.get(&key.endpoint).copied().unwrap_or(Timestamp::MIN);
-        let age = self.ages.get(&key.endpoint).map(|age| age.saturating_add(ID_STEP * 2));
+        let age = self.used.as_ref().and_then(|used| used.get(&key.endpoint));
+        let age = age.map(|age| age.saturating_add(ID_STEP * 2));
         let too_old = queue.oldest().zip(age).map_or(Timestamp::MAX, |(oldest, age)| oldest.after(age));
-        let wanted = if queue.in_ring { None } else { queue.next_look().map(|at| at.max(paused.min(too_old))) };
+        let wanted =
+            if queue.in_ring || queue.blocked { None } else { queue.next_look().map(|at| at.max(paused.min(too_old))) };
         if queue.timer == wanted {
             return;
         }
@@ -344,7 +395,7 @@ impl Dispatch {
         if self.in_flight.contains_key(&delivery) || self.is_recipient_full(&recipient) {
             return false;
         }
-        self.in_flight.insert(delivery, Vec::new());
+        self.in_flight.insert(delivery, UnderWay::default());
         self.recipients.entry(recipient).or_default().in_flight += 1;
         true
     }
@@ -352,6 +403,7 @@ impl Dispatch {
     fn unblock(&mut self, recipient: &RecipientName) {
         let blocked = self.recipients.get_mut(recipient).map(|held| std::mem::take(&mut held.blocked));
         for number in blocked.into_iter().flatten() {
+            self.queues[number].1.blocked = false;
             self.schedule(number);
         }
     }

@@ -34,6 +34,8 @@ pub(super) struct Queue {
     aside: Option<Vec<DuePosition>>,
     /// Whether it stands in the ring of queues that take turns.
     pub(super) in_ring: bool,
+    /// Whether it waits for its recipient to have a slot free; it has no timer meanwhile.
+    pub(super) blocked: bool,
     /// Its timer in the set of timers.
     pub(super) timer: Option<Timestamp>,
 }
@@ -48,6 +50,7 @@ impl Queue {
             horizon: Horizon::None,
             aside: None,
             in_ring: false,
+            blocked: false,
             timer: None,
         }
     }
@@ -95,6 +98,12 @@ impl Queue {
 
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         self.window.first().is_some_and(|position| position.due <= now)
+    }
+
+    /// Whether something is due, or may be in the part that only the store knows.
+    pub(super) fn may_be_due(&self, now: Timestamp) -> bool {
+        let unread = matches!(self.horizon, Horizon::At { read_at, .. } if read_at <= now);
+        unread || self.aside.is_some() || self.is_due(now)
     }
 
     pub(super) fn pop(&mut self) -> Option<DuePosition> {

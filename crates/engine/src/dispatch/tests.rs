@@ -59,7 +59,7 @@ fn slots_bound_everything_and_a_recipients_own_bound_blocks_only_it() {
     assert_eq!(started(&mut dispatch, 0).len(), 2, "four in all");
     dispatch.answered(&first[0].queue.endpoint.recipient);
     assert!(started(&mut dispatch, 0).is_empty(), "the slot is held until settled");
-    dispatch.finish(first[0].delivery);
+    assert_eq!(dispatch.next_verb_or_finish(first[0].delivery), None);
     let next = started(&mut dispatch, 0);
     assert_eq!(next.len(), 1);
     assert_eq!(next[0].queue, queue("a"));
@@ -99,7 +99,7 @@ fn a_window_overflows_to_the_store_and_is_read_back_without_loss() {
         for start in started(&mut dispatch, 5_000) {
             seen.push(start.position.unwrap());
             dispatch.answered(&key.endpoint.recipient);
-            dispatch.finish(start.delivery);
+            assert_eq!(dispatch.next_verb_or_finish(start.delivery), None);
         }
     }
     assert_eq!(seen, stored);
@@ -166,9 +166,11 @@ fn verbs_wait_for_the_attempt_under_way() {
     assert!(dispatch.reserve(id));
     assert!(!dispatch.reserve(id));
     assert!(dispatch.leave_verb(id, (Verb::Retry, "ann".into())));
-    assert_eq!(dispatch.take_verb(id), Some((Verb::Retry, "ann".into())));
-    assert_eq!(dispatch.take_verb(id), None);
-    dispatch.finish(id);
+    assert_eq!(dispatch.next_verb_or_finish(id), Some((Verb::Retry, "ann".into())));
+    assert!(dispatch.leave_verb(id, (Verb::Retry, "bob".into())), "still under way");
+    assert_eq!(dispatch.next_verb_or_finish(id), Some((Verb::Retry, "bob".into())));
+    assert_eq!(dispatch.next_verb_or_finish(id), None);
+    assert!(!dispatch.leave_verb(id, (Verb::Retry, "cat".into())), "the slot was given back in the same step");
     assert!(!dispatch.is_in_flight(id));
 }
 
@@ -176,11 +178,65 @@ fn verbs_wait_for_the_attempt_under_way() {
 fn what_becomes_too_old_during_a_pause_is_looked_at_then() {
     let (mut dispatch, mut ids) = (Dispatch::new(LIMITS), Ids::new());
     let key = queue("a");
-    dispatch.look_at_age(&key.endpoint, Duration::from_secs(20));
+    dispatch.use_endpoints([(key.endpoint.clone(), Duration::from_secs(20))].into());
     dispatch.pause(&key.endpoint, at(60_000));
     dispatch.offer(&key, ids.due(500));
     assert_eq!(dispatch.next_look(), Some(at(20_002)));
     assert!(started(&mut dispatch, 20_000).is_empty());
     assert_eq!(started(&mut dispatch, 20_002).len(), 1);
     assert_eq!(dispatch.next_look(), None);
+}
+
+#[test]
+fn a_place_passed_over_while_a_delivery_is_under_way_is_not_lost() {
+    let (mut dispatch, mut ids) = (Dispatch::new(LIMITS), Ids::new());
+    let position = ids.due(5);
+    assert!(dispatch.reserve(position.id), "a verb is being stored");
+    dispatch.offer(&queue("a"), position);
+    assert!(started(&mut dispatch, 10).is_empty());
+    assert_eq!(dispatch.next_verb_or_give_back(position.id), None);
+    assert_eq!(started(&mut dispatch, 10).len(), 1, "the verb failed and the delivery still waits");
+}
+
+#[test]
+fn a_fresh_lead_does_not_pass_what_only_the_store_knows() {
+    let (mut dispatch, mut ids) = (Dispatch::new(LIMITS), Ids::new());
+    dispatch.known_in_store(&queue("a"), at(0));
+    assert!(!dispatch.take_fresh(&queue("a"), ids.due(0).id, at(10)));
+    let refill = dispatch.refills(at(10)).remove(0);
+    assert!(!dispatch.take_fresh(&queue("a"), ids.due(0).id, at(10)), "being read");
+    dispatch.refilled(&refill, Some(Vec::new()));
+    assert!(dispatch.take_fresh(&queue("a"), ids.due(0).id, at(10)));
+}
+
+#[test]
+fn the_pause_of_an_endpoint_that_no_step_sends_to_holds_nothing() {
+    let (mut dispatch, mut ids) = (Dispatch::new(LIMITS), Ids::new());
+    dispatch.use_endpoints([queue("a"), queue("b")].map(|key| (key.endpoint, Duration::from_secs(99))).into());
+    for name in ["a", "b"] {
+        dispatch.pause(&queue(name).endpoint, at(60_000));
+        dispatch.offer(&queue(name), ids.due(0));
+    }
+    assert!(started(&mut dispatch, 10).is_empty());
+    dispatch.use_endpoints([(queue("b").endpoint, Duration::from_secs(99))].into());
+    assert_eq!(dispatch.next_look(), Some(at(0)));
+    let names: Vec<String> =
+        started(&mut dispatch, 10).iter().map(|start| start.queue.endpoint.recipient.to_string()).collect();
+    assert_eq!(names, ["a"]);
+}
+
+#[test]
+fn too_old_during_a_pause_waits_for_its_recipients_slot_without_asking_for_ever() {
+    let (mut dispatch, mut ids) = (Dispatch::new(LIMITS), Ids::new());
+    let key = queue("a");
+    dispatch.use_endpoints([(key.endpoint.clone(), Duration::from_secs(1))].into());
+    for _ in 0..3 {
+        dispatch.offer(&key, ids.due(0));
+    }
+    assert_eq!(started(&mut dispatch, 0).len(), 2);
+    dispatch.pause(&key.endpoint, at(60_000));
+    assert!(started(&mut dispatch, 5_000).is_empty());
+    assert_eq!(dispatch.next_look(), None);
+    dispatch.answered(&key.endpoint.recipient);
+    assert_eq!(started(&mut dispatch, 5_000).len(), 1);
 }
