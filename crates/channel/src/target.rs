@@ -114,6 +114,19 @@ impl Target {
         &self.path_and_query
     }
 
+    /// The same target with one more pair in its query; nothing where it would be too long.
+    pub(crate) fn with_pair(&self, name: &str, value: &str) -> Option<Target> {
+        let given = self.path_and_query.as_str();
+        let joint = match given.split_once('?') {
+            None => "?",
+            Some((_, query)) if query.is_empty() || query.ends_with('&') => "",
+            Some(_) => "&",
+        };
+        let pair = form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+        let path_and_query = PathAndQuery::try_from(format!("{given}{joint}{pair}")).ok()?;
+        Some(Target { path_and_query, ..self.clone() })
+    }
+
     /// What goes into the `Host` header: without the port where it is the scheme's own.
     pub fn host_header(&self) -> &HeaderValue {
         &self.host_header
@@ -218,6 +231,18 @@ mod tests {
         {
             assert!(Target::parse(url).is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn a_pair_joins_the_query_there_is() {
+        for (path, joined) in
+            [("", "/?k=a%26b"), ("x?", "/x?k=a%26b"), ("x?y", "/x?y&k=a%26b"), ("x?y&", "/x?y&k=a%26b")]
+        {
+            let target = Target::parse(&format!("http://a.example/{path}")).unwrap();
+            assert_eq!(target.with_pair("k", "a&b").unwrap().path_and_query().as_str(), joined);
+        }
+        let target = Target::parse("http://a.example/").unwrap();
+        assert_eq!(target.with_pair("k", &"x".repeat(70_000)), None);
     }
 
     #[test]
