@@ -37,6 +37,6 @@ pub use settings::{
 pub use token_request::TokenAuth;
 pub use token_settings::{
     ClientAuth, CustomTokenSettings, OAuth2Settings, TOKEN_FIELDS_MAX, TOKEN_HEADER_DEFAULT, TOKEN_LIFETIME,
-    TOKEN_LIFETIME_DEFAULT, TOKEN_PREFIX_DEFAULT, TOKEN_TIMEOUT, TOKEN_TIMEOUT_DEFAULT, TokenAt, TokenGrant,
-    TokenSettings,
+    TOKEN_LIFETIME_DEFAULT, TOKEN_PREFIX_DEFAULT, TOKEN_TIMEOUT, TOKEN_TIMEOUT_DEFAULT, TokenAt, TokenFormat,
+    TokenGrant, TokenSettings,
 };

@@ -2,10 +2,11 @@
 
 use crate::mapping::describe_part;
 use crate::request::sensitive;
-use crate::request_settings::{Format, KeyPlace};
+use crate::request_settings::KeyPlace;
 use crate::secret::Secret;
 use crate::token_settings::{
-    ClientAuth, OAuth2Settings, TOKEN_LIFETIME_DEFAULT, TOKEN_TIMEOUT_DEFAULT, TokenAt, TokenGrant, TokenSettings,
+    ClientAuth, OAuth2Settings, TOKEN_LIFETIME_DEFAULT, TOKEN_TIMEOUT_DEFAULT, TokenAt, TokenFormat, TokenGrant,
+    TokenSettings,
 };
 use base64::Engine as _;
 use bytes::Bytes;
@@ -75,7 +76,7 @@ impl TokenAuth {
             TokenGrant::Custom(custom) => {
                 let headers = custom.headers.iter().map(|(name, value)| (name.clone(), value)).collect::<Vec<_>>();
                 let format = match custom.method {
-                    Method::GET | Method::DELETE => Format::Query,
+                    Method::GET | Method::DELETE => TokenFormat::Query,
                     _ => custom.format,
                 };
                 let fields: Vec<_> = settings.fields.iter().map(|(name, value)| (&**name, value.reveal())).collect();
@@ -114,7 +115,7 @@ fn write_oauth2(settings: &TokenSettings, oauth2: &OAuth2Settings) -> Written {
         fields.extend(value.as_deref().map(|value| (name, value)));
     }
     fields.extend(settings.fields.iter().map(|(name, value)| (&**name, value.reveal())));
-    write(settings, Method::POST, Format::Form, &headers, &fields)
+    write(settings, Method::POST, TokenFormat::Form, &headers, &fields)
 }
 
 /// Both are form-encoded first, as RFC 6749 section 2.3.1 asks: an id may hold a colon.
@@ -127,16 +128,16 @@ fn basic(id: &str, secret: &str) -> String {
 fn write(
     settings: &TokenSettings,
     method: Method,
-    format: Format,
+    format: TokenFormat,
     headers: &[(HeaderName, &Secret)],
     fields: &[(&str, &str)],
 ) -> Written {
     let form = || form_urlencoded::Serializer::new(String::new()).extend_pairs(fields.iter().copied()).finish();
     let mut url = Arc::from(settings.url.as_str());
     let (content_type, body) = match format {
-        Format::Form => (Some("application/x-www-form-urlencoded"), form()),
-        Format::Json => (Some("application/json"), json(fields)),
-        Format::Query => {
+        TokenFormat::Form => (Some("application/x-www-form-urlencoded"), form()),
+        TokenFormat::Json => (Some("application/json"), json(fields)),
+        TokenFormat::Query => {
             url = crate::request::with_query(&url, &form());
             (None, String::new())
         }

@@ -6,7 +6,7 @@
 use crate::address::Address;
 use crate::place::{Fault, Place};
 use crate::request::sensitive;
-use crate::request_settings::{CREDENTIAL_BYTES_MAX, Format, KeyPlace, METHODS, NOT_OURS, is_the_doors};
+use crate::request_settings::{CREDENTIAL_BYTES_MAX, KeyPlace, METHODS, NOT_OURS, is_the_doors};
 use crate::secret::Secret;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, Method};
@@ -57,6 +57,37 @@ impl ClientAuth {
     }
 }
 
+/// How the fields of a request for a token are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TokenFormat {
+    /// A JSON object in the body.
+    #[default]
+    Json,
+    /// A form in the body.
+    Form,
+    /// The address's query; no body.
+    Query,
+}
+
+impl TokenFormat {
+    /// All of them.
+    pub const ALL: [TokenFormat; 3] = [TokenFormat::Json, TokenFormat::Form, TokenFormat::Query];
+
+    /// The word used in config.
+    pub const fn name(self) -> &'static str {
+        match self {
+            TokenFormat::Json => "json",
+            TokenFormat::Form => "form",
+            TokenFormat::Query => "query",
+        }
+    }
+
+    /// From the word used in config.
+    pub fn from_name(name: &str) -> Option<Self> {
+        TokenFormat::ALL.into_iter().find(|known| known.name() == name)
+    }
+}
+
 /// OAuth 2.0's client credentials grant (RFC 6749, section 4.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuth2Settings {
@@ -80,7 +111,7 @@ pub struct CustomTokenSettings {
     /// How it is asked.
     pub method: Method,
     /// How the fields are written.
-    pub format: Format,
+    pub format: TokenFormat,
     /// Further headers.
     pub headers: Vec<(HeaderName, Secret)>,
     /// Where the token stands in the answer.

@@ -6,8 +6,8 @@ use http::{HeaderName, Method};
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_flow::{
-    Address, Auth, ClientAuth, CustomTokenSettings, Format, Header, KeyPlace, OAuth2Settings, Request, RequestSettings,
-    Secret, TOKEN_HEADER_DEFAULT, TokenAt, TokenAuth, TokenGrant, TokenSettings,
+    Address, Auth, ClientAuth, CustomTokenSettings, Header, KeyPlace, OAuth2Settings, Request, RequestSettings, Secret,
+    TOKEN_HEADER_DEFAULT, TokenAt, TokenAuth, TokenFormat, TokenGrant, TokenSettings,
 };
 
 fn oauth2(client_auth: ClientAuth) -> TokenSettings {
@@ -19,10 +19,10 @@ fn oauth2(client_auth: ClientAuth) -> TokenSettings {
         audience: Some("https://bank.example/".into()),
         resource: None,
     });
-    TokenSettings { grant, ..custom(Method::POST, Format::Form) }
+    TokenSettings { grant, ..custom(Method::POST, TokenFormat::Form) }
 }
 
-fn custom(method: Method, format: Format) -> TokenSettings {
+fn custom(method: Method, format: TokenFormat) -> TokenSettings {
     TokenSettings {
         url: Address::parse("https://login.example/token?tenant=7").unwrap(),
         grant: TokenGrant::Custom(CustomTokenSettings {
@@ -71,11 +71,11 @@ fn client_credentials_leave_as_the_standard_writes_them() {
 
 #[test]
 fn an_endpoint_of_its_own_kind_gets_json_a_form_or_a_query() {
-    let json = token(custom(Method::PUT, Format::Json));
+    let json = token(custom(Method::PUT, TokenFormat::Json));
     assert_eq!((&json.method, &json.body[..]), (&Method::PUT, &br#"{"pass":"s3cret&1"}"#[..]));
     assert_eq!(header(&json, "x-app"), Some("s3cret-app"));
-    assert_eq!(token(custom(Method::POST, Format::Form)).body, "pass=s3cret%261");
-    let query = token(custom(Method::GET, Format::Json));
+    assert_eq!(token(custom(Method::POST, TokenFormat::Form)).body, "pass=s3cret%261");
+    let query = token(custom(Method::GET, TokenFormat::Json));
     assert_eq!((&*query.url, query.body.len()), ("https://login.example/token?tenant=7&pass=s3cret%261", 0));
 }
 
@@ -93,7 +93,7 @@ fn equal_settings_share_a_token_and_a_changed_secret_does_not() {
         TokenSettings { fields: vec![("pass".into(), Secret::new("s3cret&2"))], ..one.clone() },
         TokenSettings { url: Address::parse("https://login.example/token?tenant=8").unwrap(), ..one.clone() },
         TokenSettings { expires_in: Some(Duration::from_secs(60)), ..one.clone() },
-        custom(Method::POST, Format::Form),
+        custom(Method::POST, TokenFormat::Form),
     ];
     for other in others {
         assert_ne!(key(other.clone()), key(one.clone()), "{other:?}");
@@ -134,12 +134,12 @@ fn what_cannot_work_is_refused_and_no_secret_is_ever_shown() {
     let custom_path = TokenSettings {
         grant: TokenGrant::Custom(CustomTokenSettings {
             method: Method::POST,
-            format: Format::Json,
+            format: TokenFormat::Json,
             headers: Vec::new(),
             token: TokenAt::Path("a..b".into()),
             expires_in_path: None,
         }),
-        ..custom(Method::POST, Format::Json)
+        ..custom(Method::POST, TokenFormat::Json)
     };
     let auth = Auth::Token(Box::new(custom_path));
     let faults = Request::build(&request_settings(), Some(&auth), &[]).unwrap_err();
