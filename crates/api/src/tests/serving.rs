@@ -25,6 +25,11 @@ async fn listen(server: &Server, limits: ServeLimits) -> Listening {
     Listening { address, stop, serving }
 }
 
+/// A listener that hangs fails its test instead of holding it up.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("this should not take long")
+}
+
 /// Reads one answer: its head and its body by Content-Length.
 async fn read_answer(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
@@ -39,7 +44,7 @@ async fn read_answer(stream: &mut TcpStream) -> String {
                 return text;
             }
         }
-        let read = stream.read(&mut piece).await.unwrap();
+        let read = soon(stream.read(&mut piece)).await.unwrap();
         assert!(read > 0, "the connection ended: {text}");
         bytes.extend_from_slice(&piece[..read]);
     }
@@ -68,11 +73,11 @@ async fn connections_are_kept_and_stopped_in_good_order() {
     read_answer(&mut stream).await;
     listening.stop.send(()).unwrap();
     let mut rest = Vec::new();
-    stream.read_to_end(&mut rest).await.unwrap();
+    soon(stream.read_to_end(&mut rest)).await.unwrap();
     assert!(rest.is_empty(), "the idle connection is closed");
     slow.write_all(b":1}").await.unwrap();
     assert!(read_answer(&mut slow).await.starts_with("HTTP/1.1 202"));
-    listening.serving.await.unwrap().unwrap();
+    soon(listening.serving).await.unwrap().unwrap();
     TcpStream::connect(listening.address).await.unwrap_err();
 }
 
@@ -100,7 +105,7 @@ async fn a_head_that_never_ends_is_not_waited_for() {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.unwrap();
     let mut rest = Vec::new();
     // Ends by itself; a reset is as good as an end.
-    let _reset = stream.read_to_end(&mut rest).await;
+    let _reset = soon(stream.read_to_end(&mut rest)).await;
     assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&rest));
 }
 
@@ -127,5 +132,5 @@ async fn open_streams_do_not_hold_up_a_stop() {
     stream.write_all(b"GET /v1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n").await.unwrap();
     assert!(read_answer(&mut stream).await.starts_with("HTTP/1.1 200"));
     listening.stop.send(()).unwrap();
-    listening.serving.await.unwrap().unwrap();
+    soon(listening.serving).await.unwrap().unwrap();
 }
