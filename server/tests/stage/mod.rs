@@ -8,9 +8,11 @@
     reason = "each test file uses its own part of the stage"
 )]
 
+mod breaking;
 mod recipient;
 mod server;
 
+pub use breaking::{Books, Break, BreakingRecipient};
 pub use recipient::{Arrival, Recipient, Reply};
 pub use server::{Answer, Server, binary, call};
 
