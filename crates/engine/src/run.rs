@@ -211,8 +211,9 @@ impl Engine {
         self.inner.draining.store(true, Ordering::SeqCst);
         self.inner.dispatch.lock().shut();
         let mut under_way = self.inner.under_way.subscribe();
-        let idle = tokio::time::timeout(patience, under_way.wait_for(|count| *count == 0)).await;
-        let settled = matches!(idle, Ok(Ok(_)));
+        // What is read is let go of at once: it is a lock on the count.
+        let idle = async { under_way.wait_for(|count| *count == 0).await.is_ok() };
+        let settled = tokio::time::timeout(patience, idle).await.unwrap_or(false);
         if settled {
             self.inner.store.close().await?;
         }

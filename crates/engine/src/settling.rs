@@ -46,12 +46,7 @@ impl Inner {
                 Err(StoreError::Full { .. }) => AFTER_FULL,
                 Err(StoreError::Busy) => AFTER_BUSY,
                 Err(error @ (StoreError::Stopped { .. } | StoreError::Unreadable { .. })) => {
-                    tracing::error!(delivery = %settlement.delivery.id, %error, "a settlement could not be stored");
-                    if matches!(error, StoreError::Stopped { .. }) {
-                        // What would be sent now could not be remembered either.
-                        self.dispatch.lock().shut();
-                    }
-                    return Saved::Lost;
+                    return self.lost(&settlement, &error);
                 }
             };
             self.clock.sleep_until(self.clock.now().after(pause)).await;
@@ -60,6 +55,15 @@ impl Inner {
 }
 
 impl Inner {
+    fn lost(&self, settlement: &Settlement, error: &StoreError) -> Saved {
+        tracing::error!(delivery = %settlement.delivery.id, %error, "a settlement could not be stored");
+        if matches!(error, StoreError::Stopped { .. }) {
+            // What would be sent now could not be remembered either.
+            self.dispatch.lock().shut();
+        }
+        Saved::Lost
+    }
+
     fn count_open(&self, went_on: bool, goes_on: bool) {
         match (went_on, goes_on) {
             (true, false) => self.open.fetch_sub(1, Ordering::Relaxed),

@@ -1,0 +1,167 @@
+//! The store in memory with moods: it answers settlements late, is full until told otherwise, or forgets marks as a process
+//! does that is killed before its next commit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use steadfast_lead::{DeliveryId, Lead, LeadId, Timestamp};
+use steadfast_retry::{Delivery, EndpointPause, Entry, Event, Settlement};
+use steadfast_store::{
+    Acceptance, Accepted, ConfigVersion, ConfigVersions, Count, Cursor, Deliveries, DuePosition, Filter, Health,
+    Identity, Journal, MemoryStore, Page, Pending, QueueHead, QueueKey, Queues, Settled, Store, StoreError, Writes,
+};
+use tokio::sync::watch;
+
+/// How it takes writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// As a good disk does.
+    Ready,
+    /// Settlements are stored, and answered, only when the mood has changed.
+    Late,
+    /// Every write is refused.
+    Full,
+}
+
+pub(crate) struct MoodyStore {
+    memory: Arc<MemoryStore>,
+    mood: watch::Sender<Mood>,
+    forgets_marks: AtomicBool,
+}
+
+impl MoodyStore {
+    pub(crate) fn over(memory: Arc<MemoryStore>) -> Arc<Self> {
+        Arc::new(MoodyStore { memory, mood: watch::Sender::new(Mood::Ready), forgets_marks: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn memory(&self) -> &Arc<MemoryStore> {
+        &self.memory
+    }
+
+    pub(crate) fn be(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+
+    /// Marks that are not waited for never reach the disk.
+    pub(crate) fn forget_marks(&self) {
+        self.forgets_marks.store(true, Ordering::SeqCst);
+    }
+
+    fn full(&self) -> Option<StoreError> {
+        (*self.mood.borrow() == Mood::Full).then(|| StoreError::Full { detail: "told so".to_owned() })
+    }
+}
+
+impl Writes for MoodyStore {
+    fn accept(&self, acceptance: Acceptance) -> Pending<Accepted> {
+        match self.full() {
+            Some(full) => Box::pin(std::future::ready(Err(full))),
+            None => self.memory.accept(acceptance),
+        }
+    }
+
+    fn settle(&self, settlement: Settlement) -> Pending<Settled> {
+        if let Some(full) = self.full() {
+            return Box::pin(std::future::ready(Err(full)));
+        }
+        let (memory, mut mood) = (Arc::clone(&self.memory), self.mood.subscribe());
+        Box::pin(async move {
+            let _store_is_gone = mood.wait_for(|mood| *mood != Mood::Late).await.is_err();
+            memory.settle(settlement).await
+        })
+    }
+
+    fn take(&self, delivery: DeliveryId) {
+        if !self.forgets_marks.load(Ordering::SeqCst) {
+            self.memory.take(delivery);
+        }
+    }
+
+    fn take_durably(&self, delivery: DeliveryId) -> Pending<()> {
+        match self.full() {
+            Some(full) => Box::pin(std::future::ready(Err(full))),
+            None => self.memory.take_durably(delivery),
+        }
+    }
+
+    fn close(&self) -> Pending<()> {
+        self.memory.close()
+    }
+
+    fn health(&self) -> Health {
+        if self.full().is_some() { Health::Full } else { self.memory.health() }
+    }
+}
+
+impl Queues for MoodyStore {
+    fn heads(&self) -> Pending<Vec<QueueHead>> {
+        self.memory.heads()
+    }
+
+    fn due(&self, queue: QueueKey, after: Option<DuePosition>, limit: usize) -> Pending<Vec<DuePosition>> {
+        self.memory.due(queue, after, limit)
+    }
+
+    fn load(&self, delivery: DeliveryId) -> Pending<Option<(Delivery, Arc<Lead>)>> {
+        self.memory.load(delivery)
+    }
+
+    fn taken(&self) -> Pending<Vec<DeliveryId>> {
+        self.memory.taken()
+    }
+
+    fn pauses(&self, now: Timestamp) -> Pending<Vec<EndpointPause>> {
+        self.memory.pauses(now)
+    }
+}
+
+impl Deliveries for MoodyStore {
+    fn delivery(&self, id: DeliveryId) -> Pending<Option<Delivery>> {
+        self.memory.delivery(id)
+    }
+
+    fn lead(&self, id: LeadId) -> Pending<Option<(Arc<Lead>, Vec<Delivery>)>> {
+        self.memory.lead(id)
+    }
+
+    fn history(&self, id: DeliveryId, skip: usize, limit: usize) -> Pending<Vec<Entry>> {
+        self.memory.history(id, skip, limit)
+    }
+
+    fn list(&self, filter: Filter, after: Option<DeliveryId>, limit: usize) -> Pending<Page<Delivery>> {
+        self.memory.list(filter, after, limit)
+    }
+
+    fn counts(&self) -> Pending<Vec<Count>> {
+        self.memory.counts()
+    }
+}
+
+impl Journal for MoodyStore {
+    fn events(&self, after: Cursor, limit: usize) -> Pending<Vec<(Cursor, Event)>> {
+        self.memory.events(after, limit)
+    }
+
+    fn tip(&self) -> watch::Receiver<Cursor> {
+        self.memory.tip()
+    }
+}
+
+impl ConfigVersions for MoodyStore {
+    fn save_config(&self, config: ConfigVersion) -> Pending<u64> {
+        self.memory.save_config(config)
+    }
+
+    fn newest_config(&self) -> Pending<Option<ConfigVersion>> {
+        self.memory.newest_config()
+    }
+
+    fn configs(&self, limit: usize) -> Pending<Vec<ConfigVersion>> {
+        self.memory.configs(limit)
+    }
+}
+
+impl Store for MoodyStore {
+    fn identity(&self) -> Identity {
+        self.memory.identity()
+    }
+}
