@@ -31,6 +31,9 @@ pub enum BadAddress {
     /// A part after `#`.
     #[error("has a fragment (#...), which is never sent")]
     Fragment,
+    /// A template in what must be known beforehand.
+    #[error("has a template before its path; scheme, host and port are fixed")]
+    Template,
     /// Port 0, or beyond 65535.
     #[error("has a port outside 1 to 65535")]
     Port,
@@ -49,14 +52,35 @@ pub struct Address {
     host: Arc<str>,
     port: u16,
     secure: bool,
+    /// How much of the text stands before the first template, where there is one.
+    fixed_bytes: Option<usize>,
 }
 
 impl Address {
     /// Checks an address and keeps it: host in lower case, `/` where there was no path, else as written.
     ///
+    /// Path and query may hold templates (`https://host/leads/{{ zip }}`); scheme, host and port may not.
+    ///
     /// # Errors
     /// [`BadAddress`] with the reason.
     pub fn parse(text: &str) -> Result<Self, BadAddress> {
+        let Some(begin) = ["{{", "{%", "{#"].iter().filter_map(|begin| text.find(begin)).min() else {
+            return Address::plain(text);
+        };
+        let (fixed, template) = text.split_at(begin);
+        let after_scheme = fixed.split_once("://").map_or("", |(_, rest)| rest);
+        if !after_scheme.contains(['/', '?']) {
+            return Err(BadAddress::Template);
+        }
+        let address = Address::plain(fixed)?;
+        if address.text.len() + template.len() > ADDRESS_BYTES_MAX {
+            return Err(BadAddress::TooLong);
+        }
+        let fixed_bytes = Some(address.text.len());
+        Ok(Address { text: format!("{}{template}", address.text).into(), fixed_bytes, ..address })
+    }
+
+    fn plain(text: &str) -> Result<Self, BadAddress> {
         if text.len() > ADDRESS_BYTES_MAX {
             return Err(BadAddress::TooLong);
         }
@@ -92,7 +116,19 @@ impl Address {
             host: host.into(),
             port,
             secure,
+            fixed_bytes: None,
         })
+    }
+
+    /// Whether path or query hold templates.
+    pub(crate) const fn is_template(&self) -> bool {
+        self.fixed_bytes.is_some()
+    }
+
+    /// Whether an address begins as this one does before its first template.
+    pub(crate) fn is_prefix_of(&self, url: &str) -> bool {
+        let fixed = self.fixed_bytes.unwrap_or(self.text.len());
+        self.text.get(..fixed).is_some_and(|fixed| url.starts_with(fixed))
     }
 
     /// The whole address. May hold a token: not for logs.
@@ -148,6 +184,8 @@ mod tests {
             ("http://h?x=1", "http://h/?x=1", "http://h:80"),
             ("http://[::1]:9/p", "http://[::1]:9/p", "http://[::1]:9"),
             ("http://h:/p", "http://h/p", "http://h:80"),
+            ("https://H/a/{{ zip }}?x={{ y }}", "https://h/a/{{ zip }}?x={{ y }}", "https://h:443"),
+            ("https://h?{{ x }}", "https://h/?{{ x }}", "https://h:443"),
         ];
         for (text, whole, origin) in cases {
             let address = Address::parse(text).unwrap();
@@ -172,6 +210,9 @@ mod tests {
             ("http://h/a\r\nX: y", BadAddress::NotAbsolute),
             ("http:///x", BadAddress::NotAbsolute),
             (&long, BadAddress::TooLong),
+            ("https://{{ host }}/", BadAddress::Template),
+            ("https://h{{ x }}/", BadAddress::Template),
+            ("{{ url }}", BadAddress::Template),
         ];
         for (text, why) in cases {
             assert_eq!(Address::parse(text), Err(why), "{text}");

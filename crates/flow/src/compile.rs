@@ -43,6 +43,7 @@ impl Settings {
             return Err(endless);
         }
         let mut faults = self.count_faults();
+        faults.extend(self.lookups.faults());
         faults.extend(policy_faults(&self.policies));
         faults.extend(self.chain(&[]).standing_faults());
         for name in self.accounts.keys() {
@@ -211,7 +212,7 @@ impl<'a> StepScope<'a> {
     fn request(&self, recipient: &RecipientSettings, faults: &mut Vec<Fault>) -> Option<Request> {
         let settings = self.step.request.over(&recipient.request);
         let auth = self.step.auth.as_ref().or(recipient.auth.as_ref());
-        match Request::build(&settings, auth, &self.flow.fields) {
+        match Request::build_with(&settings, auth, &self.flow.fields, &self.settings.lookups) {
             Ok(request) => Some(request),
             Err(found) => {
                 let theirs = request_faults(&Place::root(), &recipient.request, recipient.auth.as_ref());

@@ -4,28 +4,37 @@
 //! Pure. Reads no file, clock or environment: the text is parsed, and secrets are fetched, by the server.
 
 mod address;
+mod body;
 mod compile;
 mod explain;
 mod layers;
+mod lookups;
 mod mapping;
+mod normal;
 mod place;
 mod plan;
+mod recipe;
+mod region;
 mod request;
 mod request_settings;
 mod secret;
 mod settings;
+mod template;
 mod token_request;
 mod token_settings;
 mod warnings;
 
 pub use address::{ADDRESS_BYTES_MAX, Address, BadAddress};
+pub use body::{BODY_DEPTH_MAX, BODY_ENTRIES_MAX, BODY_INDEX_MAX, BodyEntry, BodySettings, Segment, SoapVersion};
 pub use compile::{ALIASES_MAX, CONCURRENCY, FIELDS_MAX, IN_DOUBT_DELAY, LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
 pub use explain::{Explained, ExplainedValue, Fits, PlannedRetry};
 pub use layers::EXTENDS_MAX;
+pub use lookups::{Lookups, ROWS_MAX, SECRETS_MAX, TABLES_MAX};
 pub use mapping::{FieldSettings, FieldType};
 pub use place::{Fault, Place, Warning};
 pub use plan::{Book, FlowPlan, RecipientPlan, StepPlan};
-pub use request::{RenderFailed, Rendered, Request, RequestTimeouts, URL_BYTES_MAX};
+pub use recipe::BODY_BYTES_MAX;
+pub use request::{Preview, RenderFailed, Rendered, Request, RequestTimeouts, URL_BYTES_MAX};
 pub use request_settings::{
     Auth, CONNECT_TIMEOUT, CONNECT_TIMEOUT_DEFAULT, FIXED_FIELDS_MAX, Format, HEADERS_MAX, Header, KeyPlace, METHODS,
     RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX_DEFAULT, RequestSettings, TIMEOUT, TIMEOUT_DEFAULT, header_place,
@@ -34,6 +43,7 @@ pub use secret::Secret;
 pub use settings::{
     AccountSettings, FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings, Settings, StepSettings,
 };
+pub use template::{TEMPLATE_BYTES_MAX, TEMPLATE_FUEL};
 pub use token_request::TokenAuth;
 pub use token_settings::{
     ClientAuth, CustomTokenSettings, OAuth2Settings, TOKEN_FIELDS_MAX, TOKEN_HEADER_DEFAULT, TOKEN_LIFETIME,

@@ -1,15 +1,18 @@
-//! Which fields of a lead go out, under which names, and how they are written: JSON, form or query.
+//! Which fields of a lead go out as they came, under which names, and how they are written: JSON, form or query.
 //!
 //! Deterministic: the same lead and the same mapping give the same bytes. Never copies a value; never reads anything but its
 //! arguments.
 
+use crate::body::write_pair;
+use crate::normal::normalise;
 use crate::request::RenderFailed;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use steadfast_lead::{Fields, Value, write_object, write_value};
 
-/// What a declared field holds. Only [`FieldType::Sensitive`] changes what is sent; the others say what to expect.
+/// What a declared field holds: the form templates and mapped bodies see it in. Sent as it came where no body is laid out,
+/// but for [`FieldType::Sensitive`], which is not sent then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum FieldType {
     /// Any text.
@@ -91,6 +94,7 @@ pub(crate) struct Mapping {
 #[derive(Clone, Debug)]
 struct Rule {
     name: Arc<str>,
+    kind: FieldType,
     alias: bool,
     sensitive: bool,
 }
@@ -120,6 +124,16 @@ impl Mapping {
             describe_part(name.as_bytes(), hash);
             describe_part(&text, hash);
         }
+    }
+
+    /// Every field that goes out with the name it goes out under.
+    pub(crate) fn outgoing_fields<'a>(&'a self, fields: &'a Fields) -> Result<Vec<(&'a str, &'a Value)>, RenderFailed> {
+        let mut out = Vec::with_capacity(fields.len());
+        self.walk(fields, |name, value| {
+            out.push((name, value));
+            Ok(())
+        })?;
+        Ok(out)
     }
 
     /// Calls `each` for every field that goes out, in the order the lead came, fixed ones last.
@@ -153,6 +167,14 @@ impl Mapping {
         Some(&rule.name)
     }
 
+    /// Fields whose value is not of the type they are declared with.
+    pub(crate) fn unfit(&self, fields: &Fields) -> Vec<(Box<str>, FieldType)> {
+        let rule = |incoming: &str| self.rules.as_ref()?.get(incoming);
+        let declared = fields.iter().filter_map(|(incoming, value)| Some((incoming, value, rule(incoming)?.kind)));
+        let unfit = declared.filter(|(_, value, kind)| !normalise(*kind, value).fits);
+        unfit.map(|(incoming, _, kind)| (incoming.into(), kind)).collect()
+    }
+
     /// Writes the fields as one compact JSON object.
     pub(crate) fn write_json(&self, fields: &Fields, out: &mut Vec<u8>) -> Result<(), RenderFailed> {
         if self.rules.is_none() && self.fixed.is_empty() {
@@ -179,7 +201,7 @@ impl Mapping {
     /// repeated names.
     pub(crate) fn write_pairs(&self, fields: &Fields) -> Result<String, RenderFailed> {
         let mut pairs = form_urlencoded::Serializer::new(String::new());
-        self.walk(fields, |name, value| flatten(name, value, &mut pairs))?;
+        self.walk(fields, |name, value| write_pair(name, value, &mut pairs))?;
         Ok(pairs.finish())
     }
 }
@@ -187,9 +209,10 @@ impl Mapping {
 fn rules_of(field: &FieldSettings) -> impl Iterator<Item = (Box<str>, Rule)> {
     let name: Arc<str> = Arc::from(&*field.name);
     let sensitive = field.kind == FieldType::Sensitive;
-    let own = (field.name.clone(), Rule { name: Arc::clone(&name), alias: false, sensitive });
+    let own = (field.name.clone(), Rule { name: Arc::clone(&name), kind: field.kind, alias: false, sensitive });
     let aliases = field.aliases.iter();
-    let aliases = aliases.map(move |alias| (alias.clone(), Rule { name: Arc::clone(&name), alias: true, sensitive }));
+    let aliases = aliases
+        .map(move |alias| (alias.clone(), Rule { name: Arc::clone(&name), kind: field.kind, alias: true, sensitive }));
     std::iter::once(own).chain(aliases)
 }
 
@@ -197,22 +220,4 @@ fn rules_of(field: &FieldSettings) -> impl Iterator<Item = (Box<str>, Rule)> {
 pub(crate) fn describe_part(part: &[u8], hash: &mut Sha256) {
     hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
     hash.update(part);
-}
-
-/// Depth is bounded by the reader of leads; `name` is the dotted path so far.
-fn flatten(name: &str, value: &Value, pairs: &mut form_urlencoded::Serializer<'_, String>) -> Result<(), RenderFailed> {
-    match value {
-        Value::Object(fields) => {
-            fields.iter().try_for_each(|(inner, value)| flatten(&format!("{name}.{inner}"), value, pairs))
-        }
-        Value::List(values) => values.iter().try_for_each(|value| {
-            let plain = value.as_plain().ok_or_else(|| RenderFailed::nested(name))?;
-            pairs.append_pair(name, plain);
-            Ok(())
-        }),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {
-            pairs.append_pair(name, value.as_plain().unwrap_or_default());
-            Ok(())
-        }
-    }
 }

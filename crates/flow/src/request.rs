@@ -1,12 +1,15 @@
 //! How a request is made from a lead.
 //!
 //! Everything that can be checked before a lead comes is checked when the request is built, so that rendering fails only for
-//! what a lead holds. No value of a lead ever reaches a header.
+//! what a lead holds. No value of a lead reaches a header but through a template, and none ends its line.
 
 use crate::address::Address;
-use crate::mapping::{FieldSettings, Mapping, describe_part};
+use crate::lookups::Lookups;
+use crate::mapping::{FieldSettings, FieldType, Mapping, describe_part};
 use crate::place::{Fault, Place};
+use crate::recipe::{BODY_BYTES_MAX, Cooked, Recipe};
 use crate::request_settings::{Auth, Format, KeyPlace, RequestSettings};
+use crate::template::{MASK, scan};
 use crate::token_request::TokenAuth;
 use base64::Engine as _;
 use bytes::Bytes;
@@ -46,6 +49,29 @@ impl fmt::Debug for Rendered {
     }
 }
 
+/// A request to look at: nothing in it is a credential.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The method.
+    pub method: Method,
+    /// The whole address; an API key in it is `***`.
+    pub url: Arc<str>,
+    /// Headers; credentials and fixed values an operator configured are `***`.
+    pub headers: Vec<(HeaderName, String)>,
+    /// The body, secrets in it being `***`.
+    pub body: Bytes,
+    /// The digest of what would be sent.
+    pub digest: [u8; 32],
+    /// Fields whose value does not fit the type they are declared with, and so went as they came.
+    pub unfit: Vec<(Box<str>, FieldType)>,
+}
+
+impl fmt::Debug for Preview {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Preview").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
 /// How long each part of an attempt may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestTimeouts {
@@ -78,6 +104,45 @@ pub enum RenderFailed {
         /// The field, its head where it is long.
         field: String,
     },
+    /// A template failed for this lead.
+    #[error("{template}: {reason}")]
+    Template {
+        /// Which, by its place in the request's settings.
+        template: String,
+        /// Why, without a value of the lead.
+        reason: String,
+    },
+    /// What the template made is no JSON.
+    #[error("the body is not JSON at line {line}, column {column}; print texts inside quotes, or with the filter json")]
+    NotJson {
+        /// Where, from 1.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+    },
+    /// What XML cannot carry.
+    #[error("{field:?} {problem}")]
+    NotXml {
+        /// The field or element.
+        field: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// The body is too long.
+    #[error("the body would have {bytes} bytes, at most {BODY_BYTES_MAX} are sent")]
+    BodyTooLong {
+        /// How long it would be.
+        bytes: usize,
+    },
+    /// What the template made is no address.
+    #[error("request.url: makes no address: a value may be missing or climb out of its path")]
+    BadUrl,
+    /// What the template made cannot be a header's value.
+    #[error("request.headers.{header}: makes what a header cannot carry: only visible ASCII and spaces")]
+    BadHeader {
+        /// Which header.
+        header: String,
+    },
     /// The query is too long.
     #[error("the address would have {bytes} bytes, at most {URL_BYTES_MAX} are sent; send the fields in a body")]
     UrlTooLong {
@@ -89,9 +154,24 @@ pub enum RenderFailed {
 impl RenderFailed {
     /// Of a list that holds more than plain values.
     pub(crate) fn nested(field: &str) -> Self {
-        const SHOWN_CHARS_MAX: usize = 80;
-        RenderFailed::Nested { field: field.chars().take(SHOWN_CHARS_MAX).collect() }
+        RenderFailed::Nested { field: head(field) }
     }
+
+    /// Of a template, by its place.
+    pub(crate) fn template(place: &str, reason: String) -> Self {
+        RenderFailed::Template { template: place.to_owned(), reason }
+    }
+
+    /// Of what XML cannot carry.
+    pub(crate) fn not_xml(field: &str, problem: &'static str) -> Self {
+        RenderFailed::NotXml { field: head(field), problem }
+    }
+}
+
+/// As much of a field's name as is shown.
+fn head(field: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 80;
+    field.chars().take(SHOWN_CHARS_MAX).collect()
 }
 
 /// How a request is made: checked, and ready for any lead.
@@ -105,6 +185,8 @@ pub struct Request {
     key_in_query: Option<Arc<str>>,
     token: Option<Arc<TokenAuth>>,
     mapping: Mapping,
+    /// `None` where nothing but the lead's fields goes out.
+    recipe: Option<Arc<Recipe>>,
     mapping_version: u64,
     timeouts: RequestTimeouts,
     response_bytes_max: usize,
@@ -120,17 +202,32 @@ impl Request {
         auth: Option<&Auth>,
         declared: &[FieldSettings],
     ) -> Result<Self, Vec<Fault>> {
+        Request::build_with(settings, auth, declared, &Arc::default())
+    }
+
+    /// The same, with tables and secrets for its templates.
+    ///
+    /// # Errors
+    /// Every [`Fault`] found, not only the first.
+    pub fn build_with(
+        settings: &RequestSettings,
+        auth: Option<&Auth>,
+        declared: &[FieldSettings],
+        lookups: &Arc<Lookups>,
+    ) -> Result<Self, Vec<Fault>> {
         let mut faults = settings.faults(auth);
         let address = settings.url.clone();
         let headers = headers(settings, auth, &mut faults);
-        let (Some(address), true) = (address, faults.is_empty()) else {
+        let recipe = Recipe::build(settings, declared, lookups);
+        faults.extend(recipe.as_ref().err().into_iter().flatten().cloned());
+        let (Some(address), Ok(recipe), true) = (address, recipe, faults.is_empty()) else {
             return Err(faults);
         };
         let mapping = Mapping::new(declared, &settings.fields);
         let method = settings.effective_method();
         let format = settings.effective_format();
         Ok(Request {
-            mapping_version: version_of(&method, &address, format, &mapping),
+            mapping_version: version_of(&method, &address, format, &mapping, recipe.as_ref()),
             method,
             address,
             format,
@@ -138,6 +235,7 @@ impl Request {
             key_in_query: key_in_query(auth),
             token: token(auth),
             mapping,
+            recipe: recipe.map(Arc::new),
             timeouts: RequestTimeouts::new(settings.effective_timeout(), settings.effective_connect_timeout()),
             response_bytes_max: settings.effective_response_bytes_max(),
         })
@@ -148,14 +246,72 @@ impl Request {
     /// # Errors
     /// [`RenderFailed`] when this lead does not fit the mapping.
     pub fn render(&self, lead: &Lead) -> Result<Rendered, RenderFailed> {
-        let (url, body) = match self.format {
-            Format::Json => (Arc::from(self.address.as_str()), self.json(lead)?),
-            Format::Form => (Arc::from(self.address.as_str()), Bytes::from(self.mapping.write_pairs(&lead.fields)?)),
-            Format::Query => {
-                (with_query(self.address.as_str(), &self.mapping.write_pairs(&lead.fields)?), Bytes::new())
+        let Some(recipe) = &self.recipe else {
+            let (url, body) = self.plain(lead)?;
+            let digest = digest(&self.method, &url, &body);
+            return self.rendered(url, body, self.headers.clone(), digest);
+        };
+        let cooked = recipe.cook(lead, &self.address, &self.mapping, false)?;
+        let digest = self.cooked_digest(recipe, lead, &cooked)?;
+        let headers = self.headers.iter().cloned().chain(cooked.headers).collect();
+        self.rendered(cooked.url, cooked.body, headers, digest)
+    }
+
+    /// The same without a credential in it, for people to look at: secrets and configured header values are `***`.
+    ///
+    /// # Errors
+    /// [`RenderFailed`] when this lead does not fit the mapping.
+    pub fn preview(&self, lead: &Lead) -> Result<Preview, RenderFailed> {
+        let rendered = self.render(lead)?;
+        let (url, body, made) = match &self.recipe {
+            Some(recipe) => {
+                let cooked = recipe.cook(lead, &self.address, &self.mapping, true)?;
+                (cooked.url, cooked.body, cooked.headers)
+            }
+            None => {
+                let (url, body) = self.plain(lead)?;
+                (url, body, Vec::new())
             }
         };
-        let digest = digest(&self.method, &url, &body);
+        let url = match &self.key_in_query {
+            Some(pair) => with_query(&url, &masked_pair(pair)),
+            None => url,
+        };
+        let fixed = self.headers.iter().map(|(name, value)| (name, value, value.is_sensitive()));
+        let made = made.iter().map(|(name, value)| (name, value, false));
+        let headers = fixed.chain(made).map(|(name, value, hidden)| shown_header(name, value, hidden)).collect();
+        let unfit = self.mapping.unfit(&lead.fields);
+        Ok(Preview { method: rendered.method, url, headers, body, digest: rendered.digest, unfit })
+    }
+
+    fn plain(&self, lead: &Lead) -> Result<(Arc<str>, Bytes), RenderFailed> {
+        let url = || Arc::from(self.address.as_str());
+        match self.format {
+            Format::Form => Ok((url(), Bytes::from(self.mapping.write_pairs(&lead.fields)?))),
+            Format::Query => {
+                Ok((with_query(self.address.as_str(), &self.mapping.write_pairs(&lead.fields)?), Bytes::new()))
+            }
+            // The others always have a recipe.
+            Format::Json | Format::Xml | Format::Soap | Format::Text => Ok((url(), self.json(lead)?)),
+        }
+    }
+
+    /// Over what is made with secrets masked, so that a changed secret is no changed request.
+    fn cooked_digest(&self, recipe: &Recipe, lead: &Lead, cooked: &Cooked) -> Result<[u8; 32], RenderFailed> {
+        if !recipe.holds_secrets() {
+            return Ok(digest(&self.method, &cooked.url, &cooked.body));
+        }
+        let masked = recipe.cook(lead, &self.address, &self.mapping, true)?;
+        Ok(digest(&self.method, &masked.url, &masked.body))
+    }
+
+    fn rendered(
+        &self,
+        url: Arc<str>,
+        body: Bytes,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        digest: [u8; 32],
+    ) -> Result<Rendered, RenderFailed> {
         let url = match &self.key_in_query {
             Some(pair) => with_query(&url, pair),
             None => url,
@@ -163,7 +319,7 @@ impl Request {
         if url.len() > URL_BYTES_MAX {
             return Err(RenderFailed::UrlTooLong { bytes: url.len() });
         }
-        Ok(Rendered { method: self.method.clone(), url, headers: self.headers.clone(), body, digest })
+        Ok(Rendered { method: self.method.clone(), url, headers, body, digest })
     }
 
     fn json(&self, lead: &Lead) -> Result<Bytes, RenderFailed> {
@@ -174,8 +330,8 @@ impl Request {
         Ok(Bytes::from(body))
     }
 
-    /// Changes exactly when another version would make other bytes of some lead: over method, address, format, field
-    /// declarations and fixed fields; not over credentials, headers and timeouts.
+    /// Changes when another version would make other bytes of some lead: over method, address, format, field declarations,
+    /// fixed fields, body, templates and the tables they name; not over credentials, secrets, fixed headers and timeouts.
     pub const fn mapping_version(&self) -> u64 {
         self.mapping_version
     }
@@ -243,7 +399,7 @@ fn digest(method: &Method, url: &str, body: &[u8]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-fn version_of(method: &Method, address: &Address, format: Format, mapping: &Mapping) -> u64 {
+fn version_of(method: &Method, address: &Address, format: Format, mapping: &Mapping, recipe: Option<&Recipe>) -> u64 {
     let mut hash = Sha256::new();
     // Raised when this code would make other bytes of the same settings.
     hash.update(b"steadfast mapping 1");
@@ -251,10 +407,23 @@ fn version_of(method: &Method, address: &Address, format: Format, mapping: &Mapp
     describe_part(address.as_str().as_bytes(), &mut hash);
     describe_part(format.name().as_bytes(), &mut hash);
     mapping.describe(&mut hash);
+    if let Some(recipe) = recipe {
+        recipe.describe(&mut hash);
+    }
     let digest: [u8; 32] = hash.finalize().into();
     let number = digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte));
     // Stores keep signed integers.
     number >> 1
+}
+
+/// `name=***` of `name=value`.
+fn masked_pair(pair: &str) -> String {
+    format!("{}={MASK}", pair.split_once('=').map_or(pair, |(name, _)| name))
+}
+
+fn shown_header(name: &HeaderName, value: &HeaderValue, hidden: bool) -> (HeaderName, String) {
+    let text = if hidden { MASK.to_owned() } else { String::from_utf8_lossy(value.as_bytes()).into_owned() };
+    (name.clone(), text)
 }
 
 fn key_in_query(auth: Option<&Auth>) -> Option<Arc<str>> {
@@ -281,18 +450,14 @@ fn token(auth: Option<&Auth>) -> Option<Arc<TokenAuth>> {
 fn headers(settings: &RequestSettings, auth: Option<&Auth>, faults: &mut Vec<Fault>) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = Vec::with_capacity(settings.headers.len() + 3);
     let given = |name: &HeaderName| settings.headers.iter().any(|header| header.name == *name);
-    let content_type = match settings.effective_format() {
-        Format::Json => Some("application/json"),
-        Format::Form => Some("application/x-www-form-urlencoded"),
-        Format::Query => None,
-    };
-    if let Some(content_type) = content_type.filter(|_| !given(&CONTENT_TYPE)) {
-        headers.push((CONTENT_TYPE, HeaderValue::from_static(content_type)));
+    if let Some(content_type) = settings.effective_content_type().filter(|_| !given(&CONTENT_TYPE)) {
+        headers.extend(HeaderValue::from_str(&content_type).ok().map(|value| (CONTENT_TYPE, value)));
     }
+    headers.extend(settings.soap_action_header());
     if !given(&ACCEPT) {
         headers.push((ACCEPT, HeaderValue::from_static("*/*")));
     }
-    for header in &settings.headers {
+    for header in settings.headers.iter().filter(|header| !scan::is_template(header.value.reveal())) {
         headers.extend(sensitive(header.value.reveal()).map(|value| (header.name.clone(), value)));
     }
     match auth.map(auth_header) {

@@ -3,12 +3,14 @@
 //! Every value can be checked without a lead. Never holds a credential in a form that prints itself.
 
 use crate::address::{Address, BadAddress};
+use crate::body::{BODY_ENTRIES_MAX, BodySettings, SoapVersion};
 use crate::place::{Fault, Place};
 use crate::request::sensitive;
 use crate::secret::Secret;
+use crate::template::scan;
 use crate::token_settings::TokenSettings;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use steadfast_lead::Value;
@@ -31,6 +33,8 @@ pub const HEADERS_MAX: usize = 50;
 /// Fixed fields, at most.
 pub const FIXED_FIELDS_MAX: usize = 50;
 
+const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction");
+
 /// How a lead's fields are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -41,11 +45,17 @@ pub enum Format {
     Form,
     /// The address's query; no body.
     Query,
+    /// XML in the body.
+    Xml,
+    /// XML inside a SOAP envelope.
+    Soap,
+    /// Whatever the body's template says.
+    Text,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Format; 3] = [Format::Json, Format::Form, Format::Query];
+    pub const ALL: [Format; 6] = [Format::Json, Format::Form, Format::Query, Format::Xml, Format::Soap, Format::Text];
 
     /// The word used in config.
     pub const fn name(self) -> &'static str {
@@ -53,6 +63,9 @@ impl Format {
             Format::Json => "json",
             Format::Form => "form",
             Format::Query => "query",
+            Format::Xml => "xml",
+            Format::Soap => "soap",
+            Format::Text => "text",
         }
     }
 
@@ -120,7 +133,21 @@ pub struct RequestSettings {
     pub format: Option<Format>,
     /// Static headers; a nearer place replaces by name.
     pub headers: Vec<Header>,
-    /// Fields sent with every lead; a nearer place replaces by name.
+    /// What the body is made of; nothing said sends the lead's fields. A nearer place replaces path by path.
+    pub body: Option<BodySettings>,
+    /// The body's type, in place of that of the format.
+    pub content_type: Option<Box<str>>,
+    /// Whether a lead that lacks what a template prints fails.
+    pub strict: Option<bool>,
+    /// Which SOAP.
+    pub soap_version: Option<SoapVersion>,
+    /// The SOAP action.
+    pub soap_action: Option<Box<str>>,
+    /// What stands in the SOAP header: a template.
+    pub soap_header: Option<Box<str>>,
+    /// Whether XML begins with its declaration.
+    pub xml_declaration: Option<bool>,
+    /// Fields sent with every lead that has no body laid out; a nearer place replaces by name.
     pub fields: Vec<(Box<str>, Value)>,
     /// How long the whole attempt may take.
     pub timeout: Option<Duration>,
@@ -145,6 +172,16 @@ impl RequestSettings {
             url: self.url.clone().or_else(|| farther.url.clone()),
             format: self.format.or(farther.format),
             headers,
+            body: match (&self.body, &farther.body) {
+                (Some(own), Some(theirs)) => Some(own.over(theirs)),
+                (own, theirs) => own.as_ref().or(theirs.as_ref()).cloned(),
+            },
+            content_type: self.content_type.clone().or_else(|| farther.content_type.clone()),
+            strict: self.strict.or(farther.strict),
+            soap_version: self.soap_version.or(farther.soap_version),
+            soap_action: self.soap_action.clone().or_else(|| farther.soap_action.clone()),
+            soap_header: self.soap_header.clone().or_else(|| farther.soap_header.clone()),
+            xml_declaration: self.xml_declaration.or(farther.xml_declaration),
             fields,
             timeout: self.timeout.or(farther.timeout),
             connect_timeout: self.connect_timeout.or(farther.connect_timeout),
@@ -163,6 +200,38 @@ impl RequestSettings {
             Method::GET | Method::DELETE => Format::Query,
             _ => self.format.unwrap_or_default(),
         }
+    }
+
+    /// The body's type; `None` where there is no body.
+    pub fn effective_content_type(&self) -> Option<String> {
+        let usual = match self.effective_format() {
+            Format::Query => return None,
+            Format::Json => "application/json".to_owned(),
+            Format::Form => "application/x-www-form-urlencoded".to_owned(),
+            Format::Xml => "application/xml; charset=utf-8".to_owned(),
+            Format::Soap => self.soap_content_type(),
+            Format::Text => "text/plain; charset=utf-8".to_owned(),
+        };
+        Some(self.content_type.as_deref().map_or(usual, str::to_owned))
+    }
+
+    fn soap_content_type(&self) -> String {
+        match (self.soap_version.unwrap_or_default(), &self.soap_action) {
+            (SoapVersion::V11, _) => "text/xml; charset=utf-8".to_owned(),
+            (SoapVersion::V12, None) => "application/soap+xml; charset=utf-8".to_owned(),
+            (SoapVersion::V12, Some(action)) => format!("application/soap+xml; charset=utf-8; action=\"{action}\""),
+        }
+    }
+
+    /// SOAP 1.1 says its action in a header, and says it even when there is none.
+    pub(crate) fn soap_action_header(&self) -> Option<(HeaderName, HeaderValue)> {
+        let version = self.soap_version.unwrap_or_default();
+        let own = self.headers.iter().any(|header| header.name == SOAP_ACTION);
+        if self.effective_format() != Format::Soap || version != SoapVersion::V11 || own {
+            return None;
+        }
+        let action = format!("\"{}\"", self.soap_action.as_deref().unwrap_or_default());
+        Some((SOAP_ACTION, HeaderValue::from_str(&action).ok()?))
     }
 
     /// The timeout in force.
@@ -188,6 +257,7 @@ impl RequestSettings {
         }
         faults.extend(auth.and_then(auth_fault));
         faults.extend(auth.and_then(|auth| self.clash(auth)));
+        faults.extend(self.shape_faults());
         faults
     }
 
@@ -201,8 +271,62 @@ impl RequestSettings {
         faults.extend(self.headers.iter().filter_map(header_fault));
         faults.extend(self.repeated_headers());
         faults.extend(self.fields.iter().filter_map(field_fault));
+        faults.extend(self.body_faults());
         faults.extend(count_fault("request.headers", self.headers.len(), HEADERS_MAX));
         faults.extend(count_fault("request.fields", self.fields.len(), FIXED_FIELDS_MAX));
+        faults
+    }
+
+    fn body_faults(&self) -> Vec<Fault> {
+        let word = |key: &str, text: &Option<Box<str>>, quoted: bool| {
+            let text = text.as_ref()?;
+            let fits =
+                !text.is_empty() && HeaderValue::from_str(text).is_ok() && !(quoted && text.contains(['"', '\\']));
+            (!fits).then(|| {
+                Fault::of(Place::of(key), &format!("{text:?}"), "cannot stand in a header", "visible ASCII and spaces")
+            })
+        };
+        let entries = match &self.body {
+            Some(BodySettings::Mapped(entries)) => entries.len(),
+            Some(BodySettings::Text(_)) | None => 0,
+        };
+        let empty = matches!(&self.body, Some(BodySettings::Mapped(entries)) if entries.is_empty());
+        let empty = empty.then(|| Fault::unseen(Place::of("request.body"), "is empty", "at least one value"));
+        [
+            word("request.content_type", &self.content_type, false),
+            word("request.soap_action", &self.soap_action, true),
+            count_fault("request.body", entries, BODY_ENTRIES_MAX),
+            empty,
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// What does not go together with the format in force.
+    fn shape_faults(&self) -> Vec<Fault> {
+        let format = self.effective_format();
+        let fault = |key: &str, said: &str, allowed: &str| Fault::unseen(Place::of(key), said, allowed);
+        let mut faults = Vec::new();
+        match (format, &self.body) {
+            (Format::Soap | Format::Text, None) => {
+                faults.push(fault("request.body", "is missing", "what this format's body is made of"));
+            }
+            (Format::Query, Some(BodySettings::Text(_))) => {
+                faults.push(fault("request.body", "is a text, and a query has none", "a table of names and values"));
+            }
+            (Format::Text, Some(BodySettings::Mapped(_))) => {
+                faults.push(fault("request.body", "is a table, and format = \"text\" has one template", "a text"));
+            }
+            _ => {}
+        }
+        let soap = [
+            ("request.soap_version", self.soap_version.is_some()),
+            ("request.soap_action", self.soap_action.is_some()),
+            ("request.soap_header", self.soap_header.is_some()),
+        ];
+        let misplaced = soap.iter().filter(|(_, there)| *there && format != Format::Soap);
+        faults.extend(misplaced.map(|(key, _)| fault(key, "is only for format = \"soap\"", "")));
         faults
     }
 
@@ -275,8 +399,8 @@ fn header_fault(header: &Header) -> Option<Fault> {
     if is_the_doors(&header.name) {
         return Some(Fault::unseen(key, "is written by the server itself", NOT_OURS));
     }
-    sensitive(header.value.reveal())
-        .is_none()
+    // What a template makes is checked for each lead.
+    (!scan::is_template(header.value.reveal()) && sensitive(header.value.reveal()).is_none())
         .then(|| Fault::unseen(key, "has characters a header cannot carry", "visible ASCII and spaces"))
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Holds nothing that prints a credential. What the levels make together is found by [`Settings::compile`].
 
+use crate::lookups::Lookups;
 use crate::mapping::FieldSettings;
 use crate::request_settings::{Auth, RequestSettings};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{AccountName, FlowName, Priority, RecipientName, StepName};
 use steadfast_retry::policy::{Layer, Limits, Policies};
@@ -22,6 +24,8 @@ pub struct Settings {
     pub recipients: BTreeMap<RecipientName, RecipientSettings>,
     /// The flows.
     pub flows: BTreeMap<FlowName, FlowSettings>,
+    /// Tables and secrets that templates may name.
+    pub lookups: Arc<Lookups>,
 }
 
 /// A customer of the operator.

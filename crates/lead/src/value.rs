@@ -12,6 +12,13 @@ impl Number {
         Number(text.into())
     }
 
+    /// From text that is a JSON number (`1.10`, `-2e3`), kept in its digits; `None` for any other.
+    pub fn parse(text: &str) -> Option<Self> {
+        let raw: &serde_json::value::RawValue = serde_json::from_str(text).ok()?;
+        let number = raw.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
+        number.then(|| Number(raw.get().into()))
+    }
+
     /// From an integer.
     pub fn from_integer(number: i64) -> Self {
         Number(number.to_string().into())
@@ -130,6 +137,16 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_what_json_calls_one() {
+        for good in ["1.10", "-0", "2e3", "12345678901234567890123"] {
+            assert_eq!(Number::parse(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "01", "1.", ".5", "+1", "0x1", "true", "\"1\"", "NaN", "[1]"] {
+            assert_eq!(Number::parse(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn repeated_names_become_a_list() {

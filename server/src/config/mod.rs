@@ -3,6 +3,7 @@
 //! The only place that turns text into settings. Whether a value is in range, and what the levels make together, is decided
 //! by the pure crates; here it is brought back to the line it came from.
 
+mod body_section;
 mod keys;
 mod literals;
 mod page;
@@ -152,6 +153,7 @@ fn sections(reader: &Reader<'_>, document: &DeTable<'_>) -> (Settings, ServerSet
         accounts: trade_sections::accounts(root.named("accounts")),
         recipients: trade_sections::recipients(root.named("recipients")),
         flows: trade_sections::flows(root.named("flows")),
+        lookups: body_section::lookups(&root),
     };
     let server = server_section::server(&root);
     (settings, server)

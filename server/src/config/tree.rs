@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 use steadfast_flow::{Fault, Place, Secret};
+use steadfast_lead::Number;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -203,6 +204,51 @@ impl<'a> Found<'a> {
     /// Whether it is written as a text.
     pub(crate) fn is_text(&self) -> bool {
         matches!(self.value.get_ref(), DeValue::String(_))
+    }
+
+    /// Whether it is written as a table.
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self.value.get_ref(), DeValue::Table(_))
+    }
+
+    /// Whether it is written as a list.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.value.get_ref(), DeValue::Array(_))
+    }
+
+    /// Says so where a template holds a reference too: what comes from the environment must not be run as a template, and a
+    /// secret must be known as one.
+    pub(crate) fn holds_both_template_and_reference(&self) -> bool {
+        let DeValue::String(text) = self.value.get_ref() else { return false };
+        let template = ["{{", "{%", "{#"].iter().any(|begin| text.contains(begin));
+        let referring = text.replace("$${", "").contains("${") || text.starts_with("file:");
+        if template && referring {
+            self.wrong_unseen(
+                "is a template, which names secrets as {{ secret(\"name\") }} and not as ${NAME} or file:",
+            );
+        }
+        template && referring
+    }
+
+    /// A text that may be a template.
+    pub(crate) fn template(&self) -> Option<String> {
+        if self.holds_both_template_and_reference() { None } else { self.text() }
+    }
+
+    /// A number with decimals, in the digits it is written with.
+    pub(crate) fn decimals(&self) -> Option<Number> {
+        let DeValue::Float(number) = self.value.get_ref() else { return None };
+        let digits = number.as_str().replace('_', "");
+        let parsed = Number::parse(digits.strip_prefix('+').unwrap_or(&digits));
+        if parsed.is_none() {
+            self.wrong("is not a number that can be sent");
+        }
+        parsed
+    }
+
+    /// Whether it is written as a number with decimals.
+    pub(crate) fn is_decimals(&self) -> bool {
+        matches!(self.value.get_ref(), DeValue::Float(_))
     }
 
     /// Whether it is written as true or false.

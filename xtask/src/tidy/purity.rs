@@ -19,7 +19,9 @@ const PURE: [Pure; 4] = [
     Pure { package: "steadfast-retry", may_need: &["bytes", "httpdate", "thiserror"] },
     Pure {
         package: "steadfast-flow",
-        may_need: &["base64", "bytes", "form_urlencoded", "http", "serde_json", "sha2", "thiserror"],
+        may_need: &[
+            "base64", "bytes", "form_urlencoded", "http", "jiff", "md-5", "minijinja", "serde_json", "sha2", "thiserror",
+        ],
     },
     Pure { package: "steadfast-sim", may_need: &["bytes", "serde", "thiserror"] },
 ];
