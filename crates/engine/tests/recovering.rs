@@ -25,7 +25,7 @@ async fn what_was_taken_is_an_interrupted_attempt_that_ended_with_the_last_commi
     stage.pass(secs(5)).await;
     let id = stage.lead().await;
     let key = stage.door.seen()[0].key.clone();
-    let stage = stage.crash(settings(), secs(0)).await;
+    let stage = stage.crash(settings(), secs(1)).await;
     stage.door.will([answered(200)]);
     let attempt = stage.attempts(id).await.remove(0);
     assert_eq!(attempt.verdict.outcome, Outcome::Error(ErrorKind::Interrupted));
@@ -34,7 +34,7 @@ async fn what_was_taken_is_an_interrupted_attempt_that_ended_with_the_last_commi
     assert_eq!((delivery.progress.retries_used, delivery.progress.interruptions), (1, 1));
     assert!(delivery.progress.in_doubt);
     assert_eq!(delivery.state, State::Waiting { due: at(7) }, "the first delay runs from the last commit");
-    stage.pass(secs(2)).await;
+    stage.pass(secs(1)).await;
     assert!(delivered(&stage.state(id).await));
     assert_eq!((&stage.door.seen()[0].key, stage.door.seen()[0].attempt), (&key, 2));
 }

@@ -58,20 +58,28 @@ async fn a_full_store_takes_no_leads_and_keeps_no_settlement_from_being_stored_l
 
 #[tokio::test(start_paused = true)]
 async fn a_stopped_store_refuses_everything_and_what_was_acknowledged_is_there_after_it() {
-    let stage = Stage::of(settings(), slots(2)).await;
+    let stage = Stage::of(settings(), slots(3)).await;
+    stage.door.will([answered(503)]);
     let mut ids: Vec<DeliveryId> = Vec::new();
     for _ in 0..6 {
         ids.push(stage.lead().await);
     }
-    assert_eq!(stage.door.sends(), 2);
+    assert_eq!((stage.door.sends(), stage.engine.in_flight()), (4, 3), "one waits for its retry, three are under way");
+    stage.door.answer(answered(200));
+    idle().await;
+    stage.door.answer(answered(200));
+    idle().await;
+    stage.door.answer(answered(200));
+    idle().await;
+    assert_eq!((stage.door.sends(), stage.engine.in_flight()), (6, 2), "a slot is free");
     stage.store.memory().fail_next_write(StoreError::Stopped { detail: "told so".to_owned() });
     stage.door.answer(answered(200));
     stage.door.answer(answered(200));
     stage.pass(secs(600)).await;
-    assert_eq!(stage.door.sends(), 2, "what would be sent now could not be remembered");
+    assert_eq!(stage.door.sends(), 6, "what would be sent now could not be remembered");
     assert!(matches!(stage.post().await, Err(Refusal::Store(StoreError::Stopped { .. }))));
     assert!(matches!(stage.engine.readiness(), Readiness::Store(Health::Stopped { .. })));
-    assert_eq!((stage.engine.in_flight(), stage.engine.open()), (2, 6), "unsettled ones keep their slots");
+    assert_eq!((stage.engine.in_flight(), stage.engine.open()), (2, 3), "unsettled ones keep their slots");
     let after = stage.crash(settings(), secs(1)).await;
     after.door.will(std::iter::repeat_n(answered(200), 10));
     after.pass(secs(60)).await;
