@@ -48,7 +48,7 @@ pub(crate) async fn assemble(loaded: &Loaded, data: &Path, also: Option<Arc<dyn 
     let door = HttpDoor::new(door_settings(&loaded.server)).context("setting up connections to recipients")?;
     let engine = Engine::start(Parts {
         store: Arc::clone(&store),
-        door: Arc::new(HttpPort(door)),
+        door: Arc::new(HttpPort::new(door)),
         clock,
         observer: Arc::new(Watchers { figures: Arc::clone(&figures), also }),
         book: loaded.clone().into_book(version),

@@ -1,8 +1,11 @@
 //! The HTTP door as the engine sees it. Translates; decides nothing.
 
+use crate::token_use::token_use;
 use futures::future::BoxFuture;
-use steadfast_channel::{HeaderMap, HeaderName, HeaderValue, HttpDoor, Parcel, Target, Timeouts};
+use std::sync::Arc;
+use steadfast_channel::{HeaderMap, HeaderName, HeaderValue, HttpDoor, Parcel, Target, Timeouts, TokenDoor};
 use steadfast_engine::{Door, Order};
+use steadfast_flow::TokenAuth;
 use steadfast_retry::{Evidence, FaultKind, Phase};
 
 static DELIVERY_ID: HeaderName = HeaderName::from_static("steadfast-delivery-id");
@@ -10,17 +13,41 @@ static ATTEMPT: HeaderName = HeaderName::from_static("steadfast-attempt");
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Sends the engine's orders through the HTTP door.
-pub(crate) struct HttpPort(pub(crate) HttpDoor);
+pub(crate) struct HttpPort {
+    door: HttpDoor,
+    tokens: TokenDoor,
+}
+
+impl HttpPort {
+    /// Through this door, tokens asked for through it too.
+    pub(crate) fn new(door: HttpDoor) -> Self {
+        // Monotonic: a token's life is a span, whatever happens to the calendar.
+        let tokens = TokenDoor::new(door.clone(), Arc::new(tokio::time::Instant::now));
+        HttpPort { door, tokens }
+    }
+}
 
 impl Door for HttpPort {
     fn send(&self, order: Order) -> BoxFuture<'static, Evidence> {
-        let door = self.0.clone();
-        Box::pin(async move {
-            match parcel(order) {
-                Ok(parcel) => door.send(parcel).await,
-                Err(detail) => Evidence::of_fault(Phase::Prepare, FaultKind::RenderFailed, &detail),
-            }
-        })
+        match order.plan.request.token() {
+            None => Box::pin(send(self.door.clone(), order)),
+            Some(token) => Box::pin(send_with_token(self.tokens.clone(), Arc::clone(token), order)),
+        }
+    }
+}
+
+async fn send(door: HttpDoor, order: Order) -> Evidence {
+    match parcel(order) {
+        Ok(parcel) => door.send(parcel).await,
+        Err(detail) => Evidence::of_fault(Phase::Prepare, FaultKind::RenderFailed, &detail),
+    }
+}
+
+/// Apart from [`send`], so that who needs no token pays nothing for those who do.
+async fn send_with_token(tokens: TokenDoor, token: Arc<TokenAuth>, order: Order) -> Evidence {
+    match parcel(order) {
+        Ok(parcel) => tokens.send(parcel, &token_use(&token)).await,
+        Err(detail) => Evidence::of_fault(Phase::Prepare, FaultKind::RenderFailed, &detail),
     }
 }
 

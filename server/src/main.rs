@@ -8,6 +8,7 @@ mod command;
 mod config;
 mod demo;
 mod http_port;
+mod token_use;
 
 use clap::{Parser, Subcommand};
 use std::future::Future;

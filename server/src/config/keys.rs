@@ -3,6 +3,7 @@
 //! The reader takes known keys from here and the reference page is written from here, so that neither can know a key the
 //! other does not.
 
+use super::auth_keys::AUTH;
 use super::retry_keys::{POLICY_TABLE, RETRY};
 
 /// One key.
@@ -384,28 +385,6 @@ pub(crate) const REQUEST: Table = Table {
             "\"1MiB\"",
             "How much of an answer is read; a larger one is an error.",
         ),
-    ],
-};
-
-/// `auth` of a recipient or a step.
-pub(crate) const AUTH: Table = Table {
-    header: "auth",
-    about: "Stands on a recipient or a step. Credentials may be `\"${NAME}\"` (environment) or `\"file:PATH\"` (relative to \
-            the config file).",
-    keys: &[
-        key("type", "text", "basic, bearer, api_key", "", "Which way. Required."),
-        key("username", "text", "a name without a colon", "", "For basic. Required there."),
-        key("password", "text", "any text", "", "For basic. Required there."),
-        key("token", "text", "1 to 16384 bytes", "", "For bearer. Required there."),
-        key("header", "text", "a header's name", "", "For api_key: the header it goes into."),
-        key(
-            "query",
-            "text",
-            "a parameter's name",
-            "",
-            "For api_key: the parameter it goes into, in place of a header.",
-        ),
-        key("key", "text", "1 to 16384 bytes", "", "For api_key. Required there."),
     ],
 };
 

@@ -1,10 +1,10 @@
-//! Reading `request` and `auth`, as they stand on a recipient or a step.
+//! Reading `request`, as it stands on a recipient or a step.
 
 use super::body_section::{body, scalar};
-use super::keys::{AUTH, REQUEST};
+use super::keys::REQUEST;
 use super::tree::{Found, Section};
 use http::{HeaderName, Method};
-use steadfast_flow::{Address, Auth, Format, Header, KeyPlace, METHODS, RequestSettings, Secret, SoapVersion};
+use steadfast_flow::{Address, Format, Header, METHODS, RequestSettings, SoapVersion};
 use steadfast_lead::Value;
 
 const SOAP_VERSIONS: [&str; 2] = [SoapVersion::V11.name(), SoapVersion::V12.name()];
@@ -49,70 +49,4 @@ fn header(name: &str, found: &Found<'_>) -> Option<Header> {
 fn fixed(name: &str, found: &Found<'_>) -> Option<(Box<str>, Value)> {
     let value = scalar(found, Found::text)?;
     Some((name.into(), value))
-}
-
-/// How a place says who it is.
-pub(crate) fn auth(owner: &Section<'_>) -> Option<Auth> {
-    let section = owner.section("auth", &AUTH);
-    if !section.is_there() {
-        return no_auth(&section);
-    }
-    let kinds = ["basic", "bearer", "api_key"];
-    let kind = section
-        .required("type")
-        .and_then(|found| found.word(|text| kinds.into_iter().find(|known| *known == text), &kinds));
-    match kind {
-        Some("basic") => {
-            belong_elsewhere(&section, &["token", "header", "query", "key"], "basic has username and password");
-            let (username, password) = (secret(&section, "username"), secret(&section, "password"));
-            Some(Auth::Basic { username: username?, password: password? })
-        }
-        Some("bearer") => {
-            belong_elsewhere(&section, &["username", "password", "header", "query", "key"], "bearer has token");
-            Some(Auth::Bearer { token: secret(&section, "token")? })
-        }
-        Some("api_key") => {
-            belong_elsewhere(&section, &["username", "password", "token"], "api_key has key, and header or query");
-            api_key(&section)
-        }
-        _ => no_auth(&section),
-    }
-}
-
-fn api_key(section: &Section<'_>) -> Option<Auth> {
-    let key = secret(section, "key");
-    let header = section.get("header");
-    let query = section.get("query");
-    let place = match (header, query) {
-        (Some(header), None) => {
-            let name = header.parsed(|text| HeaderName::try_from(text).map_err(|_| "is not a header's name"));
-            Some(KeyPlace::Header(name?))
-        }
-        (None, Some(query)) => Some(KeyPlace::Query(query.text()?.into())),
-        (Some(_), Some(_)) | (None, None) => {
-            section.wrong("needs either header or query, to say where the key goes", "one of the two");
-            None
-        }
-    };
-    Some(Auth::ApiKey { place: place?, key: key? })
-}
-
-fn secret(section: &Section<'_>, name: &'static str) -> Option<Secret> {
-    section.required(name)?.secret()
-}
-
-/// Whatever stands there is a credential of a kind that is not known: hidden, and not used.
-fn no_auth(section: &Section<'_>) -> Option<Auth> {
-    for name in ["username", "password", "token", "header", "query", "key", "type"] {
-        if let Some(found) = section.get(name).filter(|_| name != "type") {
-            found.secret();
-        }
-    }
-    None
-}
-
-fn belong_elsewhere(section: &Section<'_>, names: &[&'static str], message: &str) {
-    for name in names {
-        section.misplaced(name, &format!("does not belong here: {message}"));
-    }
 }

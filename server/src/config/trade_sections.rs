@@ -1,7 +1,8 @@
 //! Reading accounts, recipients and flows.
 
+use super::auth_section::auth;
 use super::keys::{ACCOUNT, FIELD, FLOW, LIMITS, RECIPIENT, STEP, Table};
-use super::request_section::{auth, request};
+use super::request_section::request;
 use super::retry_keys::RETRY;
 use super::retry_section::{layer, name, table_name};
 use super::tree::{Found, Section};

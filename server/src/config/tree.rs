@@ -164,6 +164,12 @@ impl<'a> Found<'a> {
         resolved.ok().map(|text| Secret::new(&text))
     }
 
+    /// Shows nothing of it in any message.
+    pub(crate) fn hide(&self) {
+        self.reader.mask(self.value.span());
+        hide_all(self.reader, self.value);
+    }
+
     /// True or false.
     pub(crate) fn boolean(&self) -> Option<bool> {
         if let DeValue::Boolean(value) = self.value.get_ref() {
@@ -396,7 +402,7 @@ impl<'a> Section<'a> {
     /// A key that has no business here.
     pub(crate) fn misplaced(&self, name: &'static str, message: &str) {
         if let Some(found) = self.get(name) {
-            found.reader.mask(found.value.span());
+            found.hide();
             found.reader.report(&found.place, &found.value.span(), None, message, "");
         }
     }
