@@ -31,6 +31,8 @@ pub struct Idempotency {
     pub key: Box<str>,
     /// SHA-256 of the body.
     pub digest: [u8; 32],
+    /// How long it is remembered; `None` leaves it to the engine's bound.
+    pub keep_for: Option<Duration>,
 }
 
 /// What a client gets for a lead that is kept.
@@ -82,12 +84,27 @@ impl Engine {
     /// # Errors
     /// [`StoreError`] when the store could not be read.
     pub async fn wait_for(&self, lead: LeadId, patience: Duration) -> Result<Option<Vec<Delivery>>, StoreError> {
+        self.wait_until(lead, patience, |deliveries| {
+            deliveries.iter().all(|delivery| delivery.state.next_look().is_none())
+        })
+        .await
+    }
+
+    /// As [`Engine::wait_for`], until what is known of the deliveries is `enough`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store could not be read.
+    pub async fn wait_until(
+        &self,
+        lead: LeadId,
+        patience: Duration,
+        enough: impl Fn(&[Delivery]) -> bool + Send,
+    ) -> Result<Option<Vec<Delivery>>, StoreError> {
         let waiter = self.inner.waiters.begin(lead);
         let until = self.now().after(patience);
         loop {
             let Some((_, deliveries)) = self.inner.store.lead(lead).await? else { return Ok(None) };
-            let settled = deliveries.iter().all(|delivery| delivery.state.next_look().is_none());
-            if settled || self.now() >= until {
+            if enough(&deliveries) || self.now() >= until {
                 return Ok(Some(deliveries));
             }
             tokio::select! {
@@ -153,7 +170,7 @@ impl Inner {
             (Arc::new(lead), deliveries)
         };
         let dedupe = posted.idempotency.map(|guard| {
-            let until = now.after(self.limits.dedupe_for);
+            let until = now.after(guard.keep_for.unwrap_or(self.limits.dedupe_for));
             Dedupe { key: guard.key, digest: guard.digest, until }
         });
         let kind = EventKind::LeadAccepted {

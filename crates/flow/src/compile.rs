@@ -9,6 +9,7 @@ use crate::plan::{Book, FlowPlan, RecipientPlan, StepPlan};
 use crate::request::Request;
 use crate::request_settings::{Auth, FIELD_NAME_BYTES_MAX, RequestSettings, auth_fault};
 use crate::settings::{FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings, Settings, StepSettings};
+use crate::source::source_list_faults;
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -56,7 +57,11 @@ impl Settings {
         }
         for (name, flow) in &self.flows {
             match self.flow_plan(name, flow) {
-                Ok(plan) => drop(book.flows.insert(name.clone(), Arc::new(plan))),
+                Ok(plan) => {
+                    book.flows.insert(name.clone(), Arc::new(plan));
+                    let sources = flow.sources.iter().map(|(name, source)| (name.clone(), Arc::new(source.clone())));
+                    book.sources.insert(name.clone(), sources.collect());
+                }
                 Err(found) => faults.extend(found),
             }
         }
@@ -117,6 +122,7 @@ impl Settings {
         faults.extend(self.unknown_account(&place, flow.account.as_ref()));
         faults.extend(in_doubt_fault(&place, flow.in_doubt));
         faults.extend(field_faults(&place.key("fields"), &flow.fields));
+        faults.extend(source_list_faults(&place.key("sources"), &flow.sources));
         faults.extend(step_list_faults(&place, &flow.steps));
         let mut steps = Vec::with_capacity(flow.steps.len());
         for (index, step) in flow.steps.iter().enumerate() {

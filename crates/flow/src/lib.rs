@@ -19,6 +19,7 @@ mod request;
 mod request_settings;
 mod secret;
 mod settings;
+mod source;
 mod template;
 mod token_request;
 mod token_settings;
@@ -42,6 +43,10 @@ pub use request_settings::{
 pub use secret::Secret;
 pub use settings::{
     AccountSettings, FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings, Settings, StepSettings,
+};
+pub use source::{
+    DEDUPE_FIELDS_MAX, DEDUPE_WINDOW, REASON_BYTES_MAX, RequestWindow, SOURCE_KEYS_MAX, SOURCE_WAIT,
+    SOURCE_WAIT_DEFAULT, SOURCES_MAX, SaidOutcome, SourceAnswer, SourceSettings, is_price,
 };
 pub use template::{TEMPLATE_BYTES_MAX, TEMPLATE_FUEL};
 pub use token_request::TokenAuth;

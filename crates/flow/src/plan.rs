@@ -1,9 +1,12 @@
 //! The book: everything the engine needs to know, resolved and checked, one plan per step.
 
 use crate::request::{RenderFailed, Rendered, Request};
+use crate::source::SourceSettings;
 use std::collections::HashMap;
 use std::sync::Arc;
-use steadfast_lead::{AccountName, DeliveryId, FlowName, IdSequence, Lead, Priority, RecipientName, StepName};
+use steadfast_lead::{
+    AccountName, DeliveryId, FlowName, IdSequence, Lead, Priority, RecipientName, SourceName, StepName,
+};
 use steadfast_retry::policy::Resolved;
 use steadfast_retry::{Delivery, Endpoint, InDoubt, LegProgress, Reading, State};
 
@@ -96,9 +99,18 @@ pub struct Book {
     pub flows: HashMap<FlowName, Arc<FlowPlan>>,
     /// The recipients by name.
     pub recipients: HashMap<RecipientName, RecipientPlan>,
+    /// The sources by flow and name.
+    pub sources: HashMap<FlowName, HashMap<SourceName, Arc<SourceSettings>>>,
 }
 
 impl Book {
+    /// A source of a flow, with both names as the book has them; `None` for one that is not configured.
+    pub fn source(&self, flow: &str, source: &str) -> Option<(&FlowName, &SourceName, &Arc<SourceSettings>)> {
+        let (flow, sources) = self.sources.get_key_value(flow)?;
+        let (source, settings) = sources.get_key_value(source)?;
+        Some((flow, source, settings))
+    }
+
     /// The plan of a step; `None` when the configuration no longer has it.
     pub fn step(&self, flow: &FlowName, step: &StepName) -> Option<&Arc<StepPlan>> {
         self.flows.get(flow)?.step(step)

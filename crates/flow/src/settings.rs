@@ -5,10 +5,11 @@
 use crate::lookups::Lookups;
 use crate::mapping::FieldSettings;
 use crate::request_settings::{Auth, RequestSettings};
+use crate::source::SourceSettings;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_lead::{AccountName, FlowName, Priority, RecipientName, StepName};
+use steadfast_lead::{AccountName, FlowName, Priority, RecipientName, SourceName, StepName};
 use steadfast_retry::policy::{Layer, Limits, Policies};
 
 /// Everything configured about accounts, recipients and flows.
@@ -69,6 +70,8 @@ pub struct FlowSettings {
     pub priority: Option<Priority>,
     /// The fields it declares; none declared sends every field.
     pub fields: Vec<FieldSettings>,
+    /// Who posts into it, and what they are told.
+    pub sources: BTreeMap<SourceName, SourceSettings>,
     /// What it does with a lead.
     pub steps: Vec<StepSettings>,
 }

@@ -5,6 +5,7 @@
 
 use super::auth_keys::AUTH;
 use super::retry_keys::{POLICY_TABLE, RETRY};
+use super::source_keys::{DEDUPE, SOURCE};
 
 /// One key.
 #[derive(Debug)]
@@ -256,6 +257,13 @@ pub(crate) const FLOW: Table = Table {
             "Declares fields, and is then the list of what is sent. Without, every field is sent as it came.",
         ),
         key(
+            "sources",
+            "tables by name",
+            "at most 1000, see [flows.NAME.sources.SOURCE]",
+            "",
+            "Who posts leads into it at `/flows/NAME/sources/SOURCE/submit`, and what they are told.",
+        ),
+        key(
             "steps",
             "list of tables",
             "1 to 100, see [[flows.NAME.steps]]",
@@ -389,7 +397,7 @@ pub(crate) const REQUEST: Table = Table {
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 14] = [
+pub(crate) const TABLES: [&Table; 16] = [
     &ROOT,
     &SERVER,
     &API_KEY,
@@ -401,6 +409,8 @@ pub(crate) const TABLES: [&Table; 14] = [
     &LIMITS,
     &FLOW,
     &FIELD,
+    &SOURCE,
+    &DEDUPE,
     &STEP,
     &REQUEST,
     &AUTH,

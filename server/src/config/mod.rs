@@ -15,6 +15,8 @@ mod request_section;
 mod retry_keys;
 mod retry_section;
 mod server_section;
+mod source_keys;
+mod source_section;
 #[cfg(test)]
 mod tests;
 mod trade_sections;

@@ -5,6 +5,7 @@ use super::keys::{ACCOUNT, FIELD, FLOW, LIMITS, RECIPIENT, STEP, Table};
 use super::request_section::request;
 use super::retry_keys::RETRY;
 use super::retry_section::{layer, name, table_name};
+use super::source_section::sources;
 use super::tree::{Found, Section};
 use std::collections::BTreeMap;
 use steadfast_flow::{
@@ -57,6 +58,7 @@ pub(crate) fn flows(entries: Vec<(String, Found<'_>)>) -> BTreeMap<FlowName, Flo
         in_doubt: in_doubt(flow),
         priority: priority(flow),
         fields: flow.named("fields").iter().filter_map(|(name, found)| field(name, found)).collect(),
+        sources: sources(flow.named("sources")),
         steps: steps(flow),
     })
 }

@@ -81,7 +81,7 @@ async fn receive(state: &ApiState, flow: PathText, request: Request) -> Result<R
     let media = media(&parts.headers, &[Media::Json, Media::Form])?;
     let body = whole(&parts.headers, body, state.limits()).await?;
     let fields = fields(media, &body)?;
-    let idempotency = key.map(|key| Idempotency { key, digest: Sha256::digest(&body).into() });
+    let idempotency = key.map(|key| Idempotency { key, digest: Sha256::digest(&body).into(), keep_for: None });
     drop(body);
     let posted = Posted { flow, source: None, test: wishes.test, fields, idempotency };
     let receipt = state.engine().accept(posted).await.map_err(refused)?;
