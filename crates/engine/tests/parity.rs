@@ -51,7 +51,7 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         retry: Resolved { policy: candidate.policy.clone(), origins: [].into(), policy_name: None },
         in_doubt: scenario.in_doubt,
         request: Request::build(&settings, None, &[]).unwrap(),
-        reading: Reading,
+        reading: Reading::default(),
         priority: Default::default(),
     };
     let flow = FlowPlan { name: scenario.flow.clone(), account: None, steps: vec![Arc::new(step)] };

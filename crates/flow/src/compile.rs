@@ -200,7 +200,7 @@ impl<'a> StepScope<'a> {
                 retry,
                 in_doubt: in_doubt(step.in_doubt.over(recipient.in_doubt).over(self.flow.in_doubt)),
                 request,
-                reading: Reading,
+                reading: Reading::default(),
                 priority: step.priority.or(self.flow.priority).unwrap_or_default(),
             }),
             _ => Err(faults),

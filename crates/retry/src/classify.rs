@@ -3,17 +3,6 @@
 use crate::evidence::{Answer, Evidence};
 use crate::outcome::{ErrorKind, Outcome, Verdict};
 
-/// How a step reads answers. The built-in table is all there is until a step's own terms decide more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reading;
-
-impl Reading {
-    /// What an attempt meant.
-    pub fn read(self, evidence: &Evidence) -> Verdict {
-        classify_status(evidence)
-    }
-}
-
 /// What an attempt meant by the built-in table: a fault is an error of its kind; 2xx is success; everything else an error.
 pub fn classify_status(evidence: &Evidence) -> Verdict {
     if let Some(fault) = &evidence.fault {

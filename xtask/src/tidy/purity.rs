@@ -16,11 +16,15 @@ pub(crate) struct Pure {
 /// The pure crates. Adding a name here is a decision about every deployment's core: say why in the change.
 const PURE: [Pure; 4] = [
     Pure { package: "steadfast-lead", may_need: &["bytes", "jiff", "serde", "serde_json", "thiserror"] },
-    Pure { package: "steadfast-retry", may_need: &["bytes", "httpdate", "thiserror"] },
+    Pure {
+        package: "steadfast-retry",
+        // Parsers of answers: none of them opens anything or keeps time.
+        may_need: &["bytes", "encoding_rs", "httpdate", "regex", "roxmltree", "scraper", "thiserror"],
+    },
     Pure {
         package: "steadfast-flow",
         may_need: &[
-            "base64", "bytes", "form_urlencoded", "http", "jiff", "md-5", "minijinja", "serde_json", "sha2", "thiserror",
+            "base64", "bytes", "form_urlencoded", "http", "jiff", "md-5", "minijinja", "roxmltree", "serde_json", "sha2", "thiserror",
         ],
     },
     Pure { package: "steadfast-sim", may_need: &["bytes", "serde", "thiserror"] },

@@ -1,0 +1,109 @@
+//! How a step reads answers: rules first, then the built-in table by status, then the body by the response table.
+//!
+//! Pure and bounded: bytes, depth, nodes and time, whatever an answer holds. Nothing an answer says makes it panic, and
+//! nothing that is not an answer (a page of an outage, say) becomes a rejection where a path says what an answer is.
+
+mod body;
+mod build;
+mod charset;
+mod details;
+mod json;
+mod json_path;
+mod media;
+mod page;
+mod path;
+mod rule;
+mod settings;
+mod table;
+mod term;
+mod xml;
+mod xpath;
+
+pub use build::{MATCHES_MAX, RULE_DELAY, RULE_TEXT_BYTES_MAX, RULES_MAX};
+pub use settings::{Compat, MatchSettings, Misfit, OutcomeWord, PathSettings, ResponseSettings, RuleSettings};
+
+use crate::classify::classify_status;
+use crate::evidence::{Answer, Evidence, Fault};
+use crate::outcome::{Outcome, Verdict};
+use body::Body;
+use rule::Rule;
+use std::sync::Arc;
+use table::Table;
+
+/// How a step reads answers. Without a table or rules of its own, by the built-in table alone.
+#[derive(Clone, Debug, Default)]
+pub struct Reading(Option<Arc<Checked>>);
+
+#[derive(Debug)]
+struct Checked {
+    table: Table,
+    rules: Vec<Rule>,
+}
+
+impl Reading {
+    fn of(table: Table, rules: Vec<Rule>) -> Self {
+        Reading(Some(Arc::new(Checked { table, rules })))
+    }
+
+    /// What an attempt meant.
+    pub fn read(&self, evidence: &Evidence) -> Verdict {
+        let built_in = classify_status(evidence);
+        let Some(checked) = &self.0 else { return built_in };
+        match (&evidence.fault, &evidence.answer) {
+            (Some(fault), answer) => checked.read_fault(fault, answer.as_ref(), built_in),
+            (None, Some(answer)) => checked.read_answer(answer, built_in),
+            (None, None) => built_in,
+        }
+    }
+}
+
+impl Checked {
+    fn read_fault(&self, fault: &Fault, answer: Option<&Answer>, built_in: Verdict) -> Verdict {
+        match self.rules.iter().find(|rule| rule.decides_fault(fault.kind, answer)) {
+            Some(rule) => by_rule(rule, built_in),
+            None => built_in,
+        }
+    }
+
+    fn read_answer(&self, answer: &Answer, built_in: Verdict) -> Verdict {
+        let content_type = answer.header("content-type");
+        let text = charset::decode(&answer.body, content_type);
+        let body = Body::new(&text, self.table.media, content_type);
+        let rule = self.rules.iter().find(|rule| rule.decides_answer(answer, &body, built_in.outcome));
+        let mut verdict = match rule {
+            Some(rule) => by_rule(rule, built_in),
+            None => self.by_table(answer.status, &body, built_in),
+        };
+        let fixed = rule.is_some_and(|rule| rule.reason.is_some());
+        self.add_details(&body, fixed, &mut verdict);
+        verdict
+    }
+
+    fn by_table(&self, status: u16, body: &Body<'_>, built_in: Verdict) -> Verdict {
+        let Some(said) = self.table.decide(status, body) else { return built_in };
+        let reason = said.trouble.map(Into::into);
+        Verdict { outcome: said.outcome, reason, decided_by: said.decided_by.into(), ..built_in }
+    }
+
+    /// Reason, price and reference, whatever the outcome. A rule's own reason stands.
+    fn add_details(&self, body: &Body<'_>, reason_fixed: bool, verdict: &mut Verdict) {
+        let table = &self.table;
+        if !reason_fixed {
+            let default = || table.default_reason.clone().filter(|_| matches!(verdict.outcome, Outcome::Failure(_)));
+            let found = details::reason(body, table.reason_path.as_ref()).or_else(default);
+            verdict.reason = found.or_else(|| verdict.reason.take());
+        }
+        let fallback = || table.fallback_price.clone().filter(|_| verdict.outcome == Outcome::Success);
+        verdict.price = details::price(body, table.price_path.as_ref()).or_else(fallback);
+        verdict.reference = details::reference(body, table.reference_path.as_ref());
+    }
+}
+
+fn by_rule(rule: &Rule, built_in: Verdict) -> Verdict {
+    let outcome = rule.meaning.outcome(built_in.outcome);
+    // Why it is an error by the built-in table says nothing about a success or a no.
+    let kept = built_in.reason.filter(|_| matches!(outcome, Outcome::Error(_)));
+    let reason = rule.reason.clone().or(kept);
+    let (retryable, delay) = (rule.retryable, rule.delay);
+    Verdict { outcome, reason, retryable, delay, decided_by: rule.name.clone(), ..built_in }
+}
