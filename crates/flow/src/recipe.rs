@@ -97,8 +97,9 @@ impl Recipe {
             return Ok(());
         };
         let mapping = Mapping::new(&[], &settings.fields);
-        let Err(failed) = self.cook(&lead, address, &mapping, true) else {
-            return Ok(());
+        let failed = match self.cook(&lead, address, &mapping, true) {
+            Ok(cooked) => return self.is_well_formed(&cooked.body),
+            Err(failed) => failed,
         };
         let place = match &failed {
             RenderFailed::NotJson { .. } => Place::of("request.body"),
@@ -112,6 +113,18 @@ impl Recipe {
         };
         let said = format!("makes no valid request of a made-up lead: {failed}");
         Err(vec![Fault::unseen(place, &said, "")])
+    }
+
+    /// XML of a template is read once, when it is saved: what leads put into it cannot change its shape.
+    fn is_well_formed(&self, body: &[u8]) -> Result<(), Vec<Fault>> {
+        if !matches!((&self.content, self.format), (_, Format::Soap) | (Content::Text(_), Format::Xml)) {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(body);
+        roxmltree::Document::parse(&text).map(drop).map_err(|error| {
+            let said = format!("makes no well-formed XML of a made-up lead: {error}");
+            vec![Fault::unseen(Place::of("request.body"), &said, "")]
+        })
     }
 
     /// Whether what it makes differs with secrets masked.
@@ -260,9 +273,11 @@ fn checked_url(address: &Address, text: &str) -> Result<Arc<str>, RenderFailed> 
     if fits && address.is_prefix_of(url) { Ok(Arc::from(url)) } else { Err(RenderFailed::BadUrl) }
 }
 
+/// Visible ASCII only: bytes beyond it mean something else to every reader.
 fn header_value(name: &HeaderName, text: &str) -> Result<HeaderValue, RenderFailed> {
-    let mut value =
-        HeaderValue::from_str(text.trim()).map_err(|_| RenderFailed::BadHeader { header: name.as_str().to_owned() })?;
+    let text = Some(text.trim()).filter(|text| text.bytes().all(|b| (b' '..=b'~').contains(&b)));
+    let value = text.and_then(|text| HeaderValue::from_str(text).ok());
+    let mut value = value.ok_or_else(|| RenderFailed::BadHeader { header: name.as_str().to_owned() })?;
     value.set_sensitive(true);
     Ok(value)
 }

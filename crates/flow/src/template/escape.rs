@@ -53,7 +53,8 @@ pub(crate) fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Val
     }
     let text = match value.kind() {
         ValueKind::Undefined | ValueKind::None => return Ok(()),
-        ValueKind::Bool | ValueKind::Number | ValueKind::String => value.to_string(),
+        ValueKind::Bool => value.is_true().to_string(),
+        ValueKind::Number | ValueKind::String => value.to_string(),
         _ => return Err(Refused::lead("a list or an object cannot be printed; join it, or use the filter json").into()),
     };
     let text = match escape {

@@ -10,7 +10,7 @@ use super::refused::Refused;
 use crate::lookups::Lookups;
 use crate::normal;
 use md5::Md5;
-use minijinja::value::{Kwargs, Rest};
+use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, Value};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -154,8 +154,10 @@ fn plain(value: &Value) -> Result<Arc<str>, Refused> {
     if let Some(text) = value.to_str() {
         return Ok(text);
     }
-    if value.is_number() || matches!(value.kind(), minijinja::value::ValueKind::Bool) {
-        return Ok(value.to_string().into());
+    match value.kind() {
+        ValueKind::Bool => return Ok(if value.is_true() { "true" } else { "false" }.into()),
+        ValueKind::Number => return Ok(value.to_string().into()),
+        _ => {}
     }
     Err(Refused::lead("a list or an object stands where a single value is needed"))
 }
