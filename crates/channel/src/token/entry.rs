@@ -167,3 +167,26 @@ impl Entry {
         (sender, receiver)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_life_is_renewed_at_its_last_tenth_and_a_token_does_not_print_itself() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut entry = Entry::new(start);
+        let Look::Ask(_sender, _receiver) = entry.look(start) else { panic!("nothing is known yet") };
+        let grant = Grant { token: "s3cret".into(), lifetime: Duration::from_secs(10) };
+        let token = entry.settle(Ok(grant), start, at(2_000)).unwrap();
+        assert!(!format!("{token:?}").contains("s3cret"));
+        assert!(matches!(entry.look(at(8_999)), Look::Use(_)));
+        let Look::Renew(_, sender) = entry.look(at(9_000)) else { panic!("the last tenth has begun") };
+        assert!(matches!(entry.look(at(9_999)), Look::Use(_)), "somebody is asking");
+        assert!(matches!(entry.look(at(10_000)), Look::Wait(_)), "counted from when it was asked for");
+        // Who was asking is gone without a word.
+        drop(sender);
+        assert!(matches!(entry.look(at(10_000)), Look::Ask(..)));
+    }
+}
