@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use steadfast_api::Scope;
+use steadfast_engine::{Clock as _, SystemClock};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -77,6 +78,23 @@ enum Command {
         /// The step.
         #[arg(long)]
         step: String,
+        /// Write JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the request a step would send for a lead (JSON on stdin), without sending it.
+    Render {
+        /// The config file.
+        file: PathBuf,
+        /// The flow.
+        #[arg(long)]
+        flow: String,
+        /// The step.
+        #[arg(long)]
+        step: String,
+        /// When the lead would have been accepted, such as 2026-11-24T10:00:00Z; now, unless it is said.
+        #[arg(long, value_parser = command::time)]
+        at: Option<steadfast_lead::Timestamp>,
         /// Write JSON.
         #[arg(long)]
         json: bool,
@@ -178,6 +196,11 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Explain { file, flow, step, json } => {
             let wanted = command::Wanted { flow: &flow, step: &step, terminal, json };
             return command::explain(&file, wanted, &mut out);
+        }
+        Command::Render { file, flow, step, at, json } => {
+            let accepted_at = at.unwrap_or_else(|| SystemClock.now());
+            let wanted = command::Rendering { flow: &flow, step: &step, json, accepted_at };
+            return command::render(&file, wanted, &mut std::io::stdin().lock(), &mut out);
         }
         Command::Serve { config, data, listen } => {
             wait_for(command::serve(command::ServeArgs { config, data, listen }))?;

@@ -6,6 +6,7 @@ use crate::layers::{Chain, Laid, endless_policies, policy_faults};
 use crate::mapping::FieldSettings;
 use crate::place::{Fault, Place};
 use crate::plan::{Book, FlowPlan, RecipientPlan, StepPlan};
+use crate::recipe::says;
 use crate::request::Request;
 use crate::request_settings::{Auth, FIELD_NAME_BYTES_MAX, RequestSettings, auth_fault};
 use crate::settings::{FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings, Settings, StepSettings};
@@ -218,16 +219,18 @@ impl<'a> StepScope<'a> {
     fn request(&self, recipient: &RecipientSettings, faults: &mut Vec<Fault>) -> Option<Request> {
         let settings = self.step.request.over(&recipient.request);
         let auth = self.step.auth.as_ref().or(recipient.auth.as_ref());
-        match Request::build_with(&settings, auth, &self.flow.fields, &self.settings.lookups) {
-            Ok(request) => Some(request),
-            Err(found) => {
-                let theirs = request_faults(&Place::root(), &recipient.request, recipient.auth.as_ref());
-                // What the recipient itself has wrong is told there.
-                let ours = found.into_iter().filter(|fault| !theirs.contains(fault));
-                faults.extend(ours.map(|fault| fault.under(&self.place)));
-                None
-            }
-        }
+        let built = Request::build_with(&settings, auth, &self.flow.fields, &self.settings.lookups);
+        built.map_err(|found| faults.extend(self.brought_home(found, recipient))).ok()
+    }
+
+    /// The faults of a step's request at the place where each was written: at the step, or at its recipient.
+    fn brought_home(&self, found: Vec<Fault>, recipient: &RecipientSettings) -> Vec<Fault> {
+        let told = request_faults(&Place::root(), &recipient.request, recipient.auth.as_ref());
+        let theirs = recipient_place(&self.step.recipient);
+        let inherited = |place: &Place| says(&recipient.request, place) && !says(&self.step.request, place);
+        let home = |fault: Fault| if inherited(&fault.place) { fault.under(&theirs) } else { fault.under(&self.place) };
+        // What the recipient has wrong by itself is told there already.
+        found.into_iter().filter(|fault| !told.contains(fault)).map(home).collect()
     }
 }
 

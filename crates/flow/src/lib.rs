@@ -48,7 +48,7 @@ pub use source::{
     DEDUPE_FIELDS_MAX, DEDUPE_WINDOW, REASON_BYTES_MAX, RequestWindow, SOURCE_KEYS_MAX, SOURCE_WAIT,
     SOURCE_WAIT_DEFAULT, SOURCES_MAX, SaidOutcome, SourceAnswer, SourceSettings, is_price,
 };
-pub use template::{TEMPLATE_BYTES_MAX, TEMPLATE_FUEL};
+pub use template::{TEMPLATE_BYTES_MAX, TEMPLATE_FUEL, template_filters};
 pub use token_request::TokenAuth;
 pub use token_settings::{
     ClientAuth, CustomTokenSettings, OAuth2Settings, TOKEN_FIELDS_MAX, TOKEN_HEADER_DEFAULT, TOKEN_LIFETIME,

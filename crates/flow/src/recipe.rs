@@ -285,3 +285,22 @@ fn header_value(name: &HeaderName, text: &str) -> Result<HeaderValue, RenderFail
 fn xml_checked(text: String) -> Result<String, RenderFailed> {
     if is_xml(&text) { Ok(text) } else { Err(RenderFailed::not_xml("body", "has a character XML cannot carry")) }
 }
+
+/// Whether settings say what stands at a place: a fault is told where its cause was written.
+pub(crate) fn says(settings: &RequestSettings, place: &Place) -> bool {
+    match place.as_str() {
+        "request.url" => settings.url.is_some(),
+        "request.soap_header" => settings.soap_header.is_some(),
+        "request.soap_action" => settings.soap_action.is_some(),
+        "request.soap_version" => settings.soap_version.is_some(),
+        "request.body" => settings.body.is_some(),
+        _ => {
+            let entries = match &settings.body {
+                Some(BodySettings::Mapped(entries)) => entries.as_slice(),
+                Some(BodySettings::Text(_)) | None => &[],
+            };
+            let header = settings.headers.iter().any(|header| header_place(&header.name) == *place);
+            header || entries.iter().any(|entry| entry.place() == *place)
+        }
+    }
+}

@@ -37,7 +37,7 @@ pub(crate) fn explain(path: &Path, wanted: Wanted<'_>, out: &mut impl Write) -> 
             return Ok(false);
         }
     };
-    let plan = match find(&book, wanted) {
+    let plan = match find(&book, wanted.flow, wanted.step) {
         Ok(plan) => plan,
         Err(why) => {
             writeln!(out, "{why}")?;
@@ -54,16 +54,17 @@ pub(crate) fn explain(path: &Path, wanted: Wanted<'_>, out: &mut impl Write) -> 
     Ok(true)
 }
 
-fn find<'a>(book: &'a Book, wanted: Wanted<'_>) -> Result<&'a StepPlan, String> {
-    let flow = book.flows.get(wanted.flow).ok_or_else(|| {
+/// A step by name, or a sentence about which there are.
+pub(crate) fn find<'a>(book: &'a Book, flow_name: &str, step_name: &str) -> Result<&'a StepPlan, String> {
+    let flow = book.flows.get(flow_name).ok_or_else(|| {
         let mut known: Vec<&str> = book.flows.keys().map(steadfast_lead::FlowName::as_str).collect();
         known.sort_unstable();
-        format!("there is no flow {:?}; there are: {}", wanted.flow, known.join(", "))
+        format!("there is no flow {:?}; there are: {}", flow_name, known.join(", "))
     })?;
-    let named = |flow: &'a FlowPlan| flow.steps.iter().find(|step| step.step.as_str() == wanted.step);
+    let named = |flow: &'a FlowPlan| flow.steps.iter().find(|step| step.step.as_str() == step_name);
     named(flow).map(|step| &**step).ok_or_else(|| {
         let known: Vec<&str> = flow.steps.iter().map(|step| step.step.as_str()).collect();
-        format!("flow {} has no step {:?}; it has: {}", wanted.flow, wanted.step, known.join(", "))
+        format!("flow {} has no step {:?}; it has: {}", flow_name, step_name, known.join(", "))
     })
 }
 

@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 mod init;
 mod key;
+mod render;
 mod serve;
 mod simulate;
 
@@ -15,5 +16,6 @@ pub(crate) use demo::{DemoArgs, demo};
 pub(crate) use explain::{Wanted, explain};
 pub(crate) use init::init;
 pub(crate) use key::new as new_key;
+pub(crate) use render::{Rendering, render, time};
 pub(crate) use serve::{ServeArgs, serve};
 pub(crate) use simulate::{Shown, simulate};

@@ -8,6 +8,8 @@ mod auth_section;
 mod body_section;
 mod keys;
 mod literals;
+#[cfg(test)]
+mod mapping_tests;
 mod page;
 mod problem;
 mod references;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Variables and files of a made-up surrounding; everything secret in it says so.
-fn read_text(text: &str) -> Result<Loaded, Problems> {
+pub(super) fn read_text(text: &str) -> Result<Loaded, Problems> {
     let variable = |name: &str| match name {
         "TOKEN" => Some("s3cret-token".to_owned()),
         "HOST" => Some("bank.example".to_owned()),
@@ -19,7 +19,7 @@ fn read_text(text: &str) -> Result<Loaded, Problems> {
     read("test.toml", text.to_owned(), &Surroundings { variable: &variable, file: &file })
 }
 
-fn refused(text: &str) -> String {
+pub(super) fn refused(text: &str) -> String {
     match read_text(text) {
         Ok(_) => panic!("accepted: {text}"),
         Err(problems) => problems.plain(),
@@ -219,6 +219,12 @@ recipient = \"basic\"
     assert_eq!(header(2, "authorization").unwrap(), "Basic bWU6czNjcmV0LXdvcmQ=");
     let all = format!("{loaded:?} {:?} {rendered:?} {steps:?}", loaded.book);
     assert!(!all.contains("s3cret") && !all.contains("bWU6") && !all.contains("abab"), "{all}");
+}
+
+/// A lead of those fields, accepted at the epoch.
+pub(super) fn lead_of(json: &str) -> steadfast_lead::Lead {
+    let fields = steadfast_lead::parse_object(json.as_bytes(), steadfast_lead::JsonLimits::LEAD).unwrap();
+    steadfast_lead::Lead { fields, ..lead() }
 }
 
 fn lead() -> steadfast_lead::Lead {

@@ -6,6 +6,7 @@
 use super::refused::Refused;
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Error, Output, State, Value};
+use std::sync::Arc;
 
 /// The place a template's text goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +37,11 @@ impl Escape {
 
     fn of(auto_escape: &AutoEscape) -> Self {
         const ALL: [Escape; 5] = [Escape::Plain, Escape::Xml, Escape::Url, Escape::Json, Escape::Value];
-        match auto_escape {
-            AutoEscape::Custom(name) => ALL.into_iter().find(|known| known.name() == *name).unwrap_or(Escape::Xml),
-            AutoEscape::None => Escape::Plain,
-            _ => Escape::Xml,
+        if let AutoEscape::Custom(name) = auto_escape {
+            return ALL.into_iter().find(|known| known.name() == *name).unwrap_or(Escape::Xml);
         }
+        // What a template's own `autoescape` block asks for.
+        if matches!(auto_escape, AutoEscape::None) { Escape::Plain } else { Escape::Xml }
     }
 }
 
@@ -51,20 +52,27 @@ pub(crate) fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Val
         let json = if value.is_undefined() { String::new() } else { json_text(value)? };
         return out.write_str(&json).map_err(Error::from);
     }
-    let text = match value.kind() {
-        ValueKind::Undefined | ValueKind::None => return Ok(()),
-        ValueKind::Bool => value.is_true().to_string(),
-        ValueKind::Number | ValueKind::String => value.to_string(),
-        _ => return Err(Refused::lead("a list or an object cannot be printed; join it, or use the filter json").into()),
-    };
+    if value.is_undefined() || value.is_none() {
+        return Ok(());
+    }
+    let said = "a list or an object cannot be printed; join it, or use the filter json";
+    let text = plain(value).ok_or_else(|| Refused::lead(said))?;
     let text = match escape {
-        _ if value.is_safe() => text,
-        Escape::Plain | Escape::Value => text,
+        _ if value.is_safe() => text.to_string(),
+        Escape::Plain | Escape::Value => text.to_string(),
         Escape::Xml => xml_text(&text),
         Escape::Url => percent_encoded(&text),
         Escape::Json => json_inside(&text),
     };
     out.write_str(&text).map_err(Error::from)
+}
+
+/// What a single value is as text; `None` of lists, maps and nothing.
+pub(crate) fn plain(value: &Value) -> Option<Arc<str>> {
+    if value.kind() == ValueKind::Bool {
+        return Some(if value.is_true() { "true" } else { "false" }.into());
+    }
+    value.to_str().or_else(|| value.is_number().then(|| value.to_string().into()))
 }
 
 /// Escaped for XML text and for attributes in either quotes. What XML cannot carry at all is refused where the whole is checked.
@@ -131,18 +139,20 @@ pub(crate) fn csv_field(text: &str) -> String {
 /// [`Refused`] for what JSON has no word for.
 pub(crate) fn json_text(value: &Value) -> Result<String, Refused> {
     let unfit = || Refused::lead("a value cannot be written as JSON");
-    match value.kind() {
-        ValueKind::Undefined | ValueKind::None => Ok("null".to_owned()),
-        ValueKind::Bool => Ok(value.is_true().to_string()),
-        ValueKind::Number => json_number(value).ok_or_else(unfit),
-        ValueKind::String => Ok(quoted(value.as_str().unwrap_or_default())),
-        ValueKind::Map => json_object(value),
-        ValueKind::Seq | ValueKind::Iterable => {
-            let items = value.try_iter().map_err(|_| unfit())?.map(|item| json_text(&item));
-            Ok(format!("[{}]", items.collect::<Result<Vec<_>, _>>()?.join(",")))
-        }
-        _ => Err(unfit()),
+    if value.is_undefined() || value.is_none() {
+        return Ok("null".to_owned());
     }
+    if value.is_number() {
+        return json_number(value).ok_or_else(unfit);
+    }
+    if let Some(text) = plain(value) {
+        return Ok(if value.kind() == ValueKind::Bool { text.to_string() } else { quoted(&text) });
+    }
+    if value.kind() == ValueKind::Map {
+        return json_object(value);
+    }
+    let items = value.try_iter().map_err(|_| unfit())?.map(|item| json_text(&item));
+    Ok(format!("[{}]", items.collect::<Result<Vec<_>, _>>()?.join(",")))
 }
 
 fn json_number(value: &Value) -> Option<String> {

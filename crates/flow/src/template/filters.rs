@@ -5,12 +5,12 @@
 //! last. Messages never hold a value.
 
 use super::dates;
-use super::escape::{csv_field, json_text, percent_encoded, xml_text};
+use super::escape::{self, csv_field, json_text, percent_encoded, xml_text};
 use super::refused::Refused;
 use crate::lookups::Lookups;
 use crate::normal;
 use md5::Md5;
-use minijinja::value::{Kwargs, Rest, ValueKind};
+use minijinja::value::{Kwargs, Rest};
 use minijinja::{Environment, Error, Value};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -151,15 +151,7 @@ fn is_nothing(value: &Value) -> bool {
 
 /// What a value is as text; lists and maps are none.
 fn plain(value: &Value) -> Result<Arc<str>, Refused> {
-    if let Some(text) = value.to_str() {
-        return Ok(text);
-    }
-    match value.kind() {
-        ValueKind::Bool => return Ok(if value.is_true() { "true" } else { "false" }.into()),
-        ValueKind::Number => return Ok(value.to_string().into()),
-        _ => {}
-    }
-    Err(Refused::lead("a list or an object stands where a single value is needed"))
+    escape::plain(value).ok_or_else(|| Refused::lead("a list or an object stands where a single value is needed"))
 }
 
 fn mapped(value: &Value, change: impl FnOnce(&str) -> Result<String, Refused>) -> Result<Value, Error> {

@@ -20,7 +20,7 @@ use crate::request::RenderFailed;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 use refused::Refused;
 use sha2::Sha256;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use steadfast_lead::{Fields, FlowName, Lead, LeadId, Timestamp, Value};
 use values::{Declared, LEAD_KEYS, RESERVED, View};
@@ -30,6 +30,11 @@ pub const TEMPLATE_BYTES_MAX: usize = 65_536;
 /// How much work one template may do for one lead, in steps; 64 bytes written or looked at are one step too, so this also
 /// bounds what one template can make to 8 MiB.
 pub const TEMPLATE_FUEL: u64 = 131_072;
+
+/// The filters templates may use.
+pub fn template_filters() -> impl Iterator<Item = &'static str> {
+    filters::FILTERS.into_iter().chain([filters::XML_FILTER])
+}
 
 /// Which template of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -214,18 +219,13 @@ impl Templates {
 
     fn trial(&self, places: &[(Slot, Place)]) -> Vec<Fault> {
         let leads = [sample(&self.declared, &self.needed), bare_lead(Fields::new())];
-        let mut told = HashSet::new();
-        let mut faults = Vec::new();
-        for lead in leads.iter().flatten() {
-            let filled = self.fill(lead, true);
-            for (slot, place) in places {
-                let Err(error) = filled.run(slot) else { continue };
-                if is_the_templates(&error) && told.insert(place.clone()) {
-                    faults.push(fault_of(place, self.source(slot), &error));
-                }
-            }
-        }
-        faults
+        let filled: Vec<Filled<'_>> = leads.iter().flatten().map(|lead| self.fill(lead, true)).collect();
+        let fault = |(slot, place): &(Slot, Place)| {
+            let errors = filled.iter().filter_map(|filled| filled.run(slot).err());
+            let error = errors.into_iter().find(is_the_templates)?;
+            Some(fault_of(place, self.source(slot), &error))
+        };
+        places.iter().filter_map(fault).collect()
     }
 
     fn source(&self, slot: &Slot) -> &str {
@@ -263,13 +263,14 @@ fn reason(error: &Error) -> String {
     if let Some(refused) = Refused::inside(error) {
         return format!("{refused}{line}");
     }
-    let said = match error.kind() {
-        ErrorKind::UndefinedError => "prints or uses a field the lead does not have",
-        ErrorKind::OutOfFuel => "takes more work than a template may do for one lead",
-        ErrorKind::WriteFailure => "could not be written",
-        ErrorKind::CannotUnpack => "takes a value apart that has another shape",
-        _ => "an operation does not fit what the lead holds",
-    };
+    const KNOWN: [(ErrorKind, &str); 4] = [
+        (ErrorKind::UndefinedError, "prints or uses a field the lead does not have"),
+        (ErrorKind::OutOfFuel, "takes more work than a template may do for one lead"),
+        (ErrorKind::WriteFailure, "could not be written"),
+        (ErrorKind::CannotUnpack, "takes a value apart that has another shape"),
+    ];
+    let known = KNOWN.iter().find(|(kind, _)| *kind == error.kind());
+    let said = known.map_or("an operation does not fit what the lead holds", |(_, said)| said);
     format!("{said}{line}")
 }
 

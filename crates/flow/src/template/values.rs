@@ -127,8 +127,11 @@ impl<'a> View<'a> {
 
     /// What a template sees, of the names it needs.
     pub(crate) fn context(&self, needed: &[Box<str>]) -> Seen {
-        let one = |name: &Box<str>| Some((name.to_string(), self.seen(name)?));
-        needed.iter().filter_map(one).collect::<std::collections::BTreeMap<String, Seen>>().into()
+        let names = needed.iter().map(|name| &**name);
+        names
+            .filter_map(|name| Some((name.to_owned(), self.seen(name)?)))
+            .collect::<std::collections::BTreeMap<String, Seen>>()
+            .into()
     }
 
     fn seen(&self, name: &str) -> Option<Seen> {
