@@ -54,6 +54,8 @@ impl Hidden {
             let inner = match name {
                 "auth" => Within::Auth,
                 "headers" => Within::Headers,
+                // Of a token's request: names of the user's own.
+                "fields" if within == Within::Auth => Within::Headers,
                 _ => within,
             };
             self.value(name, value, inner);
@@ -94,7 +96,26 @@ impl Hidden {
 }
 
 fn hides(name: &str, within: Within) -> bool {
-    const HARMLESS: [&str; 4] = ["type", "username", "header", "query"];
+    const HARMLESS: [&str; 18] = [
+        "type",
+        "username",
+        "header",
+        "query",
+        "prefix",
+        "token_url",
+        "client_auth",
+        "scope",
+        "audience",
+        "resource",
+        "method",
+        "format",
+        "token_path",
+        "token_header",
+        "expires_in_path",
+        "expires_in",
+        "timeout",
+        "client_id",
+    ];
     const TELLING: [&str; 7] = ["password", "passwd", "passphrase", "secret", "token", "credential", "authorization"];
     let lower = name.to_ascii_lowercase();
     match within {
@@ -185,6 +206,26 @@ fields = { api_key = "literal2", campaign = "spring", pin_secret = 1234 }
             assert!(shown.contains(kept), "{kept} not in {shown}");
         }
         assert_eq!(shown.lines().count(), text.lines().count() - 1, "nothing else changes");
+    }
+
+    #[test]
+    fn how_a_token_is_asked_for_is_shown_without_what_proves_who_asks() {
+        let text = r#"
+[recipients.bank.auth]
+type = "oauth2"
+token_url = "https://login.example/token?key=hunter1"
+client_id = "us"
+client_secret = "hunter2"
+scope = "leads.write"
+fields = { scope = "hunter3", tenant = "${TENANT}", type = "hunter4" }
+[recipients.old]
+auth = { type = "token", token_url = "https://old.example/login", headers = { type = "hunter5" }, token_path = "a.b", prefix = "T " }
+"#;
+        let shown = masked(text).unwrap();
+        assert!(!shown.contains("hunter"), "{shown}");
+        for kept in ["https://login.example/token?key=***", "\"us\"", "leads.write", "${TENANT}", "a.b", "\"T \""] {
+            assert!(shown.contains(kept), "{kept} not in {shown}");
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub struct Arrival {
 pub enum Reply {
     Status(u16),
     StatusWith(u16, &'static str, String),
+    Body(u16, String),
     After(Duration, u16),
     Drop,
 }
@@ -125,6 +126,11 @@ async fn answer(
         Reply::StatusWith(status, name, value) => {
             let mut response = plain(status);
             response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_str(&value).unwrap());
+            Ok(response)
+        }
+        Reply::Body(status, body) => {
+            let mut response = plain(status);
+            *response.body_mut() = Full::new(Bytes::from(body));
             Ok(response)
         }
         Reply::After(wait, status) => {
