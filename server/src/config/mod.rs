@@ -19,6 +19,7 @@ mod retry_section;
 mod server_section;
 mod source_keys;
 mod source_section;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod trade_sections;
@@ -29,13 +30,14 @@ pub(crate) use problem::{Problem, Problems};
 pub(crate) use server_section::{ApiKey, PrivateNetworks, Scope, ServerSettings};
 
 use references::{SECRET_FILE_BYTES_MAX, Surroundings};
+use spans::{Spans, problem_of};
 use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
 use steadfast_flow::{Book, Fault, Place, Settings, Warning};
 use toml::de::DeTable;
-use tree::{Reader, Spans, problem_of};
+use tree::Reader;
 
 /// How large a config file may be, in bytes.
 pub(crate) const CONFIG_BYTES_MAX: usize = 1_048_576;
