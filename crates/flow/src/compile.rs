@@ -2,6 +2,7 @@
 //!
 //! Whole or not at all: with one fault anywhere there is no book.
 
+use crate::answers;
 use crate::layers::{Chain, Laid, endless_policies, policy_faults};
 use crate::mapping::FieldSettings;
 use crate::place::{Fault, Place};
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{AccountName, FlowName, RecipientName};
 use steadfast_retry::policy::{Key, Level, Limits, MaxLeadAge, Reach, show_duration};
-use steadfast_retry::{Endpoint, InDoubt, Reading};
+use steadfast_retry::{Endpoint, InDoubt};
 
 /// Attempts under way at once that one recipient may be allowed.
 pub const CONCURRENCY: RangeInclusive<u32> = 1..=1_000;
@@ -112,6 +113,7 @@ impl Settings {
         faults.extend(limit_faults(&place.key("limits"), &recipient.limits));
         faults.extend(in_doubt_fault(&place, recipient.in_doubt));
         faults.extend(request_faults(&place, &recipient.request, recipient.auth.as_ref()));
+        faults.extend(answers::recipient_faults(&place, recipient));
         faults
     }
 
@@ -190,8 +192,10 @@ impl<'a> StepScope<'a> {
         faults.extend(chain.standing_faults());
         let retry = chain.resolve().map_err(|found| faults.extend(found));
         let request = self.request(recipient, &mut faults);
-        match (retry, request) {
-            (Ok(retry), Some(request)) if faults.is_empty() => Ok(StepPlan {
+        let theirs = recipient_place(&step.recipient);
+        let reading = answers::reading((step, &self.place), (recipient, &theirs)).map_err(|found| faults.extend(found));
+        match (retry, request, reading) {
+            (Ok(retry), Some(request), Ok(reading)) if faults.is_empty() => Ok(StepPlan {
                 flow: self.flow_name.clone(),
                 step: step.id.clone(),
                 endpoint: Endpoint {
@@ -201,7 +205,7 @@ impl<'a> StepScope<'a> {
                 retry,
                 in_doubt: in_doubt(step.in_doubt.over(recipient.in_doubt).over(self.flow.in_doubt)),
                 request,
-                reading: Reading::default(),
+                reading,
                 priority: step.priority.or(self.flow.priority).unwrap_or_default(),
             }),
             _ => Err(faults),

@@ -4,6 +4,7 @@
 //! Pure. Reads no file, clock or environment: the text is parsed, and secrets are fetched, by the server.
 
 mod address;
+mod answers;
 mod body;
 mod compile;
 mod explain;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{AccountName, FlowName, Priority, RecipientName, SourceName, StepName};
 use steadfast_retry::policy::{Layer, Limits, Policies};
+use steadfast_retry::reading::{ResponseSettings, RuleSettings};
 
 /// Everything configured about accounts, recipients and flows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +56,10 @@ pub struct RecipientSettings {
     pub request: RequestSettings,
     /// How its steps say who they are, unless a step says otherwise.
     pub auth: Option<Auth>,
+    /// How its steps read answers, unless a step says otherwise.
+    pub response: ResponseSettings,
+    /// Rules about answers, after those of its steps.
+    pub rules: Vec<RuleSettings>,
 }
 
 /// A path for leads.
@@ -93,6 +98,10 @@ pub struct StepSettings {
     pub request: RequestSettings,
     /// How it says who it is, in place of what its recipient says.
     pub auth: Option<Auth>,
+    /// How it reads answers, over what its recipient says.
+    pub response: ResponseSettings,
+    /// Rules about answers, before those of its recipient.
+    pub rules: Vec<RuleSettings>,
 }
 
 /// What to do about an attempt that was sent and not answered.

@@ -1,11 +1,12 @@
 //! What a configuration says that works, but hardly as meant.
 
 use crate::address::Address;
+use crate::answers;
 use crate::compile::StepScope;
 use crate::place::{Place, Warning};
 use crate::plan::{Book, StepPlan};
 use crate::request_settings::{Auth, Format, RequestSettings};
-use crate::settings::{RecipientSettings, Settings};
+use crate::settings::{RecipientSettings, Settings, StepSettings};
 use http::Method;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -20,7 +21,7 @@ impl Settings {
         let scopes = steps.filter_map(|(name, index, step)| Some((self.step_scope(name, index)?, step)));
         let mut warnings: Vec<Warning> =
             scopes.flat_map(|((scope, recipient), step)| step_warnings(&scope, recipient, step)).collect();
-        let steps: usize = book.flows.values().map(|flow| flow.steps.len()).sum();
+        let steps = self.steps_without_term();
         if steps > 0 {
             let text = format!("every 2xx answer counts as sold ({steps} step(s)): what a body says is not read");
             warnings.push(Warning { place: Place::of("flows"), text });
@@ -28,6 +29,16 @@ impl Settings {
         let mut seen = HashSet::new();
         warnings.retain(|warning| seen.insert((warning.place.clone(), warning.text.clone())));
         warnings
+    }
+
+    /// Steps whose answers no term decides.
+    fn steps_without_term(&self) -> usize {
+        let steps = self.flows.values().flat_map(|flow| &flow.steps);
+        let blind = |step: &&StepSettings| {
+            let theirs = self.recipients.get(&step.recipient).is_some_and(|recipient| recipient.response.has_term());
+            !theirs && !step.response.has_term()
+        };
+        steps.filter(blind).count()
     }
 }
 
@@ -42,6 +53,7 @@ fn step_warnings(scope: &StepScope<'_>, recipient: &RecipientSettings, plan: &St
     ]
     .into_iter()
     .flatten()
+    .chain(answers::warnings(&scope.place, &scope.step.response.over(&recipient.response)))
     .collect()
 }
 

@@ -37,6 +37,8 @@ fn step(id: &str) -> StepSettings {
         priority: None,
         request: RequestSettings::default(),
         auth: None,
+        response: Default::default(),
+        rules: Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! other does not.
 
 use super::auth_keys::AUTH;
+use super::response_keys::{MATCH, PATH, RESPONSE, RESPONSE_KEY, RULE, RULES_KEY};
 use super::retry_keys::{POLICY_TABLE, RETRY};
 use super::source_keys::{DEDUPE, SOURCE};
 
@@ -226,6 +227,8 @@ pub(crate) const RECIPIENT: Table = Table {
         IN_DOUBT_DELAY,
         REQUEST_KEY,
         AUTH_KEY,
+        RESPONSE_KEY,
+        RULES_KEY,
     ],
 };
 
@@ -309,6 +312,8 @@ pub(crate) const STEP: Table = Table {
         PRIORITY,
         REQUEST_KEY,
         AUTH_KEY,
+        RESPONSE_KEY,
+        RULES_KEY,
     ],
 };
 
@@ -397,7 +402,7 @@ pub(crate) const REQUEST: Table = Table {
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 16] = [
+pub(crate) const TABLES: [&Table; 20] = [
     &ROOT,
     &SERVER,
     &API_KEY,
@@ -414,4 +419,8 @@ pub(crate) const TABLES: [&Table; 16] = [
     &STEP,
     &REQUEST,
     &AUTH,
+    &RESPONSE,
+    &RULE,
+    &MATCH,
+    &PATH,
 ];

@@ -14,6 +14,10 @@ mod page;
 mod problem;
 mod references;
 mod request_section;
+mod response_keys;
+mod response_section;
+#[cfg(test)]
+mod response_tests;
 mod retry_keys;
 mod retry_section;
 mod server_section;
@@ -36,6 +40,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::Path;
 use steadfast_flow::{Book, Fault, Place, Settings, Warning};
+use steadfast_retry::Reading as Answers;
 use toml::de::DeTable;
 use tree::Reader;
 
@@ -137,6 +142,54 @@ pub(crate) fn read(file: &str, text: String, around: &Surroundings<'_>) -> Resul
     Ok(Loaded { settings, book, server, warnings, text })
 }
 
+/// Reads a file of rules: a `[response]` table and `[[rules]]`, as in a step.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_rules(path: &Path) -> Result<Answers, Problems> {
+    let file = path.display().to_string();
+    let text = bounded_text(path, CONFIG_BYTES_MAX)
+        .map_err(|why| Problems::new(&file, "", &[], vec![Problem::of_file(why)]))?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let no_file = |_: &str| Err("names a file, which rules have no use for".to_owned());
+    read_rules(&file, &text, &Surroundings { variable: &variable, file: &no_file })
+}
+
+fn read_rules(file: &str, text: &str, around: &Surroundings<'_>) -> Result<Answers, Problems> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Err(Problems::new(file, text, &[], errors.iter().map(syntax_problem).collect()));
+    }
+    let spans = Spans::of(document.get_ref());
+    let reader = Reader::new(text, around);
+    let (response, rules) = {
+        let root = reader.root(document.get_ref(), &response_keys::RULES_FILE);
+        (response_section::response(&root), response_section::rules(&root))
+    };
+    let (mut problems, masks) = reader.finish();
+    let built = Answers::build(&response, &rules);
+    let misfits = built.as_ref().err().map(Vec::as_slice).unwrap_or_default();
+    let new: Vec<Fault> = misfits.iter().map(fault_of_misfit).collect();
+    let is_told = |fault: &Fault| {
+        problems.iter().any(|told| [fault.place.as_str(), list_of(&fault.place)].contains(&told.key.as_str()))
+    };
+    let new = new.iter().filter(|fault| !is_told(fault));
+    let new: Vec<Problem> = new.map(|fault| problem_of(fault, &spans, text)).collect();
+    problems.extend(new);
+    built.ok().filter(|_| problems.is_empty()).ok_or_else(|| Problems::new(file, text, &masks, problems))
+}
+
+fn fault_of_misfit(misfit: &steadfast_retry::reading::Misfit) -> Fault {
+    let (value, problem, allowed) = (misfit.value.clone(), misfit.problem.clone(), misfit.allowed.clone());
+    Fault { place: Place::of(&misfit.key), value, problem, allowed }
+}
+
+/// The key of a list whose entry a place is: a value that stands alone is told there.
+fn list_of(place: &Place) -> &str {
+    let place = place.as_str();
+    if place.ends_with(']') { place.rsplit_once('[').map_or(place, |(list, _)| list) } else { place }
+}
+
 /// The faults that do not only follow from a problem already told: a key that could not be read is not missing as well, and
 /// neither is the address of a step whose recipient has a wrong one.
 fn untold<'f>(faults: &'f [Fault], problems: &[Problem], settings: &Settings) -> Vec<&'f Fault> {
@@ -150,7 +203,8 @@ fn untold<'f>(faults: &'f [Fault], problems: &[Problem], settings: &Settings) ->
         });
         follow.extend(steps.map(|(index, _)| list.index(index).join(&url)));
     }
-    faults.iter().filter(|fault| !told.contains(fault.place.as_str()) && !follow.contains(&fault.place)).collect()
+    let is_told = |fault: &Fault| told.contains(fault.place.as_str()) || told.contains(list_of(&fault.place));
+    faults.iter().filter(|fault| !is_told(fault) && !follow.contains(&fault.place)).collect()
 }
 
 fn sections(reader: &Reader<'_>, document: &DeTable<'_>) -> (Settings, ServerSettings) {

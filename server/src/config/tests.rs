@@ -31,7 +31,7 @@ fn repository(path: &str) -> PathBuf {
 }
 
 /// Compares with a file of the repository; with `variable` set it writes the file instead.
-fn same_as_file(path: &str, text: &str, variable: &str) {
+pub(super) fn same_as_file(path: &str, text: &str, variable: &str) {
     let path = repository(path);
     if std::env::var_os(variable).is_some() {
         std::fs::write(&path, text).unwrap();

@@ -3,6 +3,7 @@
 use super::auth_section::auth;
 use super::keys::{ACCOUNT, FIELD, FLOW, LIMITS, RECIPIENT, STEP, Table};
 use super::request_section::request;
+use super::response_section::{response, rules};
 use super::retry_keys::RETRY;
 use super::retry_section::{layer, name, table_name};
 use super::source_section::sources;
@@ -47,6 +48,8 @@ pub(crate) fn recipients(entries: Vec<(String, Found<'_>)>) -> BTreeMap<Recipien
         in_doubt: in_doubt(recipient),
         request: request(recipient),
         auth: auth(recipient),
+        response: response(recipient),
+        rules: rules(recipient),
     })
 }
 
@@ -75,9 +78,10 @@ fn step(step: &Section<'_>, index: usize) -> Option<StepSettings> {
     let recipient = step.required("recipient").and_then(|found| name(&found, RecipientName::new));
     let (retry, in_doubt, priority) = (retry(step), in_doubt(step), priority(step));
     let (request, auth) = (request(step), auth(step));
+    let (response, rules) = (response(step), rules(step));
     let id = id.or_else(|| StepName::new(&format!("unreadable-{index}")).ok())?;
     let recipient = recipient.or_else(|| RecipientName::new("unreadable").ok())?;
-    Some(StepSettings { id, recipient, retry, in_doubt, priority, request, auth })
+    Some(StepSettings { id, recipient, retry, in_doubt, priority, request, auth, response, rules })
 }
 
 fn retry(owner: &Section<'_>) -> Layer {

@@ -69,6 +69,8 @@ pub(crate) fn step(id: &str) -> StepSettings {
         priority: None,
         request: RequestSettings::default(),
         auth: None,
+        response: Default::default(),
+        rules: Vec::new(),
     }
 }
 

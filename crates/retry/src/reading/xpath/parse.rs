@@ -44,7 +44,8 @@ impl<'t> Parser<'t> {
         let end = self.rest.find(|c: char| !in_name(c)).unwrap_or(self.rest.len());
         let (name, behind) = self.rest.split_at_checked(end).filter(|_| begins)?;
         self.rest = behind;
-        Some(name)
+        // XML would allow such names; here they are a slip of the pen.
+        (!name.contains("..") && !name.ends_with('.')).then_some(name)
     }
 
     fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
