@@ -99,7 +99,7 @@ pub(crate) fn dice(seed: Seed, delivery: DeliveryId, leg: u8, number: u32) -> u6
     scramble(mixed ^ (u64::from(leg) << 32) ^ u64::from(number))
 }
 
-fn scramble(word: u64) -> u64 {
+pub(crate) fn scramble(word: u64) -> u64 {
     let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -5,29 +5,38 @@
 
 mod admit;
 mod backoff;
+pub mod breaker;
+mod budget;
 mod change;
 mod classify;
 mod decide;
 mod delivery;
 mod event;
 mod evidence;
+pub mod fair;
+mod guard;
 mod hint;
 mod outcome;
+pub mod pace;
 pub mod policy;
+mod ramp;
 pub mod reading;
 mod settle;
 mod shard;
 
 pub use admit::{Admission, admit};
 pub use backoff::{Seed, Window, delay, nominal, window};
+pub use budget::{Budget, BudgetSnapshot};
 pub use change::{RefusedVerb, Verb, doubt, hold, refer, replan, verb};
 pub use classify::classify_status;
 pub use decide::{Because, Decided, Decision, InDoubt, Situation, decide};
 pub use delivery::{BodyMark, CloseReason, Delivery, Endpoint, HoldReason, LegProgress, ReviewCause, State, StateName};
 pub use event::{AttemptSettled, DecisionName, Event, EventKind};
 pub use evidence::{Answer, Evidence, Fault, FaultKind, Phase, Timings};
+pub use guard::{Guard, GuardSettings, GuardSnapshot, Permit, Sending, ask};
 pub use hint::{Hint, HintSource, read_hint};
 pub use outcome::{ErrorKind, FailureKind, Outcome, Verdict};
+pub use ramp::{Ramp, Took};
 pub use reading::Reading;
 pub use settle::{Attempt, Change, EndpointPause, Entry, Sent, Settlement, Terms, settle};
 pub use shard::{Epoch, Fence, Shard};
