@@ -74,6 +74,7 @@ problems! {
     DuplicateField = 422, "duplicate-field", "A field stands twice";
     BadFieldName = 422, "bad-field-name", "A field's name is not allowed";
     KeyReused = 422, "idempotency-key-reused", "The Idempotency-Key was used for another body";
+    RenderFailed = 422, "render-failed", "The lead does not fit the step's request";
     BadRequest = 422, "bad-request", "The request's content is not allowed";
     Busy = 429, "busy", "More comes in than can be kept";
     QueueFull = 429, "queue-full", "As many deliveries wait as may";

@@ -1,7 +1,7 @@
 //! What is in force for a step, and where each value came from.
 
 use crate::answer::json;
-use crate::auth::Scope;
+use crate::auth::{Caller, Scope};
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::query::Query;
 use crate::state::ApiState;
@@ -9,7 +9,7 @@ use crate::wire::policy::ExplainView;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use steadfast_flow::FlowPlan;
+use steadfast_flow::{Book, FlowPlan, StepPlan};
 
 /// Every retry setting of a step with its origin, and the schedule they make.
 #[utoipa::path(
@@ -31,12 +31,21 @@ pub(crate) async fn explain(
     let query = Query::read(query.as_deref(), &["flow", "step"])?;
     let (flow, step) = (query.required("flow")?, query.required("step")?);
     let book = state.engine().book();
-    let plan = book.flows.get(flow).filter(|plan| caller.sees(&plan.name, &book));
+    let step = step_of(&book, &caller, flow, step)?;
+    Ok(json(StatusCode::OK, &ExplainView::of(step, book.version)))
+}
+
+/// A step by name, of a flow the caller may see.
+///
+/// # Errors
+/// 404 where there is none.
+pub(crate) fn step_of<'b>(book: &'b Book, caller: &Caller, flow: &str, step: &str) -> Result<&'b StepPlan, Problem> {
+    let plan = book.flows.get(flow).filter(|plan| caller.sees(&plan.name, book));
     let plan = plan.ok_or_else(|| {
         Problem::new(ProblemKind::UnknownFlow, format!("there is no flow named {}", shown(flow))).naming("flow")
     })?;
-    let step = plan.steps.iter().find(|known| known.step.as_str() == step).ok_or_else(|| unknown_step(plan, step))?;
-    Ok(json(StatusCode::OK, &ExplainView::of(step, book.version)))
+    let found = plan.steps.iter().find(|known| known.step.as_str() == step);
+    found.map(|step| &**step).ok_or_else(|| unknown_step(plan, step))
 }
 
 fn unknown_step(plan: &FlowPlan, step: &str) -> Problem {

@@ -9,6 +9,7 @@ pub(crate) mod health;
 pub(crate) mod leads;
 pub(crate) mod post_lead;
 pub(crate) mod recipients;
+pub(crate) mod render;
 pub(crate) mod review;
 pub(crate) mod simulations;
 pub(crate) mod stats;

@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use steadfast_engine::{Clock as _, Door, Engine, EngineLimits, ManualClock, Observer, Order, Parts};
 use steadfast_flow::{
-    AccountSettings, Address, FlowPlan, FlowSettings, RecipientSettings, RequestSettings, Settings, StepSettings,
+    AccountSettings, Address, FlowPlan, FlowSettings, Format, RecipientSettings, RequestSettings, Settings,
+    StepSettings,
 };
 use steadfast_lead::{AccountName, FlowName, NodeNumber, RecipientName, StepName, Timestamp};
 use steadfast_retry::policy::Layer;
@@ -125,8 +126,6 @@ fn step(id: &str, recipient: &str) -> StepSettings {
             ..RequestSettings::default()
         },
         auth: None,
-        response: Default::default(),
-        rules: Vec::new(),
     }
 }
 
@@ -143,6 +142,8 @@ fn settings() -> Settings {
     let recipients =
         ["bigbank", "smallbank"].map(|name| (RecipientName::new(name).unwrap(), RecipientSettings::default()));
     let accounts = ["acme", "other"].map(|name| (AccountName::new(name).unwrap(), AccountSettings::default()));
+    let mut flows = flows;
+    flows[1].1.steps[1].request.format = Some(Format::Form);
     Settings {
         flows: flows.into_iter().map(|(name, flow)| (FlowName::new(name).unwrap(), flow)).collect(),
         recipients: recipients.into(),

@@ -190,6 +190,17 @@ async fn everything_else() {
         ("retry the unknown", post(&format!("/v1/deliveries/{id}/retry"), ""), 404, "unknown-delivery", id),
         ("seed", post("/v1/simulations?seed=-1", "{}"), 400, "bad-parameter", "seed"),
         ("no scenario", post("/v1/simulations", "{}"), 422, "bad-request", "name"),
+        ("nothing to render", post("/v1/render", "{}"), 422, "bad-request", "flow"),
+        ("rendered by none", post("/v1/render", &render("nope", "{}")), 404, "unknown-flow", "nope"),
+        ("no object of fields", post("/v1/render", &render("pair", "[]")), 422, "bad-request", "a list"),
+        (
+            "no time",
+            post("/v1/render", &render("pair", "{},\"accepted_at\":\"soon\"")),
+            422,
+            "bad-request",
+            "accepted_at",
+        ),
+        ("no form", post("/v1/render", &render("pair", "{\"a\":[[\"s3cret\"]]}")), 422, "render-failed", "\\\"a\\\""),
     ];
     for (asked, request, status, slug, detail) in table {
         assert_refused(asked, &server.send(request).await, status, slug, detail);
@@ -306,6 +317,7 @@ async fn a_key_limited_to_an_account_sees_only_that() {
         ("acting on it", own(retry(delivery)), 404, "unknown-delivery", "no delivery"),
         ("another account's lead", own(get(&lead_path)), 404, "unknown-lead", "no lead"),
         ("another account's step", step, 404, "unknown-flow", "pair"),
+        ("rendering it", own(post("/v1/render", &render("pair", "{}"))), 404, "unknown-flow", "pair"),
         ("everybody's config", own(get("/v1/config")), 403, "forbidden", "limited to"),
         ("everybody's versions", own(get("/v1/config/versions")), 403, "forbidden", "limited to"),
         ("everybody's events", own(get("/v1/events")), 403, "forbidden", "limited to"),
@@ -321,4 +333,8 @@ async fn a_key_limited_to_an_account_sees_only_that() {
         let all = server.send(bearing("sf_look", get(path))).await;
         assert!(String::from_utf8_lossy(&all.bytes).contains("smallbank"), "{path}");
     }
+}
+
+fn render(flow: &str, fields: &str) -> String {
+    format!("{{\"flow\":\"{flow}\",\"step\":\"two\",\"fields\":{fields}}}")
 }

@@ -377,6 +377,21 @@ async fn simulations() {
     assert_eq!(server.post("/v1/simulations", r#"{"nam":1}"#).await.status, 422);
 }
 
+const RENDER: &str = r#"{"flow":"pair","step":"two","fields":{"a":"b c","n":[1,2]}}"#;
+
+#[tokio::test]
+async fn a_lead_is_rendered_and_not_sent() {
+    let server = Server::start().await;
+    let rendered = server.post("/v1/render", RENDER).await;
+    assert_eq!(rendered.status, 200, "{rendered:?}");
+    let rendered = rendered.json();
+    assert_eq!((&rendered["method"], &rendered["body"]), (&json!("POST"), &json!("a=b+c&n=1&n=2")));
+    assert_eq!(rendered["url"], "https://smallbank.example/leads");
+    assert_eq!(rendered["digest"].as_str().unwrap().len(), 64);
+    assert_eq!(rendered, server.post("/v1/render", RENDER).await.json());
+    assert_eq!(server.get("/v1/deliveries").await.json()["items"], json!([]), "nothing was stored");
+}
+
 #[tokio::test]
 async fn the_front_page_and_the_document() {
     let server = Server::start().await;
@@ -427,6 +442,7 @@ async fn every_promised_answer_comes() {
     server.get(&format!("/v1/leads/{lead}")).await;
     server.get(&format!("/v1/deliveries/{first}")).await;
     server.post("/v1/simulations", SCENARIO).await;
+    server.post("/v1/render", RENDER).await;
     let open = server.recipient.gated();
     server.post(&format!("/v1/deliveries/{first}/retry"), "{}").await;
     while !server.engine.is_in_flight(first.parse().unwrap()) {
