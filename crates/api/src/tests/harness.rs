@@ -126,6 +126,8 @@ fn step(id: &str, recipient: &str) -> StepSettings {
             ..RequestSettings::default()
         },
         auth: None,
+        response: Default::default(),
+        rules: Vec::new(),
     }
 }
 
