@@ -55,18 +55,14 @@ impl BreakingRecipient {
         let shared = Arc::clone(&books);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let books = Arc::clone(&shared);
-                tokio::spawn(async move {
-                    // However a connection ends, what was taken stands in the books.
-                    let _ended = serve(stream, &books).await;
-                });
+                tokio::spawn(serve(stream, Arc::clone(&shared)));
             }
         });
         BreakingRecipient { address, books }
     }
 }
 
-async fn serve(mut stream: TcpStream, books: &Mutex<Books>) -> std::io::Result<()> {
+async fn serve(mut stream: TcpStream, books: Arc<Mutex<Books>>) -> std::io::Result<()> {
     let mut read = Vec::new();
     loop {
         let Some(head_end) = read_until(&mut stream, &mut read, |read| find(read, b"\r\n\r\n")).await? else {
