@@ -99,6 +99,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say what a stored response (JSON on stdin) means, and which rule or term decides. Exit code 0 for a success.
+    Classify {
+        #[command(flatten)]
+        by: command::ReadBy,
+    },
     /// Try policies against a scripted outage, in virtual time.
     Simulate {
         /// The scenario file.
@@ -169,7 +174,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody reading is no reason to fail otherwise.
             let _written = writeln!(std::io::stderr(), "steadfast: {error:#}");
-            ExitCode::from(1)
+            ExitCode::from(if error.is::<command::WrongUsage>() { 2 } else { 1 })
         }
     }
 }
@@ -202,6 +207,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
             let wanted = command::Rendering { flow: &flow, step: &step, json, accepted_at };
             return command::render(&file, wanted, &mut std::io::stdin().lock(), &mut out);
         }
+        Command::Classify { by } => return command::classify(&by, &mut std::io::stdin().lock(), &mut out),
         Command::Serve { config, data, listen } => {
             wait_for(command::serve(command::ServeArgs { config, data, listen }))?;
         }

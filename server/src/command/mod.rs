@@ -1,6 +1,7 @@
 //! What the binary can be told to do, one file per command.
 
 mod check;
+mod classify;
 mod deliveries;
 mod demo;
 mod explain;
@@ -11,6 +12,7 @@ mod serve;
 mod simulate;
 
 pub(crate) use check::check;
+pub(crate) use classify::{ReadBy, WrongUsage, classify};
 pub(crate) use deliveries::{Action, Connection, run as deliveries};
 pub(crate) use demo::{DemoArgs, demo};
 pub(crate) use explain::{Wanted, explain};
