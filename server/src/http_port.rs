@@ -4,7 +4,7 @@ use crate::token_use::token_use;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use steadfast_channel::{HeaderMap, HeaderName, HeaderValue, HttpDoor, Parcel, Target, Timeouts, TokenDoor};
-use steadfast_engine::{Door, Order};
+use steadfast_engine::{Door, Order, Purpose};
 use steadfast_flow::TokenAuth;
 use steadfast_retry::{Evidence, FaultKind, Phase};
 
@@ -29,7 +29,7 @@ impl HttpPort {
 
 impl Door for HttpPort {
     fn send(&self, order: Order) -> BoxFuture<'static, Evidence> {
-        match order.plan.request.token() {
+        match order.request().token() {
             None => Box::pin(send(self.door.clone(), order)),
             Some(token) => Box::pin(send_with_token(self.tokens.clone(), Arc::clone(token), order)),
         }
@@ -53,7 +53,7 @@ async fn send_with_token(tokens: TokenDoor, token: Arc<TokenAuth>, order: Order)
 
 fn parcel(order: Order) -> Result<Parcel, String> {
     let target = Target::parse(&order.rendered.url).map_err(|error| error.to_string())?;
-    let set = order.plan.request.timeouts();
+    let (set, response_bytes_max) = (order.request().timeouts(), order.request().response_bytes_max());
     let total = set.total.min(order.at_most);
     let timeouts = Timeouts {
         resolve: set.resolve,
@@ -68,15 +68,17 @@ fn parcel(order: Order) -> Result<Parcel, String> {
     }
     headers.insert(DELIVERY_ID.clone(), value(&order.delivery_id)?);
     headers.insert(ATTEMPT.clone(), HeaderValue::from(order.attempt));
-    // A quoted string, as the field's structured form asks for.
-    headers.insert(IDEMPOTENCY_KEY.clone(), value(&format!("\"{}\"", order.idempotency_key))?);
+    if order.purpose == Purpose::Lead {
+        // A quoted string, as the field's structured form asks for.
+        headers.insert(IDEMPOTENCY_KEY.clone(), value(&format!("\"{}\"", order.idempotency_key))?);
+    }
     Ok(Parcel {
         target,
         method: order.rendered.method,
         headers,
         body: order.rendered.body,
         timeouts,
-        response_bytes_max: order.plan.request.response_bytes_max(),
+        response_bytes_max,
     })
 }
 

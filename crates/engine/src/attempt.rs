@@ -10,8 +10,8 @@ use std::time::Duration;
 use steadfast_flow::{Rendered, StepPlan};
 use steadfast_lead::{DeliveryId, Lead, RecipientName, Timestamp};
 use steadfast_retry::{
-    Admission, BodyMark, Delivery, Evidence, FaultKind, HoldReason, InDoubt, Phase, ReviewCause, Sent, Settlement,
-    Verb, admit, refer, replan, settle,
+    Admission, BodyMark, Delivery, Evidence, FaultKind, HoldReason, LookedUp, Phase, ReviewCause, Sent, Settlement,
+    Verb, admit, assume_delivered, refer, replan, settle, settle_look_up,
 };
 use steadfast_store::{DuePosition, StoreError};
 
@@ -89,8 +89,12 @@ impl Inner {
             return settled(replan(&delivery, &plan.endpoint, fence, now));
         }
         let paused = self.dispatch.lock().paused(&plan.endpoint, now);
-        let at_most = match admit(&delivery, &plan.retry.policy, paused, now) {
+        let at_most = match admit(&delivery, &plan.retry.policy, plan.in_doubt, paused, now) {
             Admission::Send { at_most } => at_most,
+            Admission::LookUp { at_most } => {
+                return settled(self.look_up(&delivery, lead, plan, book.version, at_most).await);
+            }
+            Admission::AssumeDelivered => return settled(assume_delivered(&delivery, fence, now)),
             Admission::Hold { until, why } => return not_yet(delivery, until, why),
             Admission::Review { cause, because } => return settled(refer(&delivery, cause, because, fence, now)),
         };
@@ -121,10 +125,34 @@ impl Inner {
         settled(Some(settlement))
     }
 
-    /// Marks the delivery as taken before anything is sent: durably where doubt is for a person, otherwise with the next
+    /// Asks the recipient whether it has the lead. Needs no mark: a look-up that is cut off is simply asked again.
+    async fn look_up(
+        &self,
+        delivery: &Delivery,
+        lead: &Lead,
+        plan: &Arc<StepPlan>,
+        config_version: u64,
+        at_most: Duration,
+    ) -> Option<Settlement> {
+        let started = self.clock.now();
+        let Some(look_up) = &plan.look_up else {
+            let because = "in doubt, and the step has no look-up to ask the recipient with";
+            return refer(delivery, ReviewCause::InDoubt, because.into(), self.fence(delivery), started);
+        };
+        let evidence = match look_up.render(lead, delivery) {
+            Ok(rendered) => self.door.send(Order::look_up(delivery, plan, rendered, at_most)).await,
+            Err(failed) => Evidence::of_fault(Phase::Prepare, FaultKind::RenderFailed, &failed.to_string()),
+        };
+        let verdict = look_up.reading.read(&evidence);
+        let (ended, endpoint) = (self.clock.now().max(started), look_up.endpoint.clone());
+        let looked = LookedUp { started, ended, endpoint, evidence, verdict };
+        Some(settle_look_up(delivery, looked, &self.terms(delivery, plan, config_version)))
+    }
+
+    /// Marks the delivery as taken before anything is sent: durably where its step asks for it, otherwise with the next
     /// commit. Fails only when the store has stopped for good.
     async fn take(&self, delivery: &Delivery, plan: &StepPlan) -> Result<(), StoreError> {
-        if let InDoubt::Retry { .. } = plan.in_doubt {
+        if !plan.in_doubt.wants_intent() {
             self.store.take(delivery.id);
             return Ok(());
         }
@@ -197,12 +225,12 @@ fn is_current(delivery: &Delivery, position: Option<DuePosition>) -> bool {
     position.is_none_or(|position| delivery.state.next_look() == Some(position.due))
 }
 
-/// Keeps the body's mark, or begins a new revision where the bytes changed and no attempt is in doubt. `None` when they
-/// changed and one is.
+/// Keeps the body's mark, or begins a new revision where the bytes changed and no attempt is in doubt, or one is and
+/// sending again was cleared. `None` when they changed and that is not so.
 fn keep_body(delivery: &mut Delivery, plan: &StepPlan, rendered: &Rendered) -> Option<BodyMark> {
     let mark = BodyMark { mapping_version: plan.request.mapping_version(), digest: rendered.digest };
     let changed = delivery.body.is_some_and(|frozen| frozen.digest != mark.digest);
-    if changed && delivery.progress.in_doubt {
+    if changed && delivery.progress.is_unresolved() {
         return None;
     }
     if changed {

@@ -4,12 +4,23 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_flow::{Rendered, StepPlan};
+use steadfast_flow::{Rendered, Request, StepPlan};
 use steadfast_retry::{Delivery, Evidence};
+
+/// What an order is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Sends the lead.
+    Lead,
+    /// Asks whether the recipient has it. Carries no `Idempotency-Key`: it is another request than the attempt it asks about.
+    LookUp,
+}
 
 /// One send, ready to go.
 #[derive(Clone, Debug)]
 pub struct Order {
+    /// What is sent.
+    pub purpose: Purpose,
     /// The request, the same on every attempt of a revision.
     pub rendered: Rendered,
     /// The step's plan, for its bounds.
@@ -18,7 +29,7 @@ pub struct Order {
     pub delivery_id: String,
     /// `Idempotency-Key`, before quoting.
     pub idempotency_key: String,
-    /// `Steadfast-Attempt`, from 1.
+    /// `Steadfast-Attempt`, from 1; of a look-up, the attempts before it.
     pub attempt: u32,
     /// The attempt must end within this, whatever the step's own timeout.
     pub at_most: Duration,
@@ -28,12 +39,27 @@ impl Order {
     /// The order for the next attempt of a delivery.
     pub(crate) fn new(delivery: &Delivery, plan: &Arc<StepPlan>, rendered: Rendered, at_most: Duration) -> Self {
         Order {
+            purpose: Purpose::Lead,
             rendered,
             plan: Arc::clone(plan),
             delivery_id: delivery.id.to_string(),
             idempotency_key: delivery.idempotency_key(),
             attempt: delivery.attempts + 1,
             at_most,
+        }
+    }
+
+    /// The order for a look-up.
+    pub(crate) fn look_up(delivery: &Delivery, plan: &Arc<StepPlan>, rendered: Rendered, at_most: Duration) -> Self {
+        let order = Order::new(delivery, plan, rendered, at_most);
+        Order { purpose: Purpose::LookUp, attempt: delivery.attempts, ..order }
+    }
+
+    /// How the request was made: its bounds, and the token it carries.
+    pub fn request(&self) -> &Request {
+        match (self.purpose, &self.plan.look_up) {
+            (Purpose::LookUp, Some(look_up)) => &look_up.request,
+            (Purpose::Lead | Purpose::LookUp, _) => &self.plan.request,
         }
     }
 

@@ -18,7 +18,7 @@ mod waiters;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use desk::{Acted, RefusedAction};
-pub use door::{Door, Order};
+pub use door::{Door, Order, Purpose};
 pub use intake::{Idempotency, Posted, Receipt, Refusal};
 pub use observe::{NoObserver, Observer};
 pub use run::{Engine, EngineLimits, Parts, Readiness};

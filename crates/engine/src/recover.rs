@@ -5,9 +5,7 @@ use crate::settling::Saved;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::atomic::Ordering;
 use steadfast_lead::{DeliveryId, Timestamp};
-use steadfast_retry::{
-    Evidence, FaultKind, InDoubt, Phase, ReviewCause, Sent, Settlement, StateName, doubt, refer, settle,
-};
+use steadfast_retry::{Evidence, FaultKind, Phase, ReviewCause, Sent, Settlement, StateName, doubt, refer, settle};
 use steadfast_store::{Identity, QueueHead, StoreError};
 
 /// Settlements of recovery under way at once.
@@ -91,8 +89,8 @@ impl Inner {
     async fn mark_one(&self, id: DeliveryId, now: Timestamp) -> Result<(), StoreError> {
         let Some(delivery) = self.store.delivery(id).await? else { return Ok(()) };
         let book = self.book();
-        // Where doubt is for a person, the mark was durable before anything was sent: no mark, not sent.
-        let exact = book.step(&delivery.flow, &delivery.step).is_some_and(|plan| plan.in_doubt == InDoubt::Hold);
+        // Where the step asks for it, the mark was durable before anything was sent: no mark, not sent.
+        let exact = book.step(&delivery.flow, &delivery.step).is_some_and(|plan| plan.in_doubt.wants_intent());
         if delivery.progress.in_doubt || exact {
             return Ok(());
         }

@@ -184,9 +184,10 @@ async fn a_recipients_concurrency_changes_at_once_in_both_directions() {
 #[tokio::test(start_paused = true)]
 async fn steps_of_different_ages_on_one_paused_endpoint_neither_spin_nor_send() {
     let mut settings = settings();
-    flow(&mut settings).steps.push(stage::step("copy"));
-    flow(&mut settings).steps[0].retry.max_lead_age = Some(secs(3_600));
-    flow(&mut settings).steps[1].retry.max_lead_age = Some(secs(60));
+    flow(&mut settings).steps.extend(["copy", "note"].map(stage::step));
+    for (step, age) in flow(&mut settings).steps.iter_mut().zip([60, 3_600, 60]) {
+        step.retry.max_lead_age = Some(secs(age));
+    }
     let stage = Stage::of(settings, EngineLimits::default()).await;
     stage.door.will([with_header(429, "retry-after", "900")]);
     let deliveries = stage.post().await.unwrap().deliveries;
@@ -194,7 +195,8 @@ async fn steps_of_different_ages_on_one_paused_endpoint_neither_spin_nor_send() 
     assert_eq!(stage.door.sends(), 1, "the endpoint is paused");
     stage.door.will([answered(200)]);
     stage.pass(secs(10)).await;
-    assert_eq!(stage.review_cause(deliveries[1].id).await, ReviewCause::Expired, "found when the pause ended");
-    assert!(delivered(&stage.state(deliveries[0].id).await));
+    assert_eq!(stage.review_cause(deliveries[0].id).await, ReviewCause::Expired, "the pause is longer than its age");
+    assert!(delivered(&stage.state(deliveries[1].id).await));
+    assert_eq!(stage.review_cause(deliveries[2].id).await, ReviewCause::Expired, "found when the pause ended");
     assert_eq!(stage.door.sends(), 2);
 }

@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's own functions may fail it")]
 
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_engine::{Clock, Door, Engine, EngineLimits, ManualClock, NoObserver, Order, Parts, Posted};
-use steadfast_flow::{Address, Book, FlowPlan, Request, RequestSettings, StepPlan};
+use steadfast_engine::{Clock, Door, Engine, EngineLimits, ManualClock, NoObserver, Order, Parts, Posted, Purpose};
+use steadfast_flow::{Address, Book, FlowPlan, LookUpPlan, Request, RequestSettings, StepPlan};
 use steadfast_lead::{DeliveryId, Fields, NodeNumber, Timestamp};
 use steadfast_retry::policy::Resolved;
 use steadfast_retry::{Entry, Evidence, Reading};
@@ -19,11 +21,16 @@ use steadfast_store::{Deliveries, MemoryStore};
 struct ScriptedDoor {
     scenario: Arc<Scenario>,
     clock: ManualClock,
+    /// By delivery: after which attempt it was asked last, and how often.
+    look_ups: LookUpNumbers,
 }
+
+type LookUpNumbers = Arc<Mutex<HashMap<String, (u32, u32)>>>;
 
 impl Door for ScriptedDoor {
     fn send(&self, order: Order) -> BoxFuture<'static, Evidence> {
         let (scenario, clock) = (Arc::clone(&self.scenario), self.clock.clone());
+        let look_ups = Arc::clone(&self.look_ups);
         Box::pin(async move {
             let started = clock.now();
             let asked = Asked {
@@ -32,7 +39,16 @@ impl Door for ScriptedDoor {
                 attempt: order.attempt,
                 at: started.since(scenario.start),
             };
-            let scripted = scenario.script.answer(&asked);
+            let scripted = match (order.purpose, &scenario.look_ups) {
+                (Purpose::LookUp, Some(script)) => {
+                    let mut numbers = look_ups.lock();
+                    let (attempt, number) = numbers.entry(order.delivery_id.clone()).or_insert((0, 0));
+                    *number = if *attempt == order.attempt { *number + 1 } else { 1 };
+                    *attempt = order.attempt;
+                    script.answer(&Asked { attempt: *number, ..asked })
+                }
+                _ => scenario.script.answer(&asked),
+            };
             let cut = (scripted.took > order.at_most).then(|| scripted.cut_after(order.at_most));
             let scripted = cut.as_ref().unwrap_or(scripted);
             clock.sleep_until(started.after(scripted.took)).await;
@@ -50,6 +66,11 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         endpoint: scenario.endpoint.clone(),
         retry: Resolved { policy: candidate.policy.clone(), origins: [].into(), policy_name: None },
         in_doubt: scenario.in_doubt,
+        look_up: scenario.look_ups.as_ref().map(|_| LookUpPlan {
+            endpoint: scenario.endpoint.clone(),
+            request: Request::build(&settings, None, &[]).unwrap(),
+            reading: Reading::default(),
+        }),
         request: Request::build(&settings, None, &[]).unwrap(),
         reading: Reading::default(),
         priority: Default::default(),
@@ -68,7 +89,7 @@ async fn live(scenario: &Arc<Scenario>, candidate: &Candidate) -> String {
     let store = MemoryStore::new(scenario.seed, NodeNumber(0));
     let parts = Parts {
         store: Arc::clone(&store) as _,
-        door: Arc::new(ScriptedDoor { scenario: Arc::clone(scenario), clock: clock.clone() }),
+        door: Arc::new(ScriptedDoor { scenario: Arc::clone(scenario), clock: clock.clone(), look_ups: Arc::default() }),
         clock: Arc::new(clock.clone()),
         observer: Arc::new(NoObserver),
         book: book(scenario, candidate),

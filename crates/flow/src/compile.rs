@@ -4,6 +4,7 @@
 
 use crate::answers;
 use crate::layers::{Chain, Laid, endless_policies, policy_faults};
+use crate::look_up::LookUpPlan;
 use crate::mapping::FieldSettings;
 use crate::place::{Fault, Place};
 use crate::plan::{Book, FlowPlan, RecipientPlan, StepPlan};
@@ -111,7 +112,7 @@ impl Settings {
         faults.extend(self.unknown_account(&place, recipient.account.as_ref()));
         faults.extend(concurrency_fault(&place, recipient.concurrency));
         faults.extend(limit_faults(&place.key("limits"), &recipient.limits));
-        faults.extend(in_doubt_fault(&place, recipient.in_doubt));
+        faults.extend(in_doubt_fault(&place, &recipient.in_doubt));
         faults.extend(request_faults(&place, &recipient.request, recipient.auth.as_ref()));
         faults.extend(answers::recipient_faults(&place, recipient));
         faults
@@ -123,7 +124,7 @@ impl Settings {
         levels.push(flow_level(name, flow));
         let mut faults = self.chain(&levels).standing_faults();
         faults.extend(self.unknown_account(&place, flow.account.as_ref()));
-        faults.extend(in_doubt_fault(&place, flow.in_doubt));
+        faults.extend(in_doubt_fault(&place, &flow.in_doubt));
         faults.extend(field_faults(&place.key("fields"), &flow.fields));
         faults.extend(source_list_faults(&place.key("sources"), &flow.sources));
         faults.extend(step_list_faults(&place, &flow.steps));
@@ -180,7 +181,7 @@ impl<'a> StepScope<'a> {
     fn plan(&self) -> Result<StepPlan, Vec<Fault>> {
         let step = self.step;
         let mut faults = request_faults(&self.place, &step.request, step.auth.as_ref());
-        faults.extend(in_doubt_fault(&self.place, step.in_doubt));
+        faults.extend(in_doubt_fault(&self.place, &step.in_doubt));
         let Some(recipient) = self.settings.recipients.get(&step.recipient) else {
             let known = names(self.settings.recipients.keys().map(RecipientName::as_str));
             let given = format!("{:?}", step.recipient.as_str());
@@ -192,10 +193,12 @@ impl<'a> StepScope<'a> {
         faults.extend(chain.standing_faults());
         let retry = chain.resolve().map_err(|found| faults.extend(found));
         let request = self.request(recipient, &mut faults);
+        let doubt = step.in_doubt.over(&recipient.in_doubt).over(&self.flow.in_doubt);
+        let look_up = self.look_up(&doubt, recipient).map_err(|found| faults.extend(found));
         let theirs = recipient_place(&step.recipient);
         let reading = answers::reading((step, &self.place), (recipient, &theirs)).map_err(|found| faults.extend(found));
-        match (retry, request, reading) {
-            (Ok(retry), Some(request), Ok(reading)) if faults.is_empty() => Ok(StepPlan {
+        match (retry, request, look_up, reading) {
+            (Ok(retry), Some(request), Ok(look_up), Ok(reading)) if faults.is_empty() => Ok(StepPlan {
                 flow: self.flow_name.clone(),
                 step: step.id.clone(),
                 endpoint: Endpoint {
@@ -203,12 +206,30 @@ impl<'a> StepScope<'a> {
                     origin: Arc::clone(request.address().origin()),
                 },
                 retry,
-                in_doubt: in_doubt(step.in_doubt.over(recipient.in_doubt).over(self.flow.in_doubt)),
+                in_doubt: in_doubt(&doubt),
+                look_up,
                 request,
                 reading,
                 priority: step.priority.or(self.flow.priority).unwrap_or_default(),
             }),
             _ => Err(faults),
+        }
+    }
+
+    /// Only where the step verifies: the table may stand ready for another mode.
+    fn look_up(
+        &self,
+        doubt: &InDoubtSettings,
+        recipient: &RecipientSettings,
+    ) -> Result<Option<LookUpPlan>, Vec<Fault>> {
+        if doubt.mode != Some(InDoubtMode::Verify) {
+            return Ok(None);
+        }
+        let auth = self.step.auth.as_ref().or(recipient.auth.as_ref());
+        let (name, lookups) = (&self.step.recipient, &self.settings.lookups);
+        match LookUpPlan::build(&doubt.look_up, name, auth, &self.flow.fields, lookups) {
+            Ok(plan) => Ok(Some(plan)),
+            Err(found) => Err(found.into_iter().map(|fault| fault.under(&self.place)).collect()),
         }
     }
 
@@ -266,10 +287,13 @@ fn flow_level<'a>(name: &FlowName, flow: &'a FlowSettings) -> Laid<'a> {
     Laid { level: Level::Flow(name.clone()), layer: &flow.retry, place: flow_place(name).key("retry") }
 }
 
-fn in_doubt(settings: InDoubtSettings) -> InDoubt {
+fn in_doubt(settings: &InDoubtSettings) -> InDoubt {
+    let floor = settings.delay.unwrap_or_default();
     match settings.mode.unwrap_or(InDoubtMode::Retry) {
-        InDoubtMode::Retry => InDoubt::Retry { floor: settings.delay.unwrap_or_default() },
+        InDoubtMode::Retry => InDoubt::Retry { floor },
+        InDoubtMode::Verify => InDoubt::Verify { floor },
         InDoubtMode::Hold => InDoubt::Hold,
+        InDoubtMode::AssumeDelivered => InDoubt::AssumeDelivered,
     }
 }
 
@@ -311,7 +335,7 @@ fn limit_faults(place: &Place, limits: &Limits) -> Vec<Fault> {
     retries.into_iter().chain(age).collect()
 }
 
-fn in_doubt_fault(place: &Place, settings: InDoubtSettings) -> Option<Fault> {
+fn in_doubt_fault(place: &Place, settings: &InDoubtSettings) -> Option<Fault> {
     let delay = settings.delay.filter(|delay| !IN_DOUBT_DELAY.contains(delay))?;
     let allowed = format!("{} to {}", show_duration(*IN_DOUBT_DELAY.start()), show_duration(*IN_DOUBT_DELAY.end()));
     Some(Fault::of(place.key("in_doubt_delay"), &show_duration(delay), "is out of range", &allowed))

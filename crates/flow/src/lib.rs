@@ -9,6 +9,7 @@ mod body;
 mod compile;
 mod explain;
 mod layers;
+mod look_up;
 mod lookups;
 mod mapping;
 mod normal;
@@ -31,6 +32,7 @@ pub use body::{BODY_DEPTH_MAX, BODY_ENTRIES_MAX, BODY_INDEX_MAX, BodyEntry, Body
 pub use compile::{ALIASES_MAX, CONCURRENCY, FIELDS_MAX, IN_DOUBT_DELAY, LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
 pub use explain::{Explained, ExplainedValue, Fits, PlannedRetry};
 pub use layers::EXTENDS_MAX;
+pub use look_up::{LOOK_UP_NAMES, LookUpPlan};
 pub use lookups::{Lookups, ROWS_MAX, SECRETS_MAX, TABLES_MAX};
 pub use mapping::{FieldSettings, FieldType};
 pub use place::{Fault, Place, Warning};

@@ -78,6 +78,15 @@ impl Fault {
         Fault { place, value: None, problem: problem.to_owned(), allowed: allowed.to_owned() }
     }
 
+    /// The same fault, with what stood at the table `from` at the table `to`.
+    #[must_use]
+    pub(crate) fn moved(mut self, from: &str, to: &str) -> Self {
+        if let Some(rest) = self.place.0.strip_prefix(from) {
+            self.place = Place(format!("{to}{rest}"));
+        }
+        self
+    }
+
     /// The same fault below another place.
     #[must_use]
     pub fn under(mut self, place: &Place) -> Self {

@@ -1,5 +1,6 @@
 //! The book: everything the engine needs to know, resolved and checked, one plan per step.
 
+use crate::look_up::LookUpPlan;
 use crate::request::{RenderFailed, Rendered, Request};
 use crate::source::SourceSettings;
 use std::collections::HashMap;
@@ -23,6 +24,8 @@ pub struct StepPlan {
     pub retry: Resolved,
     /// What to do about an attempt that was sent and not answered.
     pub in_doubt: InDoubt,
+    /// How to ask whether the recipient has a lead; there wherever `in_doubt` is to verify.
+    pub look_up: Option<LookUpPlan>,
     /// How the request is made.
     pub request: Request,
     /// How answers are read.

@@ -109,19 +109,26 @@ pub struct StepSettings {
 pub enum InDoubtMode {
     /// Send again on the schedule, with the same key.
     Retry,
+    /// Ask the recipient first whether it has the lead.
+    Verify,
     /// A person decides.
     Hold,
+    /// It counts as delivered, probably.
+    AssumeDelivered,
 }
 
 impl InDoubtMode {
     /// All of them.
-    pub const ALL: [InDoubtMode; 2] = [InDoubtMode::Retry, InDoubtMode::Hold];
+    pub const ALL: [InDoubtMode; 4] =
+        [InDoubtMode::Retry, InDoubtMode::Verify, InDoubtMode::Hold, InDoubtMode::AssumeDelivered];
 
     /// The word used in config.
     pub const fn name(self) -> &'static str {
         match self {
             InDoubtMode::Retry => "retry",
+            InDoubtMode::Verify => "verify",
             InDoubtMode::Hold => "hold",
+            InDoubtMode::AssumeDelivered => "assume_delivered",
         }
     }
 
@@ -132,18 +139,24 @@ impl InDoubtMode {
 }
 
 /// What one level says about doubt. `None` leaves a key to the levels farther out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InDoubtSettings {
     /// What to do.
     pub mode: Option<InDoubtMode>,
     /// Not before this has passed.
     pub delay: Option<Duration>,
+    /// How the recipient is asked whether it has a lead.
+    pub look_up: RequestSettings,
 }
 
 impl InDoubtSettings {
     /// These settings laid over `farther`, key by key.
     #[must_use]
-    pub fn over(self, farther: InDoubtSettings) -> InDoubtSettings {
-        InDoubtSettings { mode: self.mode.or(farther.mode), delay: self.delay.or(farther.delay) }
+    pub fn over(&self, farther: &InDoubtSettings) -> InDoubtSettings {
+        InDoubtSettings {
+            mode: self.mode.or(farther.mode),
+            delay: self.delay.or(farther.delay),
+            look_up: self.look_up.over(&farther.look_up),
+        }
     }
 }

@@ -96,7 +96,7 @@ fn doubt_warning(scope: &StepScope<'_>, plan: &StepPlan) -> Option<Warning> {
             );
             Some(Warning { place: scope.place.clone(), text })
         }
-        InDoubt::Retry { .. } | InDoubt::Hold => None,
+        InDoubt::Retry { .. } | InDoubt::Verify { .. } | InDoubt::Hold | InDoubt::AssumeDelivered => None,
     }
 }
 

@@ -78,7 +78,8 @@ fn a_step_is_resolved_with_everything_it_is_laid_over() {
     recipient(&mut settings).concurrency = Some(8);
     recipient(&mut settings).limits = Limits { max_retries: Some(0), max_lead_age: None };
     recipient(&mut settings).in_doubt.delay = Some(Duration::from_secs(60));
-    flow(&mut settings).in_doubt = InDoubtSettings { mode: Some(InDoubtMode::Hold), delay: Some(Duration::ZERO) };
+    flow(&mut settings).in_doubt =
+        InDoubtSettings { mode: Some(InDoubtMode::Hold), delay: Some(Duration::ZERO), ..InDoubtSettings::default() };
     flow(&mut settings).priority = Some(Priority::High);
     flow(&mut settings).steps[1].in_doubt.mode = Some(InDoubtMode::Retry);
     flow(&mut settings).steps[1].priority = Some(Priority::Low);
@@ -200,4 +201,42 @@ fn a_row_of_policies_may_be_long_but_not_endless() {
     assert_eq!(found, ["policies.p17.extends: has more than 16 policies above it (allowed: at most 16 in a row)"]);
     // Every policy beyond the bound is named, and finding them costs no more than their number.
     assert_eq!(said(&row(20_000)).len(), 20_000 - 17);
+}
+
+#[test]
+fn verify_asks_with_a_request_of_its_own() {
+    let mut settings = settings();
+    flow(&mut settings).in_doubt.mode = Some(InDoubtMode::Verify);
+    let found = said(&settings);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("flows.auto.steps[0].verify.url"), "{found:?}");
+    recipient(&mut settings).in_doubt.look_up =
+        url("https://api.bank.example/status?of={{ delivery_id }}&mail={{ email }}");
+    flow(&mut settings).steps[1].in_doubt.look_up = url("https://other.example/status");
+    let book = settings.compile(1).unwrap();
+    let steps = &book.flows["auto"].steps;
+    let mut fields = steadfast_lead::Fields::new();
+    fields.insert("email", steadfast_lead::Value::text("ann@x.example")).unwrap();
+    fields.insert("delivery_id", steadfast_lead::Value::text("forged")).unwrap();
+    let mut ids = steadfast_lead::IdSequence::resuming(steadfast_lead::NodeNumber(0), None);
+    let now = steadfast_lead::Timestamp::from_millis(1_800_000_000_000);
+    let lead = steadfast_lead::Lead {
+        id: ids.next(now),
+        flow: flow_name(),
+        source: None,
+        accepted_at: now,
+        test: false,
+        fields,
+    };
+    let deliveries = book.flows["auto"].deliveries(&lead, &mut ids);
+    let asked = |step: usize| {
+        let look_up = steps[step].look_up.as_ref().unwrap();
+        look_up.render(&lead, &deliveries[step]).unwrap()
+    };
+    let (id, rendered) = (deliveries[0].id, asked(0));
+    assert_eq!((rendered.method.as_str(), rendered.body.len()), ("GET", 0));
+    assert_eq!(&*rendered.url, format!("https://api.bank.example/status?of={id}&mail=ann%40x.example"));
+    let id = deliveries[1].id;
+    assert_eq!(&*asked(1).url, format!("https://other.example/status?delivery_id={id}&idempotency_key={id}"));
+    assert_eq!(&*steps[1].look_up.as_ref().unwrap().endpoint.origin, "https://other.example:443");
 }

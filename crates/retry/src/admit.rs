@@ -1,7 +1,7 @@
 //! Whether a delivery that has come due may be sent now, under the settings in force now (they may have changed since it was
 //! planned).
 
-use crate::decide::{Because, retry_deadline};
+use crate::decide::{Because, InDoubt, retry_deadline};
 use crate::delivery::{Delivery, HoldReason, ReviewCause};
 use crate::policy::RetryPolicy;
 use std::time::Duration;
@@ -15,6 +15,13 @@ pub enum Admission {
         /// The attempt must end within this: the lead would be too old afterwards.
         at_most: Duration,
     },
+    /// Ask the recipient first whether it has the lead: an earlier attempt is in doubt.
+    LookUp {
+        /// The look-up must end within this: the lead would be too old afterwards.
+        at_most: Duration,
+    },
+    /// Not at all: an earlier attempt is in doubt, and the step takes that as delivered.
+    AssumeDelivered,
     /// Not yet. Nothing is written: the hold is the endpoint's.
     Hold {
         /// When to look again.
@@ -32,18 +39,34 @@ pub enum Admission {
 }
 
 /// Decides about a delivery that has come due. `paused_until` is its endpoint's pause, if there is one.
-pub fn admit(delivery: &Delivery, policy: &RetryPolicy, paused_until: Option<Timestamp>, now: Timestamp) -> Admission {
+pub fn admit(
+    delivery: &Delivery,
+    policy: &RetryPolicy,
+    in_doubt: InDoubt,
+    paused_until: Option<Timestamp>,
+    now: Timestamp,
+) -> Admission {
     let oldest = delivery.accepted_at.after(policy.max_lead_age.get());
     if now >= oldest {
         let because = format!("older than max_lead_age = {}", policy.max_lead_age);
         return Admission::Review { cause: ReviewCause::Expired, because: because.into() };
     }
+    let unresolved = delivery.progress.is_unresolved();
+    match in_doubt {
+        InDoubt::Hold if unresolved => {
+            let because = "an earlier attempt is in doubt, and the step asks for a person's word then";
+            return Admission::Review { cause: ReviewCause::InDoubt, because: because.into() };
+        }
+        InDoubt::AssumeDelivered if unresolved => return Admission::AssumeDelivered,
+        InDoubt::Hold | InDoubt::AssumeDelivered | InDoubt::Verify { .. } | InDoubt::Retry { .. } => {}
+    }
+    let asks_first = unresolved && matches!(in_doubt, InDoubt::Verify { .. });
     let (used, allowed) = (delivery.progress.retries_used, policy.retries_allowed());
     if used > allowed {
         let because = format!("this would be retry {used}, and max_retries was lowered to {allowed}");
         return Admission::Review { cause: ReviewCause::LimitLowered, because: because.into() };
     }
-    if used > 0 && delivery.state.due().is_some_and(|due| due > retry_deadline(delivery, policy, now)) {
+    if used > 0 && !asks_first && delivery.state.due().is_some_and(|due| due > retry_deadline(delivery, policy, now)) {
         let because = format!("this retry was planned after what is now total_timeout = {}", policy.total_timeout);
         return Admission::Review { cause: ReviewCause::Exhausted, because: because.into() };
     }
@@ -51,5 +74,6 @@ pub fn admit(delivery: &Delivery, policy: &RetryPolicy, paused_until: Option<Tim
         // Beyond the oldest age there is nothing to wait for; look again then, and refer it.
         return Admission::Hold { until: until.min(oldest), why: HoldReason::RetryAfter };
     }
-    Admission::Send { at_most: oldest.since(now) }
+    let at_most = oldest.since(now);
+    if asks_first { Admission::LookUp { at_most } } else { Admission::Send { at_most } }
 }

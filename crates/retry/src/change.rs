@@ -72,7 +72,9 @@ pub fn verb(before: &Delivery, verb: &Verb, by: &str, fence: Fence, now: Timesta
     let mut changed = change(before, state, because, Some((verb.name().into(), by.into())), fence, now);
     if *verb == Verb::Retry {
         let LegProgress { leg, revision, in_doubt, .. } = before.progress;
-        changed.delivery.progress = LegProgress { leg, revision, in_doubt, ..LegProgress::default() };
+        // It is a person's word that sending again is right.
+        let cleared = in_doubt;
+        changed.delivery.progress = LegProgress { leg, revision, in_doubt, cleared, ..LegProgress::default() };
     }
     Ok(changed)
 }
@@ -110,8 +112,17 @@ pub fn doubt(before: &Delivery, fence: Fence, now: Timestamp) -> Option<Settleme
     before.state.next_look()?;
     let because = "may have been sent just before an unclean stop";
     let mut settlement = change(before, before.state.clone(), because.into(), None, fence, now);
-    settlement.delivery.progress.in_doubt = true;
+    let progress = &mut settlement.delivery.progress;
+    (progress.in_doubt, progress.cleared, progress.look_ups) = (true, false, 0);
     Some(settlement)
+}
+
+/// Takes an attempt in doubt as delivered, probably: its step says so by now. `None` where the delivery has ended.
+pub fn assume_delivered(before: &Delivery, fence: Fence, now: Timestamp) -> Option<Settlement> {
+    before.state.next_look()?;
+    let because = "an earlier attempt is in doubt, which the step takes as delivered (assume_delivered)";
+    let state = State::Delivered { at: now, probable: true, by_hand: false };
+    Some(change(before, state, because.into(), None, fence, now))
 }
 
 fn change(

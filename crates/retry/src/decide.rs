@@ -26,8 +26,33 @@ pub enum InDoubt {
         /// A slow recipient may still be inserting.
         floor: Duration,
     },
+    /// Ask the recipient first whether it has the lead, not before `floor` has passed.
+    Verify {
+        /// A slow recipient may still be inserting.
+        floor: Duration,
+    },
     /// A person decides.
     Hold,
+    /// It counts as delivered, probably.
+    AssumeDelivered,
+}
+
+impl InDoubt {
+    /// Whether the mark of an attempt must be durable before anything is sent: then a missing mark proves that nothing was.
+    pub const fn wants_intent(self) -> bool {
+        match self {
+            InDoubt::Retry { .. } => false,
+            InDoubt::Verify { .. } | InDoubt::Hold | InDoubt::AssumeDelivered => true,
+        }
+    }
+
+    /// How long a slow recipient is given before it is asked or sent to again.
+    const fn floor(self) -> Duration {
+        match self {
+            InDoubt::Retry { floor } | InDoubt::Verify { floor } => floor,
+            InDoubt::Hold | InDoubt::AssumeDelivered => Duration::ZERO,
+        }
+    }
 }
 
 /// What happens next.
@@ -68,6 +93,11 @@ pub enum Decision {
         /// Why.
         cause: ReviewCause,
     },
+    /// Ask the recipient whether it has the lead, before anything is sent again. Uses no retry.
+    LookUp {
+        /// When.
+        due: Timestamp,
+    },
 }
 
 impl Decision {
@@ -79,6 +109,7 @@ impl Decision {
             Decision::Retry { .. } => DecisionName::Retry,
             Decision::Hold { .. } => DecisionName::Hold,
             Decision::Review { .. } => DecisionName::Review,
+            Decision::LookUp { .. } => DecisionName::LookUp,
         }
     }
 }
@@ -148,16 +179,44 @@ impl Situation<'_> {
                 if kind == ErrorKind::Unrecognized { ReviewCause::Unrecognized } else { ReviewCause::FinalError };
             return review(cause, &why);
         }
-        if self.ambiguous && self.in_doubt == InDoubt::Hold {
-            return review(
-                ReviewCause::InDoubt,
-                "sent without a known answer, and the step asks for a person's word then",
-            );
+        if let Some(decided) = self.about_doubt() {
+            return decided;
         }
         match self.hint {
             Some(hint) if kind == ErrorKind::RateLimited => self.hold_for(hint),
             _ => self.retry(kind),
         }
+    }
+
+    /// What the step wants done about doubt, where that is not simply to send again.
+    fn about_doubt(&self) -> Option<Decided> {
+        match self.in_doubt {
+            _ if !self.ambiguous => None,
+            InDoubt::Retry { .. } => None,
+            InDoubt::Verify { .. } => Some(self.look_up()),
+            InDoubt::Hold => Some(review(
+                ReviewCause::InDoubt,
+                "sent without a known answer, and the step asks for a person's word then",
+            )),
+            InDoubt::AssumeDelivered => Some(decided(
+                Decision::Deliver { probable: true },
+                "sent without a known answer, which the step takes as delivered (assume_delivered)",
+            )),
+        }
+    }
+
+    /// A look-up in the place of the next retry: when that would go.
+    fn look_up(&self) -> Decided {
+        let wait = self.delay(self.delivery.progress.retries_used).max(self.floor());
+        let hinted = self.hint.map(|hint| self.spread(hint)).unwrap_or_default();
+        let due = self.ended.after(wait.max(hinted));
+        if due >= self.oldest() {
+            return self.expired("the look-up would start");
+        }
+        decided(
+            Decision::LookUp { due },
+            "sent without a known answer; the recipient is asked first whether it has the lead",
+        )
     }
 
     /// Why this error is not retried; `None` when it is.
@@ -230,10 +289,7 @@ impl Situation<'_> {
 
     /// A rule's own delay and the wait after a doubt: floors under the schedule.
     fn floor(&self) -> Duration {
-        let doubt = match self.in_doubt {
-            InDoubt::Retry { floor } if self.ambiguous => floor,
-            InDoubt::Retry { .. } | InDoubt::Hold => Duration::ZERO,
-        };
+        let doubt = if self.ambiguous { self.in_doubt.floor() } else { Duration::ZERO };
         doubt.max(self.verdict.delay.unwrap_or_default())
     }
 

@@ -206,6 +206,10 @@ pub struct LegProgress {
     pub interruptions: u8,
     /// An earlier attempt of this revision may have been taken without our knowing.
     pub in_doubt: bool,
+    /// Sending again was cleared since the last attempt in doubt: a look-up did not find the lead, or a person said so.
+    pub cleared: bool,
+    /// Look-ups since the last attempt in doubt.
+    pub look_ups: u8,
 }
 
 /// What a leg's body was made from, so that every attempt of a revision sends the same bytes.
@@ -248,6 +252,13 @@ pub struct Delivery {
     pub last_kind: Option<&'static str>,
     /// Where it stands.
     pub state: State,
+}
+
+impl LegProgress {
+    /// Whether an earlier attempt may have been taken and nobody has said since that sending again is right.
+    pub const fn is_unresolved(&self) -> bool {
+        self.in_doubt && !self.cleared
+    }
 }
 
 impl Delivery {

@@ -2,6 +2,7 @@
 
 use crate::delivery::{CloseReason, Endpoint, HoldReason, ReviewCause, StateName};
 use crate::evidence::named_enum;
+use crate::look_up::LookUpAnswer;
 use crate::outcome::Outcome;
 use std::time::Duration;
 use steadfast_lead::{DeliveryId, FlowName, LeadId, RecipientName, StepName, Timestamp};
@@ -21,6 +22,8 @@ named_enum! {
         Review = "review",
         /// End it.
         Close = "close",
+        /// Ask the recipient whether it has the lead.
+        LookUp = "look_up",
     }
 }
 
@@ -49,6 +52,8 @@ pub enum EventKind {
     },
     /// An attempt was settled.
     AttemptSettled(Box<AttemptSettled>),
+    /// A look-up was settled.
+    LookUpSettled(Box<LookUpSettled>),
     /// A delivery changed without an attempt: a person's verb, an expiry, a hold.
     DeliveryChanged {
         /// Which.
@@ -118,12 +123,36 @@ pub struct AttemptSettled {
     pub test: bool,
 }
 
+/// One settled look-up, in short; the look-up itself is in the delivery's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookUpSettled {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// The recipient.
+    pub recipient: RecipientName,
+    /// Its number since the doubt arose, from 1.
+    pub number: u8,
+    /// What it brought.
+    pub answer: LookUpAnswer,
+    /// What was decided.
+    pub decision: DecisionName,
+    /// Where the delivery stands now.
+    pub state: StateName,
+    /// Why, when it went to review.
+    pub cause: Option<ReviewCause>,
+    /// How long it took.
+    pub took: Duration,
+    /// From the end of the look-up to when the delivery is looked at again; `None` where nothing more happens by itself.
+    pub next_in: Option<Duration>,
+}
+
 impl EventKind {
     /// The word used in answers.
     pub const fn name(&self) -> &'static str {
         match self {
             EventKind::LeadAccepted { .. } => "lead_accepted",
             EventKind::AttemptSettled(_) => "attempt_settled",
+            EventKind::LookUpSettled(_) => "look_up_settled",
             EventKind::DeliveryChanged { .. } => "delivery_changed",
             EventKind::EndpointPaused { .. } => "endpoint_paused",
             EventKind::ConfigApplied { .. } => "config_applied",

@@ -2,10 +2,11 @@
 
 use crate::backoff::Seed;
 use crate::decide::{Because, Decided, Decision, InDoubt, Situation, decide};
-use crate::delivery::{BodyMark, Delivery, Endpoint, HoldReason, State};
+use crate::delivery::{BodyMark, Delivery, Endpoint, HoldReason, LegProgress, State};
 use crate::event::{AttemptSettled, Event, EventKind};
 use crate::evidence::{Evidence, FaultKind};
 use crate::hint::{Hint, read_hint};
+use crate::look_up::LookUp;
 use crate::outcome::{Outcome, Verdict};
 use crate::policy::RetryPolicy;
 use crate::shard::Fence;
@@ -98,6 +99,8 @@ pub struct Change {
 pub enum Entry {
     /// A send.
     Attempt(Box<Attempt>),
+    /// A look-up: the recipient was asked whether it has the lead.
+    LookUp(Box<LookUp>),
     /// Anything else.
     Change(Change),
 }
@@ -147,7 +150,9 @@ pub fn settle(before: &Delivery, sent: Sent, terms: &Terms<'_>) -> Settlement {
         ended: sent.ended,
     };
     let Decided { decision, because } = decide(&situation);
-    after.progress.in_doubt |= ambiguous;
+    if ambiguous {
+        after.progress = LegProgress { in_doubt: true, cleared: false, look_ups: 0, ..after.progress };
+    }
     after.last_kind = sent.verdict.outcome.kind_name();
     apply(&mut after, decision, sent.ended);
     let pause = pause_of(&sent, hint);
@@ -198,7 +203,8 @@ fn count(after: &mut Delivery, sent: &Sent, due: Timestamp) {
     }
 }
 
-fn apply(after: &mut Delivery, decision: Decision, at: Timestamp) {
+/// Puts a delivery where a decision wants it.
+pub(crate) fn apply(after: &mut Delivery, decision: Decision, at: Timestamp) {
     after.state = match decision {
         Decision::Deliver { probable } => State::Delivered { at, probable, by_hand: false },
         Decision::Reject { kind } => State::Rejected { at, kind },
@@ -206,6 +212,7 @@ fn apply(after: &mut Delivery, decision: Decision, at: Timestamp) {
         Decision::Retry { due, not_before: Some(until), .. } => State::Held { due, until, why: HoldReason::RetryAfter },
         Decision::Hold { due, until, why } => State::Held { due, until, why },
         Decision::Review { cause } => State::InReview { since: at, cause },
+        Decision::LookUp { due } => State::Waiting { due },
     };
     if let Decision::Retry { retry, .. } = decision {
         after.progress.retries_used = retry;
@@ -238,6 +245,6 @@ fn attempt_event(before: &Delivery, after: &Delivery, sent: &Sent, decision: &De
     Event { at: sent.ended, kind: EventKind::AttemptSettled(Box::new(settled)) }
 }
 
-fn unix_seconds(time: Timestamp) -> u64 {
+pub(crate) fn unix_seconds(time: Timestamp) -> u64 {
     u64::try_from(time.as_millis() / 1_000).unwrap_or(0)
 }

@@ -16,6 +16,8 @@ use steadfast_retry::{
     Terms, Verdict, admit, classify_status, settle,
 };
 
+const RETRY: InDoubt = InDoubt::Retry { floor: Duration::ZERO };
+
 fn exact() -> RetryPolicy {
     policy(&Layer { jitter: Some(Jitter::None), ..Layer::default() })
 }
@@ -23,7 +25,7 @@ fn exact() -> RetryPolicy {
 fn attempt(settlement: &Settlement) -> &Attempt {
     match &settlement.entry {
         Entry::Attempt(attempt) => attempt,
-        Entry::Change(change) => panic!("not an attempt: {change:?}"),
+        Entry::Change(_) | Entry::LookUp(_) => panic!("not an attempt: {:?}", settlement.entry),
     }
 }
 
@@ -318,27 +320,30 @@ fn waiting(due: Timestamp, retries_used: u32) -> Delivery {
 fn admission_sends_what_is_young_and_within_its_limits() {
     let policy = exact();
     let day = secs(86_400);
-    assert_eq!(admit(&delivery(), &policy, None, at(0)), Admission::Send { at_most: day });
-    assert_eq!(admit(&waiting(at(2), 1), &policy, None, at(2)), Admission::Send { at_most: day - secs(2) });
-    assert_eq!(admit(&waiting(at(2), 1), &policy, Some(at(2)), at(2)), Admission::Send { at_most: day - secs(2) });
+    assert_eq!(admit(&delivery(), &policy, RETRY, None, at(0)), Admission::Send { at_most: day });
+    assert_eq!(admit(&waiting(at(2), 1), &policy, RETRY, None, at(2)), Admission::Send { at_most: day - secs(2) });
+    assert_eq!(
+        admit(&waiting(at(2), 1), &policy, RETRY, Some(at(2)), at(2)),
+        Admission::Send { at_most: day - secs(2) }
+    );
 }
 
 #[test]
 fn admission_holds_with_the_endpoint_but_not_beyond_the_oldest_age() {
     let policy = policy(&Layer { max_lead_age: Some(secs(100)), ..Layer::default() });
-    let hold = |paused| admit(&delivery(), &policy, Some(at(paused)), at(10));
+    let hold = |paused| admit(&delivery(), &policy, RETRY, Some(at(paused)), at(10));
     assert_eq!(hold(50), Admission::Hold { until: at(50), why: HoldReason::RetryAfter });
     assert_eq!(hold(500), Admission::Hold { until: at(100), why: HoldReason::RetryAfter });
-    let review = admit(&delivery(), &policy, Some(at(500)), at(100));
+    let review = admit(&delivery(), &policy, RETRY, Some(at(500)), at(100));
     assert!(matches!(review, Admission::Review { cause: ReviewCause::Expired, .. }), "{review:?}");
 }
 
 #[test]
 fn admission_follows_the_newest_settings() {
     let lowered = policy(&Layer { max_retries: Some(2), ..Layer::default() });
-    let cause = |delivery: &Delivery, policy: &RetryPolicy| match admit(delivery, policy, None, at(20)) {
+    let cause = |delivery: &Delivery, policy: &RetryPolicy| match admit(delivery, policy, RETRY, None, at(20)) {
         Admission::Review { cause, .. } => Some(cause),
-        Admission::Send { .. } | Admission::Hold { .. } => None,
+        Admission::Send { .. } | Admission::LookUp { .. } | Admission::AssumeDelivered | Admission::Hold { .. } => None,
     };
     assert_eq!(cause(&waiting(at(14), 3), &lowered), Some(ReviewCause::LimitLowered));
     assert_eq!(cause(&waiting(at(14), 2), &lowered), None);

@@ -12,8 +12,9 @@ use steadfast_retry::policy::{
     BUILT_IN_NAMES, Backoff, Condition, Jitter, JitterShare, Key, Layer, Level, Policies, RetryPolicy, resolve,
 };
 use steadfast_retry::{
-    Admission, Answer, Decision, Delivery, Entry, Evidence, FaultKind, InDoubt, Outcome, Phase, ReviewCause, Seed,
-    Sent, Settlement, State, Terms, admit, delay, nominal, read_hint, settle, window,
+    Admission, Answer, Decision, Delivery, Entry, Evidence, FaultKind, InDoubt, LOOK_UPS_MAX, LookUpAnswer, LookedUp,
+    Outcome, Phase, ReviewCause, Seed, Sent, Settlement, State, Terms, admit, delay, nominal, read_hint, settle,
+    settle_look_up, window,
 };
 
 fn jitter() -> impl Strategy<Value = Jitter> {
@@ -74,7 +75,12 @@ fn evidence() -> impl Strategy<Value = Evidence> {
 }
 
 fn in_doubt() -> impl Strategy<Value = InDoubt> {
-    prop_oneof![Just(InDoubt::Hold), (0_u64..=120).prop_map(|floor| InDoubt::Retry { floor: secs(floor) })]
+    prop_oneof![
+        Just(InDoubt::Hold),
+        Just(InDoubt::AssumeDelivered),
+        (0_u64..=120).prop_map(|floor| InDoubt::Retry { floor: secs(floor) }),
+        (0_u64..=120).prop_map(|floor| InDoubt::Verify { floor: secs(floor) }),
+    ]
 }
 
 /// One turn of a delivery's life: how late it starts, what happens, how long that takes.
@@ -86,11 +92,13 @@ fn retried(settlement: &Settlement) -> Option<(u32, Timestamp, Option<Timestamp>
     match &settlement.entry {
         Entry::Attempt(attempt) => match attempt.decision {
             Decision::Retry { retry, due, not_before, .. } => Some((retry, due, not_before)),
-            Decision::Deliver { .. } | Decision::Reject { .. } | Decision::Hold { .. } | Decision::Review { .. } => {
-                None
-            }
+            Decision::Deliver { .. }
+            | Decision::Reject { .. }
+            | Decision::Hold { .. }
+            | Decision::LookUp { .. }
+            | Decision::Review { .. } => None,
         },
-        Entry::Change(_) => None,
+        Entry::Change(_) | Entry::LookUp(_) => None,
     }
 }
 
@@ -123,8 +131,14 @@ fn check(before: &Delivery, sent: &Sent, settlement: &Settlement, terms: &Terms<
     if let Some(next) = after.state.next_look() {
         prop_assert!(next >= sent.ended, "never in the past");
         prop_assert!(next < before.accepted_at.after(policy.max_lead_age.get()), "past the maximum lead age");
-        let admitted = admit(after, policy, None, next);
-        prop_assert!(matches!(admitted, Admission::Send { .. }), "planned, then not admitted: {admitted:?}");
+        let admitted = admit(after, policy, terms.in_doubt, None, next);
+        let asks = matches!(terms.in_doubt, InDoubt::Verify { .. }) && after.progress.is_unresolved();
+        let fits = if asks {
+            matches!(admitted, Admission::LookUp { .. })
+        } else {
+            matches!(admitted, Admission::Send { .. })
+        };
+        prop_assert!(fits, "planned, then not admitted: {admitted:?}");
     }
     if sent.verdict.outcome == Outcome::Success {
         prop_assert_eq!(after.progress.in_doubt, before.progress.in_doubt, "a success adds no doubt");
@@ -134,6 +148,28 @@ fn check(before: &Delivery, sent: &Sent, settlement: &Settlement, terms: &Terms<
     let late = sent.started.since(before.state.due().unwrap());
     let counted = if before.progress.first_attempt_at.is_some() { late } else { Duration::ZERO };
     prop_assert_eq!(after.progress.held, before.progress.held + counted);
+    Ok(())
+}
+
+fn looked_up(sent: Sent) -> LookedUp {
+    let Sent { started, ended, endpoint, evidence, verdict, .. } = sent;
+    LookedUp { started, ended, endpoint, evidence, verdict }
+}
+
+/// A look-up is no attempt, uses a retry only where it clears the way for one, and is bounded.
+fn check_look_up(before: &Delivery, settlement: &Settlement, policy: &RetryPolicy) -> Result<(), TestCaseError> {
+    let after = &settlement.delivery;
+    let Entry::LookUp(look_up) = &settlement.entry else { panic!("not a look-up") };
+    prop_assert_eq!((after.version, after.attempts), (before.version + 1, before.attempts));
+    let used = after.progress.retries_used - before.progress.retries_used;
+    let retries = matches!(look_up.decision, Decision::Retry { .. });
+    prop_assert_eq!(used, u32::from(retries));
+    prop_assert!(after.progress.retries_used <= policy.retries_allowed());
+    prop_assert!(!retries || look_up.answer() == LookUpAnswer::NotFound, "sent again only where it is not found");
+    prop_assert!(after.progress.look_ups <= LOOK_UPS_MAX);
+    if let Some(next) = after.state.next_look() {
+        prop_assert!(next >= look_up.ended && next < before.accepted_at.after(policy.max_lead_age.get()));
+    }
     Ok(())
 }
 
@@ -149,12 +185,20 @@ proptest! {
         for (late, evidence, took) in turns {
             let Some(next) = now.state.next_look() else { break };
             let start = next.after(Duration::from_micros(late));
-            if !matches!(admit(&now, &policy, None, start), Admission::Send { .. }) {
-                break;
-            }
             let attempt = sent(evidence, start, start.after(Duration::from_micros(took)));
-            let settlement = settle(&now, attempt.clone(), &terms);
-            check(&now, &attempt, &settlement, &terms)?;
+            let settlement = match admit(&now, &policy, in_doubt, None, start) {
+                Admission::Send { .. } => {
+                    let settlement = settle(&now, attempt.clone(), &terms);
+                    check(&now, &attempt, &settlement, &terms)?;
+                    settlement
+                }
+                Admission::LookUp { .. } => {
+                    let settlement = settle_look_up(&now, looked_up(attempt), &terms);
+                    check_look_up(&now, &settlement, &policy)?;
+                    settlement
+                }
+                Admission::AssumeDelivered | Admission::Hold { .. } | Admission::Review { .. } => break,
+            };
             now = settlement.delivery;
         }
     }

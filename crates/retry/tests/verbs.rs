@@ -40,6 +40,8 @@ fn used(state: State) -> Delivery {
         held: secs(9),
         interruptions: 1,
         in_doubt: true,
+        cleared: false,
+        look_ups: 2,
     };
     let body = Some(BodyMark { mapping_version: 1, digest: [3; 32] });
     Delivery { progress, body, attempts: 6, version: 8, state, ..delivery() }
@@ -48,7 +50,7 @@ fn used(state: State) -> Delivery {
 fn change(settlement: &Settlement) -> &Change {
     match &settlement.entry {
         Entry::Change(change) => change,
-        Entry::Attempt(attempt) => panic!("not a change: {attempt:?}"),
+        Entry::Attempt(_) | Entry::LookUp(_) => panic!("not a change: {:?}", settlement.entry),
     }
 }
 
@@ -92,7 +94,7 @@ fn check(before: &Delivery, one: &Verb, settlement: &Settlement) {
     assert_eq!(after.state, expected);
     assert_eq!((after.version, after.attempts, after.body), (before.version + 1, before.attempts, before.body));
     let progress = if *one == Verb::Retry {
-        LegProgress { leg: 1, revision: 2, in_doubt: true, ..LegProgress::default() }
+        LegProgress { leg: 1, revision: 2, in_doubt: true, cleared: true, ..LegProgress::default() }
     } else {
         before.progress.clone()
     };

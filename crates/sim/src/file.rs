@@ -122,6 +122,8 @@ pub struct RecipientFile {
     /// Times with answers of their own.
     #[serde(default)]
     pub phases: Vec<PhaseFile>,
+    /// What look-ups are answered, with `in_doubt = "verify"`: the n-th for the n-th since the doubt arose; the last repeats.
+    pub look_ups: Option<Vec<String>>,
 }
 
 /// A time with answers of its own, from `from` up to and not including `to`.
@@ -144,9 +146,9 @@ pub struct PhaseFile {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsFile {
-    /// What is done about an attempt sent and not answered: `retry` (the default) or `hold`.
+    /// What is done about an attempt sent and not answered: `retry` (the default), `verify`, `hold` or `assume_delivered`.
     pub in_doubt: Option<String>,
-    /// With `retry`: not before this has passed.
+    /// With `retry` and `verify`: not before this has passed.
     pub in_doubt_delay: Option<String>,
     /// When the run is stopped; otherwise when nothing is left to do.
     pub until: Option<String>,
@@ -174,6 +176,7 @@ impl ScenarioFile {
         let traffic = self.traffic.read(faults);
         let script = self.recipient.read(faults);
         let in_doubt = self.settings.in_doubt(faults);
+        let look_ups = self.recipient.look_ups(in_doubt, faults);
         let until = faults.duration("settings.until", self.settings.until.as_ref());
         let recipient = faults.kept("recipient", RecipientName::new("recipient"));
         Some(Scenario {
@@ -185,6 +188,7 @@ impl ScenarioFile {
             candidates,
             traffic: traffic?,
             script: script?,
+            look_ups,
             in_doubt,
             flow: faults.kept("flow", FlowName::new("scenario"))?,
             step: faults.kept("step", StepName::new("send"))?,
@@ -414,18 +418,51 @@ fn check_shares(place: &str, mix: &BTreeMap<String, f64>, faults: &mut Faults) -
     Some(())
 }
 
+impl RecipientFile {
+    /// Needed exactly where something is looked up.
+    fn look_ups(&self, in_doubt: InDoubt, faults: &mut Faults) -> Option<Script> {
+        let place = "recipient.look_ups";
+        let verifies = matches!(in_doubt, InDoubt::Verify { .. });
+        let texts = match &self.look_ups {
+            None if verifies => {
+                faults.add(place, "is needed with in_doubt = \"verify\"");
+                return None;
+            }
+            None => return None,
+            Some(_) if !verifies => {
+                faults.add(place, "belongs to in_doubt = \"verify\"");
+                return None;
+            }
+            Some(texts) => texts,
+        };
+        if texts.is_empty() || texts.len() > ANSWERS_MAX {
+            faults.add(place, format!("{} answers: 1 to {ANSWERS_MAX}", texts.len()));
+            return None;
+        }
+        let each = texts.iter().enumerate();
+        let read = each
+            .filter_map(|(number, text)| faults.kept(&format!("{place}[{number}]"), Scripted::parse(text, LATENCY)));
+        Script::by_attempt(read.collect())
+    }
+}
+
 impl SettingsFile {
     fn in_doubt(&self, faults: &mut Faults) -> InDoubt {
         let floor = faults.duration("settings.in_doubt_delay", self.in_doubt_delay.as_ref());
-        match self.in_doubt.as_deref() {
-            None | Some("retry") => InDoubt::Retry { floor: floor.unwrap_or_default() },
-            Some("hold") if floor.is_none() => InDoubt::Hold,
-            Some("hold") => {
-                faults.add("settings.in_doubt_delay", "belongs to in_doubt = \"retry\"");
-                InDoubt::Hold
-            }
-            Some(other) => {
-                faults.add("settings.in_doubt", format!("{other:?} is not known: allowed are retry, hold"));
+        let Some(mode) = self.in_doubt.as_deref() else {
+            return InDoubt::Retry { floor: floor.unwrap_or_default() };
+        };
+        if floor.is_some() && matches!(mode, "hold" | "assume_delivered") {
+            faults.add("settings.in_doubt_delay", "belongs to in_doubt = \"retry\" or \"verify\"");
+        }
+        match mode {
+            "retry" => InDoubt::Retry { floor: floor.unwrap_or_default() },
+            "verify" => InDoubt::Verify { floor: floor.unwrap_or_default() },
+            "hold" => InDoubt::Hold,
+            "assume_delivered" => InDoubt::AssumeDelivered,
+            other => {
+                let known = "allowed are retry, verify, hold, assume_delivered";
+                faults.add("settings.in_doubt", format!("{other:?} is not known: {known}"));
                 InDoubt::Hold
             }
         }

@@ -4,6 +4,7 @@
 //! arrivals and the recipient. At one moment what ends comes before what is due, and that before what arrives, so that a
 //! pause asked for binds whatever else happens at its moment.
 
+use crate::answer::Scripted;
 use crate::report::{PolicyReport, Report};
 use crate::scenario::{Candidate, Scenario, TIMELINE_LEADS_MAX};
 use crate::script::Asked;
@@ -14,7 +15,8 @@ use std::time::Duration;
 use steadfast_lead::{IdSequence, NodeNumber, Priority, Timestamp};
 use steadfast_retry::policy::RetryPolicy;
 use steadfast_retry::{
-    Admission, Delivery, Epoch, Fence, LegProgress, Sent, Settlement, Shard, State, Terms, admit, refer, settle,
+    Admission, Delivery, Epoch, Fence, LegProgress, LookedUp, Sent, Settlement, Shard, State, Terms, admit,
+    assume_delivered, refer, settle, settle_look_up,
 };
 
 /// Most attempts in the run of one policy.
@@ -67,6 +69,8 @@ struct Planned {
 enum What {
     /// An attempt ends.
     Ended,
+    /// A look-up ends.
+    LookedUp,
     /// A delivery is looked at.
     Due,
 }
@@ -154,6 +158,10 @@ impl<'a> World<'a> {
                 self.end(slot, live, at);
                 Ok(())
             }
+            What::LookedUp => {
+                self.end_look_up(slot, live, at);
+                Ok(())
+            }
             What::Due => self.look(slot, live, at),
         }
     }
@@ -192,7 +200,18 @@ impl<'a> World<'a> {
 
     /// A delivery is due: it is sent, held with its endpoint, or referred to a person.
     fn look(&mut self, slot: usize, mut live: Live, now: Timestamp) -> Result<(), RunStopped> {
-        match admit(&live.delivery, self.policy, self.paused_until, now) {
+        match admit(&live.delivery, self.policy, self.terms.in_doubt, self.paused_until, now) {
+            Admission::LookUp { at_most } => {
+                (live.started, live.at_most) = (now, at_most);
+                let took = self.looked_up(&live).map_or(Duration::ZERO, |scripted| scripted.took.min(at_most));
+                self.plan(now.after(took), What::LookedUp, slot);
+                self.live[slot] = Some(live);
+            }
+            Admission::AssumeDelivered => {
+                if let Some(settlement) = assume_delivered(&live.delivery, self.terms.fence, now) {
+                    self.settled(slot, live, settlement, now);
+                }
+            }
             Admission::Send { at_most } => {
                 if self.tally.attempts >= self.attempts_max {
                     return Err(RunStopped { policy: self.name.to_owned(), attempts: self.attempts_max });
@@ -224,6 +243,28 @@ impl<'a> World<'a> {
             attempt: live.delivery.attempts.saturating_add(1),
             at: live.started.since(self.scenario.start),
         }
+    }
+
+    /// What a look-up is answered: scripted by its number since the doubt arose.
+    fn looked_up(&self, live: &Live) -> Option<&'a Scripted> {
+        let number = u32::from(live.delivery.progress.look_ups).saturating_add(1);
+        let asked = Asked { attempt: number, ..self.asked(live) };
+        self.scenario.look_ups.as_ref().map(|script| script.answer(&asked))
+    }
+
+    fn end_look_up(&mut self, slot: usize, live: Live, now: Timestamp) {
+        let Some(scripted) = self.looked_up(&live) else { return };
+        let cut = (scripted.took > live.at_most).then(|| scripted.cut_after(live.at_most));
+        let scripted = cut.as_ref().unwrap_or(scripted);
+        let looked = LookedUp {
+            started: live.started,
+            ended: now,
+            endpoint: self.scenario.endpoint.clone(),
+            evidence: scripted.evidence.clone(),
+            verdict: scripted.verdict.clone(),
+        };
+        let settlement = settle_look_up(&live.delivery, looked, &self.terms);
+        self.settled(slot, live, settlement, now);
     }
 
     /// An attempt ends: what came of it is settled.

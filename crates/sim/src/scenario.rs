@@ -34,6 +34,8 @@ pub struct Scenario {
     pub traffic: Traffic,
     /// What the recipient answers.
     pub script: Script,
+    /// What a look-up is answered, by its number since the doubt arose; the last repeats.
+    pub look_ups: Option<Script>,
     /// What is done about an attempt that was sent and not answered.
     pub in_doubt: InDoubt,
     /// The flow every lead enters.

@@ -87,7 +87,7 @@ impl Tally {
             State::Delivered { at, probable, .. } => {
                 self.delivered += 1;
                 self.probable += u64::from(probable);
-                self.possibly_twice += u64::from(delivery.progress.in_doubt && !probable);
+                self.possibly_twice += u64::from(delivery.progress.is_unresolved() && !probable);
                 count_at(&mut self.delivered_by_attempt, delivery.attempts.saturating_sub(1));
                 let took = at.since(delivery.accepted_at).as_micros();
                 self.delivery_micros.push(u64::try_from(took).unwrap_or(u64::MAX));

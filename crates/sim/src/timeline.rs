@@ -7,7 +7,7 @@ use crate::quantity::show;
 use std::fmt::Write;
 use std::time::Duration;
 use steadfast_lead::Timestamp;
-use steadfast_retry::{Attempt, Change, Decision, Entry, State};
+use steadfast_retry::{Attempt, Change, Decision, Entry, Evidence, LookUp, State};
 
 /// One line of one lead's history.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,7 @@ pub fn timeline(start: Timestamp, entries: &[TimelineEntry<'_>]) -> String {
         let _ = match one.entry {
             Entry::Attempt(attempt) => write_attempt(&mut text, start, one.lead, attempt),
             Entry::Change(change) => write_change(&mut text, start, one.lead, change),
+            Entry::LookUp(look_up) => write_look_up(&mut text, start, one.lead, look_up),
         };
     }
     text
@@ -41,6 +42,7 @@ fn happened(entry: &Entry) -> Timestamp {
     match entry {
         Entry::Attempt(attempt) => attempt.started,
         Entry::Change(change) => change.at,
+        Entry::LookUp(look_up) => look_up.started,
     }
 }
 
@@ -50,18 +52,25 @@ fn write_attempt(text: &mut String, start: Timestamp, lead: u32, attempt: &Attem
     if !held.is_zero() {
         write!(text, " (held {})", seconds(held))?;
     }
-    write!(text, ": {}", seen(attempt))?;
+    write!(text, ": {}", seen(&attempt.evidence))?;
     write!(text, " in {}, {}", show(attempt.ended.since(attempt.started)), attempt.verdict.outcome.name())?;
     if let Some(kind) = attempt.verdict.outcome.kind_name() {
         write!(text, " {kind}")?;
     }
     writeln!(text, " by {}", attempt.verdict.decided_by)?;
-    writeln!(text, "{MARGIN}{}: {}", decision(attempt, start), attempt.because)
+    writeln!(text, "{MARGIN}{}: {}", decision(&attempt.decision, attempt.ended, start), attempt.because)
+}
+
+fn write_look_up(text: &mut String, start: Timestamp, lead: u32, look_up: &LookUp) -> std::fmt::Result {
+    write!(text, "{:>10}  lead {lead} look-up {}", seconds(look_up.started.since(start)), look_up.number)?;
+    write!(text, ": {}", seen(&look_up.evidence))?;
+    write!(text, " in {}, {}", show(look_up.ended.since(look_up.started)), look_up.answer().name().replace('_', " "))?;
+    writeln!(text, " by {}", look_up.verdict.decided_by)?;
+    writeln!(text, "{MARGIN}{}: {}", decision(&look_up.decision, look_up.ended, start), look_up.because)
 }
 
 /// The status, or the fault and how far the attempt came.
-fn seen(attempt: &Attempt) -> String {
-    let evidence = &attempt.evidence;
+fn seen(evidence: &Evidence) -> String {
     match (&evidence.fault, &evidence.answer) {
         (Some(fault), _) => format!("{} when {}", fault.kind, evidence.phase.name()),
         (None, Some(answer)) => answer.status.to_string(),
@@ -69,19 +78,20 @@ fn seen(attempt: &Attempt) -> String {
     }
 }
 
-fn decision(attempt: &Attempt, start: Timestamp) -> String {
+fn decision(decision: &Decision, ended: Timestamp, start: Timestamp) -> String {
     let at = |time: Timestamp| seconds(time.since(start));
-    match attempt.decision {
+    match *decision {
         Decision::Deliver { probable: false } => "delivered".to_owned(),
         Decision::Deliver { probable: true } => "delivered (probable)".to_owned(),
         Decision::Reject { kind } => format!("rejected ({kind})"),
         Decision::Retry { retry, due, window, not_before } => {
-            let (earliest, latest) = (attempt.ended.after(window.earliest), attempt.ended.after(window.latest));
+            let (earliest, latest) = (ended.after(window.earliest), ended.after(window.latest));
             let planned = format!("retry {retry} at {} [{} to {}]", at(due), at(earliest), at(latest));
             not_before.map_or(planned.clone(), |until| format!("{planned}, not before {}", at(until)))
         }
         Decision::Hold { until, why, .. } => format!("held until {} ({why})", at(until)),
         Decision::Review { cause } => format!("in review ({cause})"),
+        Decision::LookUp { due } => format!("look-up at {}", at(due)),
     }
 }
 

@@ -135,7 +135,7 @@ async fn journalled(store: &EmbeddedStore) -> (u64, u64) {
             match event.kind {
                 EventKind::LeadAccepted { deliveries, .. } => accepted += u64::from(deliveries),
                 EventKind::AttemptSettled(_) => attempts += 1,
-                EventKind::DeliveryChanged { .. } | EventKind::EndpointPaused { .. } => {}
+                EventKind::LookUpSettled(_) | EventKind::DeliveryChanged { .. } | EventKind::EndpointPaused { .. } => {}
                 EventKind::ConfigApplied { .. } => {}
             }
         }

@@ -131,6 +131,11 @@ impl Figures {
                     self.families.verbs.get_or_create_owned(&vec![("verb", verb.to_owned())]).inc();
                 }
             }
+            EventKind::LookUpSettled(settled) => {
+                if let Some(end) = End::of_change(settled.state, settled.cause, None) {
+                    self.of(&settled.recipient).ended(end, &self.families);
+                }
+            }
             EventKind::EndpointPaused { .. } | EventKind::ConfigApplied { .. } => {}
         }
     }

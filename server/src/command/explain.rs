@@ -103,7 +103,9 @@ fn window_json(window: Window) -> Value {
 fn doubt(in_doubt: InDoubt) -> String {
     match in_doubt {
         InDoubt::Retry { floor } => format!("retry, not before {}", show_duration(floor)),
+        InDoubt::Verify { floor } => format!("verify with the recipient, not before {}", show_duration(floor)),
         InDoubt::Hold => "hold".to_owned(),
+        InDoubt::AssumeDelivered => "assume_delivered".to_owned(),
     }
 }
 

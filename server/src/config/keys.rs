@@ -186,16 +186,23 @@ pub(crate) const ACCOUNT: Table = Table {
 const IN_DOUBT: Key = key(
     "in_doubt",
     "text",
-    "retry, hold",
+    "retry, verify, hold, assume_delivered",
     "\"retry\"",
-    "What follows an attempt that was sent and not answered: sent again on the schedule with the same key, or a person decides.",
+    "What follows an attempt that was sent and not answered: sent again on the schedule with the same key; the recipient is asked first (verify); a person decides; or it counts as delivered, probably.",
 );
 const IN_DOUBT_DELAY: Key = key(
     "in_doubt_delay",
     "duration",
     "0s to 1h",
     "\"0s\"",
-    "A retry after such an attempt starts no earlier than this: a slow recipient may still be storing the lead.",
+    "A retry or look-up after such an attempt starts no earlier than this: a slow recipient may still be storing the lead.",
+);
+const VERIFY: Key = key(
+    "verify",
+    "table",
+    "see request",
+    "",
+    "How the recipient is asked whether it has the lead, with in_doubt = \"verify\". Written like request, where `{{ delivery_id }}` and `{{ idempotency_key }}` are known too; a GET with these two unless it says otherwise. 2xx is found, 404 and 410 are not found, anything else is asked again.",
 );
 const REQUEST_KEY: Key = key(
     "request",
@@ -225,6 +232,7 @@ pub(crate) const RECIPIENT: Table = Table {
         key("limits", "table", "see [recipients.NAME.limits]", "", "What no flow or step may exceed."),
         IN_DOUBT,
         IN_DOUBT_DELAY,
+        VERIFY,
         REQUEST_KEY,
         AUTH_KEY,
         RESPONSE_KEY,
@@ -251,6 +259,7 @@ pub(crate) const FLOW: Table = Table {
         key("retry", "table", "see [retry]", "", "What it says about retrying."),
         IN_DOUBT,
         IN_DOUBT_DELAY,
+        VERIFY,
         PRIORITY,
         key(
             "fields",
@@ -309,6 +318,7 @@ pub(crate) const STEP: Table = Table {
         key("retry", "table", "see [retry]", "", "What it says about retrying: the nearest level."),
         IN_DOUBT,
         IN_DOUBT_DELAY,
+        VERIFY,
         PRIORITY,
         REQUEST_KEY,
         AUTH_KEY,

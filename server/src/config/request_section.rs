@@ -11,7 +11,12 @@ const SOAP_VERSIONS: [&str; 2] = [SoapVersion::V11.name(), SoapVersion::V12.name
 
 /// What a place says about its request.
 pub(crate) fn request(owner: &Section<'_>) -> RequestSettings {
-    let section = owner.section("request", &REQUEST);
+    request_at(owner, "request")
+}
+
+/// What a place says about a request in a table of this name.
+pub(crate) fn request_at(owner: &Section<'_>, table: &'static str) -> RequestSettings {
+    let section = owner.section(table, &REQUEST);
     if let Some(door) = section.get("type") {
         door.word(|text| (text == "http").then_some(()), &["http"]);
     }

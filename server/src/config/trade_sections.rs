@@ -2,7 +2,7 @@
 
 use super::auth_section::auth;
 use super::keys::{ACCOUNT, FIELD, FLOW, LIMITS, RECIPIENT, STEP, Table};
-use super::request_section::request;
+use super::request_section::{request, request_at};
 use super::response_section::{response, rules};
 use super::retry_keys::RETRY;
 use super::retry_section::{layer, name, table_name};
@@ -101,6 +101,7 @@ fn in_doubt(owner: &Section<'_>) -> InDoubtSettings {
     InDoubtSettings {
         mode: owner.get("in_doubt").and_then(|found| found.word(InDoubtMode::from_name, &words)),
         delay: owner.duration("in_doubt_delay"),
+        look_up: request_at(owner, "verify"),
     }
 }
 

@@ -58,7 +58,11 @@ impl Screen {
                 tally.saved += u64::from(settled.attempt > 1);
             }
             DecisionName::Review => tally.review += 1,
-            DecisionName::Reject | DecisionName::Retry | DecisionName::Hold | DecisionName::Close => {}
+            DecisionName::Reject
+            | DecisionName::Retry
+            | DecisionName::Hold
+            | DecisionName::LookUp
+            | DecisionName::Close => {}
         }
         drop(tally);
         if settled.attempt == 1 && settled.outcome == Outcome::Success {
@@ -79,6 +83,7 @@ impl Screen {
             DecisionName::Review => "needs a person: in review".to_owned(),
             DecisionName::Reject => "rejected by the recipient".to_owned(),
             DecisionName::Close => "closed".to_owned(),
+            DecisionName::LookUp => format!("in doubt: the recipient is asked in {next:.1} s"),
         };
         let colour = match settled.outcome {
             Outcome::Success => AnsiColor::Green,
@@ -96,7 +101,10 @@ impl Observer for Screen {
         match &event.kind {
             EventKind::LeadAccepted { .. } => self.tally.lock().accepted += 1,
             EventKind::AttemptSettled(settled) => self.attempt(event.at, settled),
-            EventKind::DeliveryChanged { .. } | EventKind::EndpointPaused { .. } | EventKind::ConfigApplied { .. } => {}
+            EventKind::LookUpSettled(_)
+            | EventKind::DeliveryChanged { .. }
+            | EventKind::EndpointPaused { .. }
+            | EventKind::ConfigApplied { .. } => {}
         }
     }
 }

@@ -211,7 +211,14 @@ pub(crate) async fn detail(state: &ApiState, delivery: &Delivery) -> Result<Deli
             .iter()
             .filter_map(|entry| match entry {
                 Entry::Change(change) => Some(change.into()),
-                Entry::Attempt(_) => None,
+                Entry::Attempt(_) | Entry::LookUp(_) => None,
+            })
+            .collect(),
+        look_ups: shown
+            .iter()
+            .filter_map(|entry| match entry {
+                Entry::LookUp(look_up) => Some((&**look_up).into()),
+                Entry::Attempt(_) | Entry::Change(_) => None,
             })
             .collect(),
         history_cut,
@@ -225,6 +232,6 @@ fn last(entries: &[Entry]) -> Option<&Attempt> {
 fn as_attempt(entry: &Entry) -> Option<&Attempt> {
     match entry {
         Entry::Attempt(attempt) => Some(attempt),
-        Entry::Change(_) => None,
+        Entry::Change(_) | Entry::LookUp(_) => None,
     }
 }

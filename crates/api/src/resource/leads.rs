@@ -137,7 +137,7 @@ pub(crate) async fn last_attempt(state: &ApiState, delivery: &Delivery) -> Resul
     let entries = state.engine().store().history(delivery.id, skip, HISTORY_MAX).await?;
     let attempts = entries.into_iter().rev().filter_map(|entry| match entry {
         Entry::Attempt(attempt) => Some(*attempt),
-        Entry::Change(_) => None,
+        Entry::Change(_) | Entry::LookUp(_) => None,
     });
     Ok(attempts.into_iter().next())
 }

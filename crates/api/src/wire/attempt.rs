@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use std::time::Duration;
 use steadfast_lead::Timestamp;
-use steadfast_retry::{Answer, Attempt, Change, Decision, Evidence, State, Timings, Verdict};
+use steadfast_retry::{Answer, Attempt, Change, Decision, Evidence, LookUp, State, Timings, Verdict};
 use utoipa::ToSchema;
 
 /// One attempt.
@@ -332,6 +332,58 @@ impl DecisionView {
                 ..empty
             },
             Decision::Review { cause } => DecisionView { why: Some(cause.name()), ..empty },
+            Decision::LookUp { due } => DecisionView { due: Some(due.to_string()), ..empty },
+        }
+    }
+}
+
+/// One look-up: the recipient was asked whether it has the lead.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LookUpView {
+    /// Its number since the doubt arose, from 1.
+    number: u8,
+    /// Attempts sent before it.
+    after_attempt: u32,
+    /// What it brought: `found`, `not_found` or `unknown`.
+    answer: &'static str,
+    /// Where it went.
+    endpoint: String,
+    /// When it was due.
+    #[schema(schema_with = words::time)]
+    due: String,
+    /// When it started.
+    #[schema(schema_with = words::time)]
+    started: String,
+    /// When it ended.
+    #[schema(schema_with = words::time)]
+    ended: String,
+    /// What was seen.
+    evidence: EvidenceView,
+    /// What it meant, as an answer to the look-up.
+    verdict: VerdictView,
+    /// What was decided.
+    decision: DecisionView,
+    /// Why.
+    because: String,
+    /// The configuration it was made under.
+    config_version: u64,
+}
+
+impl From<&LookUp> for LookUpView {
+    fn from(look_up: &LookUp) -> Self {
+        LookUpView {
+            number: look_up.number,
+            after_attempt: look_up.after_attempt,
+            answer: look_up.answer().name(),
+            endpoint: look_up.endpoint.origin.to_string(),
+            due: look_up.due.to_string(),
+            started: look_up.started.to_string(),
+            ended: look_up.ended.to_string(),
+            evidence: (&look_up.evidence).into(),
+            verdict: (&look_up.verdict).into(),
+            decision: DecisionView::of(&look_up.decision, look_up.ended),
+            because: look_up.because.to_string(),
+            config_version: look_up.config_version,
         }
     }
 }

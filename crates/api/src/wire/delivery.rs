@@ -1,6 +1,6 @@
 //! A delivery as it is shown: short in lists, whole on its own page.
 
-use crate::wire::attempt::{AttemptView, ChangeView};
+use crate::wire::attempt::{AttemptView, ChangeView, LookUpView};
 use crate::wire::policy::ExplainView;
 use crate::wire::{hex, millis, words};
 use serde::Serialize;
@@ -89,6 +89,8 @@ pub(crate) struct DeliveryDetail {
     pub(crate) attempts: Vec<AttemptView>,
     /// Every change without an attempt, oldest first.
     pub(crate) changes: Vec<ChangeView>,
+    /// Every look-up: the recipient was asked whether it has the lead, oldest first.
+    pub(crate) look_ups: Vec<LookUpView>,
     /// Whether there is more history than is shown.
     pub(crate) history_cut: bool,
 }
@@ -262,6 +264,7 @@ fn planned(attempt: &Attempt, due: Timestamp) -> Option<(Timestamp, Timestamp)> 
         | Decision::Deliver { .. }
         | Decision::Reject { .. }
         | Decision::Hold { .. }
+        | Decision::LookUp { .. }
         | Decision::Review { .. } => None,
     }
 }

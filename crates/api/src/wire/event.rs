@@ -36,6 +36,8 @@ enum WhatView {
     },
     /// An attempt was settled.
     AttemptSettled(Box<AttemptSettledView>),
+    /// A look-up was settled.
+    LookUpSettled(Box<LookUpSettledView>),
     /// A delivery changed without an attempt.
     DeliveryChanged(Box<DeliveryChangedView>),
     /// An endpoint is to be left alone for a while.
@@ -100,6 +102,34 @@ struct AttemptSettledView {
     test: bool,
 }
 
+/// One settled look-up: the recipient was asked whether it has the lead.
+#[derive(Serialize, ToSchema)]
+struct LookUpSettledView {
+    /// The delivery.
+    delivery_id: String,
+    /// The recipient.
+    recipient: String,
+    /// Its number since the doubt arose, from 1.
+    number: u8,
+    /// What it brought: `found`, `not_found` or `unknown`.
+    answer: &'static str,
+    /// What was decided.
+    #[schema(schema_with = words::decision)]
+    decision: &'static str,
+    /// Where the delivery stands now.
+    #[schema(schema_with = words::state)]
+    state: &'static str,
+    /// Why, when it went to review.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = words::cause, required = false)]
+    cause: Option<&'static str>,
+    /// How long it took.
+    took_ms: f64,
+    /// From the end of the look-up to when the delivery is looked at again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_in_ms: Option<f64>,
+}
+
 /// A delivery that changed without an attempt.
 #[derive(Serialize, ToSchema)]
 struct DeliveryChangedView {
@@ -146,6 +176,17 @@ fn what(kind: &EventKind) -> WhatView {
             test: *test,
         },
         EventKind::AttemptSettled(settled) => WhatView::AttemptSettled(Box::new(attempt(settled))),
+        EventKind::LookUpSettled(settled) => WhatView::LookUpSettled(Box::new(LookUpSettledView {
+            delivery_id: settled.delivery.to_string(),
+            recipient: settled.recipient.to_string(),
+            number: settled.number,
+            answer: settled.answer.name(),
+            decision: settled.decision.name(),
+            state: settled.state.name(),
+            cause: settled.cause.map(|cause| cause.name()),
+            took_ms: fine_millis(settled.took),
+            next_in_ms: settled.next_in.map(fine_millis),
+        })),
         EventKind::DeliveryChanged { delivery, recipient, state, cause, held, closed, verb } => {
             let (verb, by) = verb.as_ref().map(|(verb, by)| (verb.to_string(), by.to_string())).unzip();
             WhatView::DeliveryChanged(Box::new(DeliveryChangedView {

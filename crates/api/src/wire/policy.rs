@@ -17,7 +17,8 @@ pub(crate) struct ExplainView {
     recipient: String,
     /// The configuration in force.
     config_version: u64,
-    /// What an attempt in doubt leads to: `retry` on the schedule, or `hold` for a person.
+    /// What an attempt in doubt leads to: `retry` on the schedule, `verify` with the recipient first, `hold` for a person, or
+    /// `assume_delivered`.
     in_doubt: &'static str,
     /// Not before this long after an attempt in doubt.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +63,9 @@ impl ExplainView {
         let explained = Explained::of(plan);
         let (in_doubt, delay) = match explained.in_doubt {
             InDoubt::Retry { floor } => ("retry", Some(millis(floor))),
+            InDoubt::Verify { floor } => ("verify", Some(millis(floor))),
             InDoubt::Hold => ("hold", None),
+            InDoubt::AssumeDelivered => ("assume_delivered", None),
         };
         ExplainView {
             flow: explained.flow.to_string(),

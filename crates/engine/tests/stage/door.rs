@@ -7,13 +7,14 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::time::Duration;
-use steadfast_engine::{Door, Order};
+use steadfast_engine::{Door, Order, Purpose};
 use steadfast_retry::{Answer, Evidence, FaultKind, Phase};
 use tokio::sync::oneshot;
 
 /// One send as the recipient saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
+    pub(crate) purpose: Purpose,
     pub(crate) delivery: String,
     pub(crate) key: String,
     pub(crate) attempt: u32,
@@ -63,6 +64,7 @@ impl Door for ScriptedDoor {
     fn send(&self, order: Order) -> BoxFuture<'static, Evidence> {
         let mut script = self.0.lock();
         script.seen.push(Seen {
+            purpose: order.purpose,
             delivery: order.delivery_id.clone(),
             key: order.idempotency_key.clone(),
             attempt: order.attempt,

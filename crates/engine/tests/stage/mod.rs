@@ -20,7 +20,7 @@ use steadfast_flow::{
 };
 use steadfast_lead::{DeliveryId, Fields, FlowName, NodeNumber, RecipientName, StepName, Timestamp, Value};
 use steadfast_retry::policy::{Jitter, Layer};
-use steadfast_retry::{Attempt, Change, Delivery, Entry, ReviewCause, Seed, State, StateName, Verb};
+use steadfast_retry::{Attempt, Change, Delivery, Entry, LookUp, ReviewCause, Seed, State, StateName, Verb};
 use steadfast_store::{Deliveries, MemoryStore};
 
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -195,11 +195,17 @@ impl Stage {
         changes.filter_map(|entry| if let Entry::Change(change) = entry { Some(change) } else { None }).collect()
     }
 
+    pub(crate) async fn look_ups(&self, id: DeliveryId) -> Vec<LookUp> {
+        let look_ups = self.history(id).await.into_iter();
+        look_ups.filter_map(|entry| if let Entry::LookUp(look_up) = entry { Some(*look_up) } else { None }).collect()
+    }
+
     /// Because of what the last line of a history happened.
     pub(crate) async fn last_because(&self, id: DeliveryId) -> String {
         match self.history(id).await.pop().unwrap() {
             Entry::Attempt(attempt) => attempt.because.into(),
             Entry::Change(change) => change.because.into(),
+            Entry::LookUp(look_up) => look_up.because.into(),
         }
     }
 }

@@ -124,6 +124,8 @@ pub(crate) const LINES: &[(&str, &[&str])] = &[
             "Three interruptions send a delivery to review",
             "In doubt, hold asks a person",
             "In doubt, in_doubt_delay sets a floor",
+            "In doubt, verify asks the recipient first",
+            "In doubt, assume_delivered counts as delivered, probably",
             "Not sent is always safe, even with hold",
             "A duplicate answer after an attempt in doubt is delivered, marked probable",
             "A duplicate answer on a first attempt is a rejection",

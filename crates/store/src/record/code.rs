@@ -4,7 +4,8 @@
 use super::RecordError;
 use steadfast_lead::Priority;
 use steadfast_retry::{
-    CloseReason, DecisionName, ErrorKind, FailureKind, FaultKind, HoldReason, Phase, ReviewCause, StateName,
+    CloseReason, DecisionName, ErrorKind, FailureKind, FaultKind, HoldReason, LookUpAnswer, Phase, ReviewCause,
+    StateName,
 };
 
 /// A value that stands in records as a number.
@@ -50,7 +51,8 @@ codes!(ReviewCause, "review cause", {
     LimitLowered = 7,
 });
 codes!(CloseReason, "close reason", { Dismissed = 0, Expired = 1, Erased = 2, Superseded = 3, });
-codes!(DecisionName, "decision", { Deliver = 0, Reject = 1, Retry = 2, Hold = 3, Review = 4, Close = 5, });
+codes!(DecisionName, "decision", { Deliver = 0, Reject = 1, Retry = 2, Hold = 3, Review = 4, Close = 5, LookUp = 6, });
+codes!(LookUpAnswer, "look-up's answer", { Found = 0, NotFound = 1, Unknown = 2, });
 codes!(Phase, "phase", {
     Prepare = 0, Resolve = 1, Connect = 2, Secure = 3, Sending = 4, Sent = 5, Receiving = 6, Responded = 7,
 });

@@ -71,6 +71,11 @@ struct ProgressTwin {
     interruptions: u8,
     #[n(7)]
     in_doubt: bool,
+    /// `None` is no, and none: records that were written before these fields.
+    #[n(8)]
+    cleared: Option<bool>,
+    #[n(9)]
+    look_ups: Option<u8>,
 }
 
 #[derive(Encode, Decode)]
@@ -179,6 +184,8 @@ impl ProgressTwin {
             held: from_duration(progress.held),
             interruptions: progress.interruptions,
             in_doubt: progress.in_doubt,
+            cleared: progress.cleared.then_some(true),
+            look_ups: (progress.look_ups > 0).then_some(progress.look_ups),
         }
     }
 
@@ -192,6 +199,8 @@ impl ProgressTwin {
             held: to_duration(self.held),
             interruptions: self.interruptions,
             in_doubt: self.in_doubt,
+            cleared: self.cleared.unwrap_or(false),
+            look_ups: self.look_ups.unwrap_or(0),
         }
     }
 }

@@ -8,7 +8,8 @@ use super::{Code, Dictionary, RecordError, read, write};
 use minicbor::{Decode, Encode};
 use steadfast_lead::{DeliveryId, LeadId, Timestamp};
 use steadfast_retry::{
-    AttemptSettled, CloseReason, DecisionName, Event, EventKind, HoldReason, ReviewCause, StateName,
+    AttemptSettled, CloseReason, DecisionName, Event, EventKind, HoldReason, LookUpAnswer, LookUpSettled, ReviewCause,
+    StateName,
 };
 
 const WHAT: &str = "a line of the journal";
@@ -34,6 +35,30 @@ enum KindTwin<'a> {
     EndpointPaused(#[n(0)] EndpointTwin, #[n(1)] i64),
     #[n(4)]
     ConfigApplied(#[n(0)] u64, #[b(1)] &'a str),
+    #[n(5)]
+    LookUpSettled(#[n(0)] LookUpTwin),
+}
+
+#[derive(Encode, Decode)]
+struct LookUpTwin {
+    #[n(0)]
+    delivery: i64,
+    #[n(1)]
+    recipient: u32,
+    #[n(2)]
+    number: u8,
+    #[n(3)]
+    answer: u8,
+    #[n(4)]
+    decision: u8,
+    #[n(5)]
+    state: u8,
+    #[n(6)]
+    cause: Option<u8>,
+    #[n(7)]
+    took: u64,
+    #[n(8)]
+    next_in: Option<u64>,
 }
 
 #[derive(Encode, Decode)]
@@ -111,6 +136,7 @@ pub fn encode_event(event: &Event, names: &Dictionary) -> Vec<u8> {
             KindTwin::EndpointPaused(EndpointTwin::of(endpoint, names), offset(*until, event.at))
         }
         EventKind::ConfigApplied { version, by } => KindTwin::ConfigApplied(*version, by),
+        EventKind::LookUpSettled(settled) => KindTwin::LookUpSettled(look_up_twin(settled, names)),
     };
     write(&EventTwin { at: event.at.as_micros(), kind }, 96)
 }
@@ -141,6 +167,7 @@ pub fn decode_event(record: &[u8], names: &Dictionary) -> Result<Event, RecordEr
             EventKind::EndpointPaused { endpoint: endpoint.value(names)?, until: at(until, base) }
         }
         KindTwin::ConfigApplied(version, by) => EventKind::ConfigApplied { version, by: by.into() },
+        KindTwin::LookUpSettled(twin) => EventKind::LookUpSettled(Box::new(look_up(&twin, names)?)),
     };
     Ok(Event { at: base, kind })
 }
@@ -185,6 +212,34 @@ fn settled(twin: &SettledTwin, names: &Dictionary) -> Result<AttemptSettled, Rec
         took: to_duration(twin.took),
         since_accepted: to_duration(twin.since_accepted),
         test: twin.test,
+        next_in: twin.next_in.map(to_duration),
+    })
+}
+
+fn look_up_twin(settled: &LookUpSettled, names: &Dictionary) -> LookUpTwin {
+    LookUpTwin {
+        delivery: settled.delivery.raw(),
+        recipient: names.number(settled.recipient.as_str()),
+        number: settled.number,
+        answer: settled.answer.code(),
+        decision: settled.decision.code(),
+        state: settled.state.code(),
+        cause: settled.cause.map(Code::code),
+        took: from_duration(settled.took),
+        next_in: settled.next_in.map(from_duration),
+    }
+}
+
+fn look_up(twin: &LookUpTwin, names: &Dictionary) -> Result<LookUpSettled, RecordError> {
+    Ok(LookUpSettled {
+        delivery: DeliveryId::from_raw(twin.delivery).ok_or_else(negative)?,
+        recipient: recipient_name(twin.recipient, names)?,
+        number: twin.number,
+        answer: LookUpAnswer::of_code(twin.answer)?,
+        decision: DecisionName::of_code(twin.decision)?,
+        state: StateName::of_code(twin.state)?,
+        cause: twin.cause.map(ReviewCause::of_code).transpose()?,
+        took: to_duration(twin.took),
         next_in: twin.next_in.map(to_duration),
     })
 }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use steadfast_lead::Timestamp;
 use steadfast_retry::{
-    Answer, Attempt, Change, Decision, Entry, ErrorKind, Evidence, FailureKind, Fault, FaultKind, HoldReason, Outcome,
-    Phase, ReviewCause, Timings, Verdict, Window,
+    Answer, Attempt, Change, Decision, Entry, ErrorKind, Evidence, FailureKind, Fault, FaultKind, HoldReason, LookUp,
+    Outcome, Phase, ReviewCause, Timings, Verdict, Window,
 };
 
 const WHAT: &str = "a line of a delivery's history";
@@ -20,6 +20,8 @@ enum EntryTwin<'a> {
     Attempt(#[b(0)] Box<AttemptTwin<'a>>),
     #[n(1)]
     Change(#[b(0)] ChangeTwin<'a>),
+    #[n(2)]
+    LookUp(#[b(0)] Box<LookUpTwin<'a>>),
 }
 
 #[derive(Encode, Decode)]
@@ -49,6 +51,32 @@ struct AttemptTwin<'a> {
     #[b(11)]
     because: &'a str,
     #[n(12)]
+    config_version: u64,
+}
+
+#[derive(Encode, Decode)]
+struct LookUpTwin<'a> {
+    #[n(0)]
+    number: u8,
+    #[n(1)]
+    after_attempt: u32,
+    #[n(2)]
+    endpoint: EndpointTwin,
+    #[n(3)]
+    started: i64,
+    #[n(4)]
+    due: i64,
+    #[n(5)]
+    ended: i64,
+    #[b(6)]
+    evidence: EvidenceTwin<'a>,
+    #[b(7)]
+    verdict: VerdictTwin<'a>,
+    #[n(8)]
+    decision: DecisionTwin,
+    #[b(9)]
+    because: &'a str,
+    #[n(10)]
     config_version: u64,
 }
 
@@ -150,6 +178,8 @@ enum DecisionTwin {
     Hold(#[n(0)] i64, #[n(1)] i64, #[n(2)] u8),
     #[n(4)]
     Review(#[n(0)] u8),
+    #[n(5)]
+    LookUp(#[n(0)] i64),
 }
 
 /// Writes a line of history.
@@ -160,6 +190,10 @@ pub fn encode_entry(entry: &Entry, names: &Dictionary) -> Vec<u8> {
             write(&EntryTwin::Attempt(Box::new(attempt_twin(attempt, names))), kept + 256)
         }
         Entry::Change(change) => write(&EntryTwin::Change(change_twin(change)), 128),
+        Entry::LookUp(look_up) => {
+            let kept = look_up.evidence.answer.as_ref().map_or(0, |answer| answer.body.len());
+            write(&EntryTwin::LookUp(Box::new(look_up_twin(look_up, names))), kept + 256)
+        }
     }
 }
 
@@ -171,7 +205,42 @@ pub fn decode_entry(record: &[u8], names: &Dictionary) -> Result<Entry, RecordEr
     match read(WHAT, record)? {
         EntryTwin::Attempt(twin) => Ok(Entry::Attempt(Box::new(attempt(*twin, names)?))),
         EntryTwin::Change(twin) => change(&twin).map(Entry::Change),
+        EntryTwin::LookUp(twin) => Ok(Entry::LookUp(Box::new(look_up(*twin, names)?))),
     }
+}
+
+fn look_up_twin<'a>(look_up: &'a LookUp, names: &Dictionary) -> LookUpTwin<'a> {
+    let base = look_up.started;
+    LookUpTwin {
+        number: look_up.number,
+        after_attempt: look_up.after_attempt,
+        endpoint: EndpointTwin::of(&look_up.endpoint, names),
+        started: base.as_micros(),
+        due: offset(look_up.due, base),
+        ended: offset(look_up.ended, base),
+        evidence: evidence_twin(&look_up.evidence),
+        verdict: verdict_twin(&look_up.verdict),
+        decision: decision_twin(look_up.decision, base),
+        because: &look_up.because,
+        config_version: look_up.config_version,
+    }
+}
+
+fn look_up(twin: LookUpTwin<'_>, names: &Dictionary) -> Result<LookUp, RecordError> {
+    let base = Timestamp::from_micros(twin.started);
+    Ok(LookUp {
+        number: twin.number,
+        after_attempt: twin.after_attempt,
+        endpoint: twin.endpoint.value(names)?,
+        due: at(twin.due, base),
+        started: base,
+        ended: at(twin.ended, base),
+        evidence: evidence(twin.evidence)?,
+        verdict: verdict(&twin.verdict)?,
+        decision: decision(&twin.decision, base)?,
+        because: twin.because.into(),
+        config_version: twin.config_version,
+    })
 }
 
 fn attempt_twin<'a>(attempt: &'a Attempt, names: &Dictionary) -> AttemptTwin<'a> {
@@ -335,6 +404,7 @@ fn decision_twin(decision: Decision, base: Timestamp) -> DecisionTwin {
         ),
         Decision::Hold { due, until, why } => DecisionTwin::Hold(offset(due, base), offset(until, base), why.code()),
         Decision::Review { cause } => DecisionTwin::Review(cause.code()),
+        Decision::LookUp { due } => DecisionTwin::LookUp(offset(due, base)),
     }
 }
 
@@ -352,5 +422,6 @@ fn decision(twin: &DecisionTwin, base: Timestamp) -> Result<Decision, RecordErro
             Decision::Hold { due: at(due, base), until: at(until, base), why: HoldReason::of_code(why)? }
         }
         DecisionTwin::Review(cause) => Decision::Review { cause: ReviewCause::of_code(cause)? },
+        DecisionTwin::LookUp(due) => Decision::LookUp { due: at(due, base) },
     })
 }

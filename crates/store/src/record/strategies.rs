@@ -12,8 +12,8 @@ use steadfast_lead::{
 };
 use steadfast_retry::{
     Answer, Attempt, AttemptSettled, BodyMark, Change, CloseReason, Decision, DecisionName, Delivery, Endpoint, Entry,
-    ErrorKind, Event, EventKind, Evidence, FailureKind, Fault, FaultKind, HoldReason, LegProgress, Outcome, Phase,
-    ReviewCause, State, StateName, Timings, Verdict, Window,
+    ErrorKind, Event, EventKind, Evidence, FailureKind, Fault, FaultKind, HoldReason, LegProgress, LookUp,
+    LookUpAnswer, LookUpSettled, Outcome, Phase, ReviewCause, State, StateName, Timings, Verdict, Window,
 };
 
 fn text() -> impl Strategy<Value = Box<str>> {
@@ -121,9 +121,11 @@ prop_compose! {
         (leg, revision, attempts, retries_used) in any::<(u8, u16, u32, u32)>(),
         first_attempt_at in option::of(time()),
         held in duration(),
-        (interruptions, in_doubt) in any::<(u8, bool)>(),
+        (interruptions, in_doubt, cleared, look_ups) in any::<(u8, bool, bool, u8)>(),
     ) -> LegProgress {
-        LegProgress { leg, revision, attempts, retries_used, first_attempt_at, held, interruptions, in_doubt }
+        LegProgress {
+            leg, revision, attempts, retries_used, first_attempt_at, held, interruptions, in_doubt, cleared, look_ups,
+        }
     }
 }
 
@@ -206,6 +208,7 @@ fn decision() -> impl Strategy<Value = Decision> {
         ),
         (time(), time(), select(HoldReason::ALL)).prop_map(|(due, until, why)| Decision::Hold { due, until, why }),
         select(ReviewCause::ALL).prop_map(|cause| Decision::Review { cause }),
+        time().prop_map(|due| Decision::LookUp { due }),
     ]
 }
 
@@ -226,10 +229,27 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn look_up()(
+        (number, after_attempt, config_version) in any::<(u8, u32, u64)>(),
+        endpoint in endpoint(),
+        (due, started, ended) in (time(), time(), time()),
+        evidence in evidence(),
+        verdict in verdict(),
+        decision in decision(),
+        because in text(),
+    ) -> LookUp {
+        LookUp {
+            number, after_attempt, endpoint, due, started, ended, evidence, verdict, decision, because, config_version,
+        }
+    }
+}
+
 pub(super) fn entry() -> impl Strategy<Value = Entry> {
     let change = (time(), option::of((text(), text())), state(), text())
         .prop_map(|(at, verb, state, because)| Entry::Change(Change { at, verb, state, because }));
-    prop_oneof![attempt().prop_map(|attempt| Entry::Attempt(Box::new(attempt))), change]
+    let look_up = look_up().prop_map(|look_up| Entry::LookUp(Box::new(look_up)));
+    prop_oneof![attempt().prop_map(|attempt| Entry::Attempt(Box::new(attempt))), change, look_up]
 }
 
 prop_compose! {
@@ -267,6 +287,21 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn looked_up()(
+        delivery in delivery_id(),
+        recipient in name(),
+        number in any::<u8>(),
+        answer in select(LookUpAnswer::ALL),
+        (decision, state) in (select(DecisionName::ALL), select(StateName::ALL)),
+        cause in option::of(select(ReviewCause::ALL)),
+        (took, next_in) in (duration(), option::of(duration())),
+    ) -> LookUpSettled {
+        let recipient = RecipientName::new(&recipient).unwrap();
+        LookUpSettled { delivery, recipient, number, answer, decision, state, cause, took, next_in }
+    }
+}
+
 pub(super) fn event() -> impl Strategy<Value = Event> {
     let accepted = (lead_id(), name(), any::<(u32, bool)>()).prop_map(|(lead, flow, (deliveries, test))| {
         EventKind::LeadAccepted { lead, flow: FlowName::new(&flow).unwrap(), deliveries, test }
@@ -275,6 +310,7 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         accepted,
         settled().prop_map(|settled| EventKind::AttemptSettled(Box::new(settled))),
         changed(),
+        looked_up().prop_map(|settled| EventKind::LookUpSettled(Box::new(settled))),
         (endpoint(), time()).prop_map(|(endpoint, until)| EventKind::EndpointPaused { endpoint, until }),
         (any::<u64>(), text()).prop_map(|(version, by)| EventKind::ConfigApplied { version, by }),
     ];

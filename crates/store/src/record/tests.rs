@@ -9,8 +9,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 use steadfast_lead::{LeadId, NodeNumber, Priority};
 use steadfast_retry::{
-    CloseReason, DecisionName, Entry, ErrorKind, FailureKind, FaultKind, HoldReason, Phase, ReviewCause, Seed, State,
-    StateName,
+    CloseReason, DecisionName, Entry, ErrorKind, FailureKind, FaultKind, HoldReason, LookUpAnswer, Phase, ReviewCause,
+    Seed, State, StateName,
 };
 
 proptest! {
@@ -85,6 +85,7 @@ fn every_value_of_every_enum_has_its_own_number() {
     all_have_codes(ReviewCause::ALL);
     all_have_codes(CloseReason::ALL);
     all_have_codes(DecisionName::ALL);
+    all_have_codes(LookUpAnswer::ALL);
     all_have_codes(FaultKind::ALL);
     all_have_codes(ErrorKind::ALL);
     all_have_codes(FailureKind::ALL);
@@ -156,4 +157,18 @@ fn records_are_small() {
     }
     let delivery = encode_delivery(&settled.delivery, &names).len();
     assert!(delivery <= 100, "{delivery}");
+}
+
+/// A delivery of a version before look-ups ends its progress with the doubt: `[.., [0, 0, 1, 0, null, 0, 0, true], ..]`.
+#[test]
+fn a_delivery_written_before_look_ups_reads_as_not_cleared() {
+    let store = MemoryStore::new(Seed(1), NodeNumber(1));
+    let mut world = World::of(&*store);
+    let mut delivery = world.acceptance("auto", &["bank"]).deliveries[0].clone();
+    delivery.progress.in_doubt = true;
+    let names = Dictionary::default();
+    let record = encode_delivery(&delivery, &names);
+    let progress_of_eight = record.windows(2).any(|pair| pair == [0x88, 0x00]);
+    assert!(progress_of_eight, "no cleared and no look-ups are not written at all: {record:02x?}");
+    assert_eq!(decode_delivery(delivery.id, &record, &names), Ok(delivery));
 }

@@ -1,0 +1,208 @@
+//! Look-ups: asking the recipient whether it has a lead before anything is sent again after doubt.
+//!
+//! A look-up sends no lead and uses no retry. Found ends the delivery; not found clears the way for the retry whose place the
+//! look-up took; no answer is asked again on the policy's own schedule, a bounded number of times, and then a person decides.
+
+use crate::backoff::{Window, delay};
+use crate::decide::{Because, Decided, Decision, retry_deadline};
+use crate::delivery::{Delivery, Endpoint, ReviewCause};
+use crate::event::{Event, EventKind, LookUpSettled};
+use crate::evidence::{Evidence, named_enum};
+use crate::hint::{Hint, read_hint};
+use crate::outcome::{ErrorKind, Outcome, Verdict};
+use crate::settle::{Entry, Settlement, Terms, apply, unix_seconds};
+use std::time::Duration;
+use steadfast_lead::Timestamp;
+
+/// So many look-ups without an answer go to a person.
+pub const LOOK_UPS_MAX: u8 = 5;
+
+named_enum! {
+    /// What a look-up brought.
+    LookUpAnswer {
+        /// The recipient has the lead.
+        Found = "found",
+        /// The recipient does not have it.
+        NotFound = "not_found",
+        /// It did not say.
+        Unknown = "unknown",
+    }
+}
+
+impl LookUpAnswer {
+    /// Reads a look-up's verdict: a success is found, a business no is not found, and so are 404 and 410 where no term of the
+    /// step's own decided otherwise. Everything else is no answer.
+    pub fn of(verdict: &Verdict) -> Self {
+        match (verdict.outcome, verdict.status) {
+            (Outcome::Success, _) => LookUpAnswer::Found,
+            (Outcome::Failure(_), _) | (Outcome::Error(ErrorKind::ClientError), Some(404 | 410)) => {
+                LookUpAnswer::NotFound
+            }
+            (Outcome::Error(_), _) => LookUpAnswer::Unknown,
+        }
+    }
+}
+
+/// One look-up as it went out and came back.
+#[derive(Clone, Debug)]
+pub struct LookedUp {
+    /// When it started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Where it went.
+    pub endpoint: Endpoint,
+    /// What was seen.
+    pub evidence: Evidence,
+    /// What it meant.
+    pub verdict: Verdict,
+}
+
+/// One look-up as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookUp {
+    /// Its number since the doubt arose, from 1.
+    pub number: u8,
+    /// Attempts sent before it, over all legs.
+    pub after_attempt: u32,
+    /// Where it went.
+    pub endpoint: Endpoint,
+    /// When it was due.
+    pub due: Timestamp,
+    /// When it started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// What was seen.
+    pub evidence: Evidence,
+    /// What it meant.
+    pub verdict: Verdict,
+    /// What was decided.
+    pub decision: Decision,
+    /// Why.
+    pub because: Because,
+    /// The configuration it was made under.
+    pub config_version: u64,
+}
+
+impl LookUp {
+    /// What it brought.
+    pub fn answer(&self) -> LookUpAnswer {
+        LookUpAnswer::of(&self.verdict)
+    }
+}
+
+/// Settles a look-up.
+pub fn settle_look_up(before: &Delivery, looked: LookedUp, terms: &Terms<'_>) -> Settlement {
+    let due = before.state.due().unwrap_or(looked.started);
+    let answer = LookUpAnswer::of(&looked.verdict);
+    let mut after = before.clone();
+    after.version += 1;
+    let number = before.progress.look_ups.saturating_add(1);
+    after.progress.look_ups = number;
+    after.progress.cleared = answer == LookUpAnswer::NotFound;
+    let hint = looked.evidence.answer.as_ref().and_then(|answer| read_hint(answer, unix_seconds(looked.ended)));
+    let Decided { decision, because } = decide(&after, &looked, answer, hint, terms);
+    apply(&mut after, decision, looked.ended);
+    let event = event(&after, &looked, answer, &decision);
+    let look_up = LookUp {
+        number,
+        after_attempt: after.attempts,
+        endpoint: looked.endpoint,
+        due,
+        started: looked.started,
+        ended: looked.ended,
+        evidence: looked.evidence.trimmed(terms.body_kept_bytes_max),
+        verdict: looked.verdict,
+        decision,
+        because,
+        config_version: terms.config_version,
+    };
+    Settlement { delivery: after, entry: Entry::LookUp(Box::new(look_up)), pause: None, event, fence: terms.fence }
+}
+
+fn decide(
+    delivery: &Delivery,
+    looked: &LookedUp,
+    answer: LookUpAnswer,
+    hint: Option<Hint>,
+    terms: &Terms<'_>,
+) -> Decided {
+    match answer {
+        LookUpAnswer::Found => {
+            let probable = looked.verdict.reference.is_none();
+            let because = if probable { "the recipient has it" } else { "the recipient has it, under its reference" };
+            Decided { decision: Decision::Deliver { probable }, because: because.into() }
+        }
+        LookUpAnswer::NotFound => send_again(delivery, looked.ended, terms),
+        LookUpAnswer::Unknown => ask_again(delivery, looked, hint, terms),
+    }
+}
+
+/// The retry whose place the look-up took, at once: its delay has passed.
+fn send_again(delivery: &Delivery, ended: Timestamp, terms: &Terms<'_>) -> Decided {
+    let (used, allowed) = (delivery.progress.retries_used, terms.policy.retries_allowed());
+    if used >= allowed {
+        let because = format!("the recipient does not have it, and no retry is left ({used} of {allowed} used)");
+        return review(ReviewCause::Exhausted, because);
+    }
+    if ended > retry_deadline(delivery, terms.policy, ended) {
+        let total = terms.policy.total_timeout;
+        return review(
+            ReviewCause::Exhausted,
+            format!("the recipient does not have it, and total_timeout = {total} is over"),
+        );
+    }
+    if ended >= oldest(delivery, terms) {
+        return expired(terms);
+    }
+    let retry = used + 1;
+    let window = Window { earliest: Duration::ZERO, latest: Duration::ZERO };
+    let because = format!("the recipient does not have it; retry {retry} of {allowed}");
+    Decided { decision: Decision::Retry { retry, due: ended, window, not_before: None }, because: because.into() }
+}
+
+/// Another look-up, on the policy's schedule or when the recipient asked to come back.
+fn ask_again(delivery: &Delivery, looked: &LookedUp, hint: Option<Hint>, terms: &Terms<'_>) -> Decided {
+    let asked = delivery.progress.look_ups;
+    if asked >= LOOK_UPS_MAX {
+        let because = format!("{asked} look-ups brought no answer, and sending again may sell twice");
+        return review(ReviewCause::InDoubt, because);
+    }
+    let wait = delay(terms.policy, terms.seed, delivery.id, delivery.progress.leg, u32::from(asked));
+    let due = looked.ended.after(wait.max(hint.map(|hint| hint.pause).unwrap_or_default()));
+    if due >= oldest(delivery, terms) {
+        return expired(terms);
+    }
+    let kind = looked.verdict.outcome.kind_name().unwrap_or_default();
+    let because = format!("look-up {asked} of {LOOK_UPS_MAX} brought no answer ({kind}); asked again, no retry used");
+    Decided { decision: Decision::LookUp { due }, because: because.into() }
+}
+
+fn oldest(delivery: &Delivery, terms: &Terms<'_>) -> Timestamp {
+    delivery.accepted_at.after(terms.policy.max_lead_age.get())
+}
+
+fn expired(terms: &Terms<'_>) -> Decided {
+    let age = terms.policy.max_lead_age;
+    review(ReviewCause::Expired, format!("in doubt still, and the next step would come after max_lead_age = {age}"))
+}
+
+fn review(cause: ReviewCause, because: String) -> Decided {
+    Decided { decision: Decision::Review { cause }, because: because.into() }
+}
+
+fn event(after: &Delivery, looked: &LookedUp, answer: LookUpAnswer, decision: &Decision) -> Event {
+    let settled = LookUpSettled {
+        delivery: after.id,
+        recipient: after.endpoint.recipient.clone(),
+        number: after.progress.look_ups,
+        answer,
+        decision: decision.name(),
+        state: after.state.name(),
+        cause: if let Decision::Review { cause } = decision { Some(*cause) } else { None },
+        took: looked.ended.since(looked.started),
+        next_in: after.state.next_look().map(|next| next.since(looked.ended)),
+    };
+    Event { at: looked.ended, kind: EventKind::LookUpSettled(Box::new(settled)) }
+}
