@@ -1,6 +1,8 @@
 //! How a step reads answers: its response table over its recipient's, key by key, and its rules before its recipient's.
 
+use crate::body::soap_fault;
 use crate::place::{Fault, Place, Warning};
+use crate::request_settings::Format;
 use crate::settings::{RecipientSettings, StepSettings};
 use steadfast_retry::Reading;
 use steadfast_retry::reading::{Compat, Misfit, OutcomeWord, ResponseSettings, RuleSettings};
@@ -14,7 +16,9 @@ pub(crate) fn reading(
     recipient: (&RecipientSettings, &Place),
 ) -> Result<Reading, Vec<Fault>> {
     let (own, theirs) = (step.0, recipient.0);
-    let rules: Vec<RuleSettings> = own.rules.iter().chain(&theirs.rules).cloned().collect();
+    let soap = own.request.over(&theirs.request).effective_format() == Format::Soap;
+    let faults = soap.then(soap_fault::rules).into_iter().flatten();
+    let rules: Vec<RuleSettings> = own.rules.iter().chain(&theirs.rules).cloned().chain(faults).collect();
     let response = own.response.over(&theirs.response);
     let place = |misfit: &Misfit| match rule_of(&misfit.key) {
         Some((index, rest)) if index >= own.rules.len() => {

@@ -242,6 +242,8 @@ fn a_failing_template_fails_one_lead_and_tells_no_value() {
         ("{{ tags | upper }}", r#"{"tags":["s3cret"]}"#),
         ("x{{ tags }}", r#"{"tags":["s3cret"]}"#),
         ("{% for a in tags %}{% for b in tags %}{% for c in tags %}{{ c }}{% endfor %}{% endfor %}{% endfor %}", MANY),
+        ("{{ last_name | int }}", r#"{"last_name":"s3cret"}"#),
+        ("{{ last_name | float }}", r#"{"last_name":"s3cret"}"#),
         ("{{ last_name - 1 }}", r#"{"last_name":"s3cret"}"#),
     ];
     for (template, json) in cases {
@@ -378,6 +380,19 @@ fn a_preview_holds_no_secret() {
     );
     assert!(body_of(&sent).contains("s3cret-<word>") && sent.url.ends_with("k=s3cret-%3Cword%3E"));
     assert_eq!(preview.unfit, [("phone".into(), FieldType::Phone)]);
+}
+
+#[test]
+fn no_value_climbs_out_of_the_path_it_was_put_into() {
+    let settings = settings("https://h/leads/{{ last_name }}/x", Format::Json);
+    for (value, path) in
+        [("a/../b", Some("/leads/a%2F..%2Fb/x")), ("..", None), (".", None), ("...", Some("/leads/.../x"))]
+    {
+        let json = serde_json::json!({ "last_name": value }).to_string();
+        let made = render(&settings, &json);
+        let made = made.as_ref().map(|rendered| rendered.url.trim_start_matches("https://h")).ok();
+        assert_eq!(made, path, "{value}");
+    }
 }
 
 /// Values that try to end what they are put into.

@@ -102,3 +102,29 @@ fn nested_tables_lists_and_dotted_keys_are_one_body() {
     let expected = r#"{"a":{"b":1,"c":true},"list":["x",{"y":1.50,"z":[]}]}"#;
     assert_eq!(std::str::from_utf8(&rendered.body).unwrap(), expected);
 }
+
+#[test]
+fn a_soap_fault_is_an_error_whatever_its_status() {
+    use steadfast_retry::{Answer, Evidence};
+    let soap = "[recipients.bank.request]\nurl = \"https://bank.example/\"\nformat = \"soap\"\nbody = { Submit = \"{{ email }}\" }\n";
+    let text = STEP.replace("[recipients.bank]\nrequest.url = \"https://bank.example/\"\n", soap);
+    let loaded = read_text(&text).map_err(|problems| problems.plain()).unwrap();
+    let reading = &loaded.book.flows["auto"].steps[0].reading;
+    let envelope = |namespace: &str, inner: &str| {
+        format!("<s:Envelope xmlns:s=\"{namespace}\"><s:Body>{inner}</s:Body></s:Envelope>")
+    };
+    let [one, two] = steadfast_flow::SoapVersion::ALL.map(steadfast_flow::SoapVersion::namespace);
+    let cases = [
+        (200, one, "<s:Fault><faultcode>s:Server</faultcode></s:Fault>", Some("server_error")),
+        (500, one, "<s:Fault><faultcode>s:Client</faultcode></s:Fault>", Some("client_error")),
+        (400, two, "<s:Fault><s:Code><s:Value>s:Sender</s:Value></s:Code></s:Fault>", Some("client_error")),
+        (200, two, "<s:Fault><s:Code><s:Value>s:Receiver</s:Value></s:Code></s:Fault>", Some("server_error")),
+        (200, one, "<Faulty>no Fault here</Faulty>", None),
+    ];
+    for (status, namespace, inner, kind) in cases {
+        let body = bytes::Bytes::from(envelope(namespace, inner));
+        let headers = vec![("content-type".into(), "text/xml; charset=utf-8".into())];
+        let verdict = reading.read(&Evidence::of_answer(Answer { status, headers, body_bytes: 0, body }));
+        assert_eq!(verdict.outcome.kind_name(), kind, "{inner}: {verdict:?}");
+    }
+}

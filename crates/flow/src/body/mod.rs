@@ -5,6 +5,7 @@
 mod json;
 mod pairs;
 mod path;
+pub(crate) mod soap_fault;
 mod source;
 mod xml;
 
