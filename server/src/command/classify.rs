@@ -79,6 +79,18 @@ pub(crate) fn classify(by: &ReadBy, stored: &mut impl Read, out: &mut impl Write
     Ok(verdict.outcome == Outcome::Success)
 }
 
+/// What a stored response means by a reading, as the command shows it.
+#[cfg(test)]
+pub(crate) fn classified(reading: &Reading, stored: &[u8]) -> Result<Value, String> {
+    let reader = Reader {
+        reading: reading.clone(),
+        retry_on: Conditions::retryable_by_default(),
+        never_retry_on: Conditions::default(),
+    };
+    let verdict = reading.read(&evidence(stored)?);
+    Ok(shown(&verdict, reader.is_retryable(&verdict)))
+}
+
 fn reader(by: &ReadBy) -> Result<Reader, WrongUsage> {
     if let Some(path) = &by.rules {
         let reading = load_rules(path).map_err(|problems| WrongUsage(problems.plain()))?;

@@ -12,6 +12,8 @@ mod serve;
 mod simulate;
 
 pub(crate) use check::check;
+#[cfg(test)]
+pub(crate) use classify::classified;
 pub(crate) use classify::{ReadBy, WrongUsage, classify};
 pub(crate) use deliveries::{Action, Connection, run as deliveries};
 pub(crate) use demo::{DemoArgs, demo};

@@ -3,6 +3,8 @@
 //! The only place that turns text into settings. Whether a value is in range, and what the levels make together, is decided
 //! by the pure crates; here it is brought back to the line it came from.
 
+#[cfg(test)]
+mod answer_table_tests;
 mod auth_keys;
 mod auth_section;
 mod body_section;
