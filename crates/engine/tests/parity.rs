@@ -27,6 +27,15 @@ struct ScriptedDoor {
 
 type LookUpNumbers = Arc<Mutex<HashMap<String, (u32, u32)>>>;
 
+/// Which look-up since the doubt arose this is, from 1.
+fn look_up_number(numbers: &LookUpNumbers, order: &Order) -> u32 {
+    let mut numbers = numbers.lock();
+    let (attempt, number) = numbers.entry(order.delivery_id.clone()).or_insert((0, 0));
+    *number = if *attempt == order.attempt { *number + 1 } else { 1 };
+    *attempt = order.attempt;
+    *number
+}
+
 impl Door for ScriptedDoor {
     fn send(&self, order: Order) -> BoxFuture<'static, Evidence> {
         let (scenario, clock) = (Arc::clone(&self.scenario), self.clock.clone());
@@ -41,13 +50,9 @@ impl Door for ScriptedDoor {
             };
             let scripted = match (order.purpose, &scenario.look_ups) {
                 (Purpose::LookUp, Some(script)) => {
-                    let mut numbers = look_ups.lock();
-                    let (attempt, number) = numbers.entry(order.delivery_id.clone()).or_insert((0, 0));
-                    *number = if *attempt == order.attempt { *number + 1 } else { 1 };
-                    *attempt = order.attempt;
-                    script.answer(&Asked { attempt: *number, ..asked })
+                    script.answer(&Asked { attempt: look_up_number(&look_ups, &order), ..asked })
                 }
-                _ => scenario.script.answer(&asked),
+                (Purpose::Lead | Purpose::LookUp, _) => scenario.script.answer(&asked),
             };
             let cut = (scripted.took > order.at_most).then(|| scripted.cut_after(order.at_most));
             let scripted = cut.as_ref().unwrap_or(scripted);

@@ -43,7 +43,11 @@ fn each_problem_names_its_place_and_what_is_allowed() {
         (&[TRAFFIC, RECIPIENT, "levels.step = { max_retries = 99 }"], "retry: max_retries = 99", "set by step send"),
         (&[TRAFFIC, RECIPIENT, "levels.limits = { max_lead_age = 'x' }"], "levels.limits.max_lead_age", "500ms"),
         (&[TRAFFIC, RECIPIENT, "start = 'yesterday'"], "start: \"yesterday\"", "RFC 3339"),
-        (&[TRAFFIC, RECIPIENT, "settings.in_doubt = 'maybe'"], "settings.in_doubt: \"verify\"", "retry, hold"),
+        (
+            &[TRAFFIC, RECIPIENT, "settings.in_doubt = 'maybe'"],
+            "settings.in_doubt: \"maybe\"",
+            "retry, verify, hold, assume_delivered",
+        ),
         (
             &[TRAFFIC, RECIPIENT, "settings = { in_doubt = 'hold', in_doubt_delay = '1s' }"],
             "settings.in_doubt_delay",
