@@ -245,7 +245,11 @@ impl Situation<'_> {
         if until >= self.oldest() {
             return self.expired("the recipient's pause ends");
         }
-        let because = format!("the recipient asked for a pause of {} s; no retry used", hint.pause.as_secs());
+        let because = format!(
+            "the recipient asked for a pause of {} s{}; no retry used",
+            hint.pause.as_secs(),
+            hint.source.note()
+        );
         decided(Decision::Hold { due: self.ended, until, why: HoldReason::RetryAfter }, &because)
     }
 

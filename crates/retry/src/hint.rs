@@ -1,4 +1,5 @@
-//! When the recipient asked to be called again: `Retry-After` in seconds or as a date in any of HTTP's three forms.
+//! When the recipient asked to be called again: `Retry-After` in seconds or as a date in any of HTTP's three forms; else the
+//! RateLimit fields, where they say that nothing remains.
 //!
 //! Bounded: a hostile value can neither cause an immediate call nor an endless wait. What cannot be read is ignored.
 
@@ -10,6 +11,11 @@ pub(crate) const HINT_MAX: Duration = Duration::from_secs(3_600);
 /// More digits than this are not a number of seconds anybody means.
 const DIGITS_MAX: usize = 18;
 
+/// From here on a reset is a moment in seconds since 1970: as a delay it would be 31 years.
+const MOMENT: u64 = 1_000_000_000;
+/// From here on a moment in milliseconds.
+const MOMENT_MILLIS: u64 = 1_000_000_000_000;
+
 /// Which header said it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HintSource {
@@ -17,6 +23,27 @@ pub enum HintSource {
     RetryAfterSeconds,
     /// `Retry-After: Fri, 31 Dec 1999 23:59:59 GMT`, counted from the answer's own `Date`.
     RetryAfterDate,
+    /// `RateLimit: "default";r=0;t=30`, or with the window of `RateLimit-Policy` where `t` is not said.
+    RateLimit,
+    /// `RateLimit-Reset: 30` or `X-RateLimit-Reset: 30`, in seconds.
+    ResetSeconds,
+    /// The same as a moment, in seconds since 1970.
+    ResetMoment,
+    /// The same as a moment, in milliseconds since 1970.
+    ResetMomentMillis,
+}
+
+impl HintSource {
+    /// What a decision says of it beside the pause; nothing for `Retry-After`.
+    pub(crate) const fn note(self) -> &'static str {
+        match self {
+            HintSource::RetryAfterSeconds | HintSource::RetryAfterDate => "",
+            HintSource::RateLimit => " (RateLimit)",
+            HintSource::ResetSeconds => " (RateLimit-Reset in seconds)",
+            HintSource::ResetMoment => " (RateLimit-Reset as a moment)",
+            HintSource::ResetMomentMillis => " (RateLimit-Reset as a moment in milliseconds)",
+        }
+    }
 }
 
 /// A pause the recipient asked for, counted from the end of the attempt.
@@ -33,27 +60,86 @@ pub struct Hint {
 /// Statuses whose `Retry-After` means "not before".
 const STATUSES: [u16; 6] = [408, 425, 429, 502, 503, 504];
 
-/// Reads the pause an answer asks for, if its status is one where that counts.
+/// Reads the pause an answer asks for: `Retry-After` where its status is one where that counts, else the RateLimit fields.
+/// These count with every status: an accepted lead may have been the last one of the window.
 ///
-/// A date is measured from the answer's own `Date` header, so that a recipient's wrong clock does no harm; without one from
-/// `now_unix_seconds`. Zero, negative, fractional, repeated and overlong values are no hint.
+/// Moments are measured from the answer's own `Date` header, so that a recipient's wrong clock does no harm; without one from
+/// `now_unix_seconds`. Zero, negative, fractional, contradicting and overlong values are no hint.
 pub fn read_hint(answer: &Answer, now_unix_seconds: u64) -> Option<Hint> {
+    let own_date = || answer.header("date").and_then(|own| unix_seconds(own.trim()));
+    let from = || own_date().unwrap_or(now_unix_seconds);
+    retry_after(answer, from).or_else(|| rate_limit(answer, from))
+}
+
+fn retry_after(answer: &Answer, from: impl Fn() -> u64) -> Option<Hint> {
     if !STATUSES.contains(&answer.status) {
         return None;
     }
-    let mut values = answer.headers.iter().filter(|(name, _)| &**name == "retry-after").map(|(_, value)| value.trim());
-    let value = values.next()?;
-    if values.any(|other| other != value) {
-        return None;
-    }
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        let digits = value.trim_start_matches('0');
-        let seconds = if digits.len() > DIGITS_MAX { u64::MAX } else { digits.parse().unwrap_or(0) };
+    let value = only(answer, "retry-after")?;
+    if let Some(seconds) = whole(value) {
         return bounded(seconds, HintSource::RetryAfterSeconds);
     }
-    let date = unix_seconds(value)?;
-    let from = answer.header("date").and_then(|own| unix_seconds(own.trim())).unwrap_or(now_unix_seconds);
-    bounded(date.saturating_sub(from), HintSource::RetryAfterDate)
+    bounded(unix_seconds(value)?.saturating_sub(from()), HintSource::RetryAfterDate)
+}
+
+/// The value of a header; `None` where it stands twice and says two things.
+fn only<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
+    let mut values = answer.headers.iter().filter(|(known, _)| &**known == name).map(|(_, value)| value.trim());
+    let value = values.next()?;
+    values.all(|other| other == value).then_some(value)
+}
+
+/// A whole number of any length.
+fn whole(value: &str) -> Option<u64> {
+    let is_whole = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = value.trim_start_matches('0');
+    is_whole.then(|| if digits.len() > DIGITS_MAX { u64::MAX } else { digits.parse().unwrap_or(0) })
+}
+
+fn rate_limit(answer: &Answer, from: impl Fn() -> u64) -> Option<Hint> {
+    structured(answer).or_else(|| {
+        let forms = [("ratelimit-remaining", "ratelimit-reset"), ("x-ratelimit-remaining", "x-ratelimit-reset")];
+        forms.into_iter().find_map(|(remaining, reset)| three_fields(answer, remaining, reset, &from))
+    })
+}
+
+/// `RateLimit: "burst";r=0;t=2, "daily";r=9;t=7200`: of what has nothing left, the one that comes back last.
+fn structured(answer: &Answer) -> Option<Hint> {
+    let value = only(answer, "ratelimit")?;
+    let policies = only(answer, "ratelimit-policy").unwrap_or_default();
+    let parameter = |item: &str, name: &str| {
+        let mut pairs = item.split([';', ',']).filter_map(|pair| pair.split_once('='));
+        pairs.find(|(known, _)| known.trim() == name).and_then(|(_, value)| whole(value.trim()))
+    };
+    // An earlier draft had one limit: limit=10, remaining=0, reset=30.
+    if let Some(remaining) = parameter(value, "remaining") {
+        return parameter(value, "reset")
+            .filter(|_| remaining == 0)
+            .and_then(|reset| bounded(reset, HintSource::RateLimit));
+    }
+    let name = |item: &str| item.split(';').next().unwrap_or_default().trim().to_owned();
+    let window = |item: &str| {
+        policies.split(',').find(|policy| name(policy) == name(item)).and_then(|policy| parameter(policy, "w"))
+    };
+    let empty = value.split(',').filter(|item| parameter(item, "r") == Some(0));
+    let resets = empty.filter_map(|item| parameter(item, "t").or_else(|| window(item)));
+    bounded(resets.max()?, HintSource::RateLimit)
+}
+
+/// The older three fields. With 429 the reset alone is enough: the status says that nothing remains.
+fn three_fields(answer: &Answer, remaining: &str, reset: &str, from: &impl Fn() -> u64) -> Option<Hint> {
+    // Some write the policy behind the number: 30, 100;w=60.
+    let first = |name| only(answer, name).map(|value| value.split([',', ';']).next().unwrap_or_default().trim());
+    let nothing_left = match first(remaining) {
+        Some(value) => whole(value)? == 0,
+        None => answer.status == 429,
+    };
+    let reset = whole(first(reset)?).filter(|_| nothing_left)?;
+    match reset {
+        MOMENT_MILLIS.. => bounded((reset / 1_000).saturating_sub(from()), HintSource::ResetMomentMillis),
+        MOMENT.. => bounded(reset.saturating_sub(from()), HintSource::ResetMoment),
+        0.. => bounded(reset, HintSource::ResetSeconds),
+    }
 }
 
 fn unix_seconds(date: &str) -> Option<u64> {
@@ -129,5 +215,62 @@ mod tests {
         for status in [200, 301, 400, 404, 500] {
             assert!(hint(status, &[("retry-after", "5")]).is_none(), "{status}");
         }
+    }
+
+    #[test]
+    fn rate_limit_fields_pause_where_nothing_remains() {
+        const DATE: (&str, &str) = ("date", "Wed, 18 Nov 2026 11:06:40 GMT");
+        type Case = (&'static [(&'static str, &'static str)], Option<(u64, HintSource)>);
+        let cases: [Case; 22] = [
+            (&[("ratelimit", "\"default\";r=0;t=30")], Some((30, HintSource::RateLimit))),
+            (&[("ratelimit", "\"default\";r=1;t=30")], None),
+            (&[("ratelimit", "\"a\";r=0;t=2, \"b\";r=0;t=9, \"c\";r=4;t=99")], Some((9, HintSource::RateLimit))),
+            (
+                &[("ratelimit", "\"a\";r=0"), ("ratelimit-policy", "\"b\";q=1;w=9, \"a\";q=5;w=60")],
+                Some((60, HintSource::RateLimit)),
+            ),
+            (&[("ratelimit", "\"a\";r=0")], None),
+            (&[("ratelimit", "limit=10, remaining=0, reset=40")], Some((40, HintSource::RateLimit))),
+            (&[("ratelimit", "limit=10, remaining=3, reset=40")], None),
+            (&[("ratelimit", "garbage;;=,")], None),
+            (&[("ratelimit-remaining", "0"), ("ratelimit-reset", "12")], Some((12, HintSource::ResetSeconds))),
+            (&[("ratelimit-remaining", "5"), ("ratelimit-reset", "12")], None),
+            (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "12")], Some((12, HintSource::ResetSeconds))),
+            (
+                &[DATE, ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1795000020")],
+                Some((20, HintSource::ResetMoment)),
+            ),
+            (
+                &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1795000025000")],
+                Some((25, HintSource::ResetMomentMillis)),
+            ),
+            (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1794999999")], None),
+            (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "0")], None),
+            (&[("x-ratelimit-remaining", "-1"), ("x-ratelimit-reset", "12")], None),
+            (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "soon")], None),
+            (
+                &[("x-ratelimit-remaining", "0, 10;w=60"), ("x-ratelimit-reset", "12")],
+                Some((12, HintSource::ResetSeconds)),
+            ),
+            (
+                &[("x-ratelimit-remaining", "0"), ("x-ratelimit-remaining", "1"), ("x-ratelimit-reset", "12")],
+                Some((12, HintSource::ResetSeconds)),
+            ),
+            (&[("x-ratelimit-reset", "12")], Some((12, HintSource::ResetSeconds))),
+            (&[("retry-after", "3"), ("ratelimit", "\"a\";r=0;t=30")], Some((3, HintSource::RetryAfterSeconds))),
+            (&[("retry-after", "soon"), ("ratelimit", "\"a\";r=0;t=30")], Some((30, HintSource::RateLimit))),
+        ];
+        for (headers, expected) in cases {
+            let read = hint(429, headers).map(|hint| (hint.pause.as_secs(), hint.source));
+            assert_eq!(read, expected, "{headers:?}");
+        }
+        // Without 429 a reset alone says nothing; with it nothing remaining counts, whatever the status.
+        assert_eq!(hint(200, &[("x-ratelimit-reset", "12")]), None);
+        for status in [200, 403, 500] {
+            let read = hint(status, &[("ratelimit", "\"a\";r=0;t=30"), ("retry-after", "3")]);
+            assert_eq!(read.map(|hint| hint.pause.as_secs()), Some(30), "{status}");
+        }
+        let far = hint(429, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "9999999999")]).unwrap();
+        assert!(far.capped && far.pause == HINT_MAX);
     }
 }

@@ -3,6 +3,7 @@
 use super::json::Json;
 use super::media::{Media, is_page};
 use super::path::Path;
+use super::xpath::XPath;
 use super::{page, xml};
 use roxmltree::Document;
 use scraper::Html;
@@ -95,8 +96,10 @@ impl<'t> Body<'t> {
                 Some(texts)
             }),
             Parsed::Xml(document) => {
-                let path = path.xpath.as_ref().filter(|path| path.names_html() || !xml::is_page(document));
-                path.and_then(|path| path.texts(document))
+                // One name alone may be a JSON field's.
+                let for_pages = path.xpath.as_ref().is_some_and(XPath::names_html) && !path.is_one_name();
+                let xpath = path.xpath.as_ref().filter(|_| for_pages || !xml::is_page(document));
+                xpath.and_then(|xpath| xpath.texts(document))
             }
             Parsed::Html(html) => {
                 let texts = path.selector.as_ref().and_then(|path| page::texts(html, path));
