@@ -24,7 +24,17 @@ const PURE: [Pure; 4] = [
     Pure {
         package: "steadfast-flow",
         may_need: &[
-            "base64", "bytes", "form_urlencoded", "http", "jiff", "md-5", "minijinja", "roxmltree", "serde_json", "sha2", "thiserror",
+            "base64",
+            "bytes",
+            "form_urlencoded",
+            "http",
+            "jiff",
+            "md-5",
+            "minijinja",
+            "roxmltree",
+            "serde_json",
+            "sha2",
+            "thiserror",
         ],
     },
     Pure { package: "steadfast-sim", may_need: &["bytes", "serde", "thiserror"] },
