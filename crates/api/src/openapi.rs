@@ -2,8 +2,8 @@
 
 use crate::problem::MEDIA_TYPE;
 use crate::resource::{
-    about, configs, deliveries, events, explain, health, leads, post_lead, recipients, render, review, simulations,
-    stats, verbs,
+    about, classify, configs, deliveries, events, explain, health, leads, post_lead, recipients, render, review,
+    simulations, stats, verbs,
 };
 use std::sync::LazyLock;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -20,7 +20,7 @@ use utoipa::{Modify, OpenApi};
     paths(
         post_lead::post_lead, leads::get_lead,
         deliveries::list_deliveries, deliveries::get_delivery, verbs::retry, verbs::mark_delivered, verbs::dismiss,
-        review::list_review, recipients::list_recipients, explain::explain, render::render, configs::get_config,
+        review::list_review, recipients::list_recipients, explain::explain, render::render, classify::classify, configs::get_config,
         configs::list_config_versions, simulations::simulate, events::list_events, stats::get_stats,
         health::healthz, health::readyz, health::metrics, about::openapi, about::about,
     ),

@@ -59,6 +59,7 @@ problems! {
     UnknownStep = 404, "unknown-step", "There is no such step";
     UnknownLead = 404, "unknown-lead", "There is no such lead";
     UnknownDelivery = 404, "unknown-delivery", "There is no such delivery";
+    UnknownAttempt = 404, "unknown-attempt", "There is no such attempt";
     NoConfig = 404, "no-config", "No configuration is stored";
     MethodNotAllowed = 405, "method-not-allowed", "The method is not allowed here";
     NotAcceptable = 406, "not-acceptable", "None of the accepted media types can be given";
@@ -66,6 +67,7 @@ problems! {
     FlowHasNoSteps = 409, "flow-has-no-steps", "The flow would do nothing with the lead";
     VerbRefused = 409, "verb-refused", "This is not possible where the delivery stands";
     Contended = 409, "contended", "Somebody else is changing this";
+    EvidenceErased = 410, "evidence-erased", "What was answered was erased with the lead";
     BodyTooLarge = 413, "body-too-large", "The body is too large";
     UnsupportedMediaType = 415, "unsupported-media-type", "The body's media type is not understood";
     NotAnObject = 422, "not-an-object", "A lead is an object of fields";

@@ -3,8 +3,8 @@
 use crate::frame::frame;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::resource::{
-    about, configs, deliveries, events, explain, health, leads, post_lead, recipients, render, review, simulations,
-    stats, verbs,
+    about, classify, configs, deliveries, events, explain, health, leads, post_lead, recipients, render, review,
+    simulations, stats, verbs,
 };
 use crate::state::ApiState;
 use axum::Router;
@@ -36,6 +36,7 @@ routes! {
     get "/v1/recipients" => recipients::list_recipients,
     get "/v1/explain" => explain::explain,
     post "/v1/render" => render::render,
+    post "/v1/classify" => classify::classify,
     get "/v1/config" => configs::get_config,
     get "/v1/config/versions" => configs::list_config_versions,
     post "/v1/simulations" => simulations::simulate,

@@ -27,6 +27,8 @@ pub struct RequestLimits {
     pub streams_max: usize,
     /// Simulations at once.
     pub simulations_max: usize,
+    /// Ranges read once more at once.
+    pub classifications_max: usize,
 }
 
 impl Default for RequestLimits {
@@ -38,6 +40,7 @@ impl Default for RequestLimits {
             header_bytes_max: 16 << 10,
             streams_max: 64,
             simulations_max: 1,
+            classifications_max: 1,
         }
     }
 }
@@ -55,6 +58,7 @@ struct Inner {
     requests: AtomicU64,
     streams: Arc<Semaphore>,
     simulations: Arc<Semaphore>,
+    classifications: Arc<Semaphore>,
 }
 
 impl ApiState {
@@ -75,6 +79,7 @@ impl ApiState {
             requests: AtomicU64::new(0),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
             simulations: Arc::new(Semaphore::new(limits.simulations_max)),
+            classifications: Arc::new(Semaphore::new(limits.classifications_max)),
         }))
     }
 
@@ -111,6 +116,11 @@ impl ApiState {
     /// Room for simulations.
     pub(crate) fn simulations(&self) -> &Arc<Semaphore> {
         &self.0.simulations
+    }
+
+    /// Room for ranges read once more.
+    pub(crate) fn classifications(&self) -> &Arc<Semaphore> {
+        &self.0.classifications
     }
 
     /// Who calls, if they may.

@@ -1,6 +1,7 @@
 //! What can be asked for, one file each.
 
 pub(crate) mod about;
+pub(crate) mod classify;
 pub(crate) mod configs;
 pub(crate) mod deliveries;
 pub(crate) mod events;
@@ -9,6 +10,7 @@ pub(crate) mod health;
 pub(crate) mod leads;
 pub(crate) mod post_lead;
 pub(crate) mod recipients;
+pub(crate) mod reclassify;
 pub(crate) mod render;
 pub(crate) mod review;
 pub(crate) mod simulations;

@@ -31,6 +31,8 @@ use tokio::sync::oneshot;
 /// What the recipient does with one attempt.
 pub(crate) enum Act {
     Answers(u16),
+    /// Of its body only the head is kept.
+    Cut(u16),
     /// 429 with Retry-After, in seconds.
     Pauses(u32),
     /// Waits for the test to say.
@@ -58,8 +60,9 @@ impl Door for Recipient {
         let act = self.0.lock().pop_front().unwrap_or(Act::Answers(200));
         Box::pin(async move {
             let mut headers = vec![("content-type".into(), "text/plain".into())];
+            let cut = matches!(act, Act::Cut(_));
             let status = match act {
-                Act::Answers(status) => status,
+                Act::Answers(status) | Act::Cut(status) => status,
                 Act::Pauses(seconds) => {
                     headers.push(("retry-after".into(), seconds.to_string().into()));
                     429
@@ -67,7 +70,7 @@ impl Door for Recipient {
                 Act::Gated(gate) => gate.await.unwrap(),
             };
             let body = Bytes::from_static("grüße".as_bytes());
-            Evidence::of_answer(Answer { status, headers, body, body_bytes: 7 })
+            Evidence::of_answer(Answer { status, headers, body, body_bytes: if cut { 70_000 } else { 7 } })
         })
     }
 }

@@ -443,6 +443,7 @@ async fn every_promised_answer_comes() {
     server.get(&format!("/v1/deliveries/{first}")).await;
     server.post("/v1/simulations", SCENARIO).await;
     server.post("/v1/render", RENDER).await;
+    server.post("/v1/classify", r#"{"answer":{"status":200},"step":{"flow":"auto","step":"sell"}}"#).await;
     let open = server.recipient.gated();
     server.post(&format!("/v1/deliveries/{first}/retry"), "{}").await;
     while !server.engine.is_in_flight(first.parse().unwrap()) {

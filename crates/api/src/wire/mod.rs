@@ -3,10 +3,12 @@
 //! Times are RFC 3339 in UTC; durations are milliseconds and their names end in `_ms`.
 
 pub(crate) mod attempt;
+pub(crate) mod classify;
 pub(crate) mod counts;
 pub(crate) mod delivery;
 pub(crate) mod event;
 pub(crate) mod policy;
+pub(crate) mod reading;
 pub(crate) mod words;
 
 use serde::Serialize;
