@@ -91,7 +91,12 @@ impl ApiKeys {
         if self.0.is_empty() {
             return Ok(Caller { name: None, account: None });
         }
-        let key = self.find(presented(headers)?).ok_or_else(|| unauthenticated("this API key is not known"))?;
+        self.admit(presented(headers)?, scope)
+    }
+
+    /// Who a key belongs to, and whether it may. With no keys configured nobody's key is known.
+    pub(crate) fn admit(&self, presented: &[u8], scope: Scope) -> Result<Caller, Problem> {
+        let key = self.find(presented).ok_or_else(|| unauthenticated("this API key is not known"))?;
         if !key.scopes.contains(&scope) {
             let detail = format!("this needs a key with scope {}; this one may not", scope.name());
             return Err(Problem::new(ProblemKind::Forbidden, detail));

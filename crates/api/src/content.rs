@@ -16,13 +16,29 @@ pub(crate) enum Media {
     Json,
     /// `application/x-www-form-urlencoded`.
     Form,
+    /// `application/xml`.
+    Xml,
+    /// `text/xml`.
+    TextXml,
+    /// `application/x-ndjson`.
+    NdJson,
+    /// `application/jsonl`.
+    JsonLines,
+    /// `text/csv`.
+    Csv,
 }
 
 impl Media {
-    const fn name(self) -> &'static str {
+    /// As written in headers.
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Media::Json => "application/json",
             Media::Form => "application/x-www-form-urlencoded",
+            Media::Xml => "application/xml",
+            Media::TextXml => "text/xml",
+            Media::NdJson => "application/x-ndjson",
+            Media::JsonLines => "application/jsonl",
+            Media::Csv => "text/csv",
         }
     }
 }

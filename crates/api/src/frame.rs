@@ -14,6 +14,11 @@ use tracing::Instrument as _;
 /// The header that names a request.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("steadfast-request-id");
 
+/// What a source can be answered in; the first is what it gets unless it prefers another.
+pub(crate) const SOURCE_ANSWERS: &[&str] = &["application/json", "application/xml", "text/xml"];
+/// What a batch can be answered in.
+pub(crate) const BATCH_ANSWERS: &[&str] = &["application/json", "application/x-ndjson", "application/jsonl"];
+
 /// Runs a request.
 pub(crate) async fn frame(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let id = state.next_request_id();
@@ -55,6 +60,12 @@ fn check(state: &ApiState, request: &Request) -> Result<(), Problem> {
 
 /// What can be answered at a path.
 fn offered(path: &str) -> &'static [&'static str] {
+    if path.starts_with("/flows/") && path.ends_with("/submit") {
+        return SOURCE_ANSWERS;
+    }
+    if path.starts_with("/v1/flows/") && path.ends_with("/batch") {
+        return BATCH_ANSWERS;
+    }
     match path {
         "/v1/events" => &["application/json", "text/event-stream"],
         "/metrics" => &["application/openmetrics-text", "text/plain"],
@@ -69,18 +80,35 @@ fn accepts_any(headers: &HeaderMap, offered: &[&str]) -> bool {
 
 /// Whether the Accept headers allow a media type: the most specific range that fits it decides.
 pub(crate) fn accepts(headers: &HeaderMap, media: &str) -> bool {
-    let mut best: Option<(u8, bool)> = None;
+    weight(headers, media) > 0
+}
+
+/// What is offered and liked best by the Accept headers; the first of those liked alike.
+pub(crate) fn preferred(headers: &HeaderMap, offered: &[&'static str]) -> &'static str {
+    let mut best = (0, offered.first().copied().unwrap_or_default());
+    for media in offered.iter().copied().filter(|_| headers.contains_key(ACCEPT)) {
+        let weight = weight(headers, media);
+        if weight > best.0 {
+            best = (weight, media);
+        }
+    }
+    best.1
+}
+
+/// How much a media type is liked, in thousandths: the most specific range that fits it decides.
+fn weight(headers: &HeaderMap, media: &str) -> u16 {
+    let mut best: Option<(u8, u16)> = None;
     let ranges =
         headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
     for range in ranges {
         let mut parts = range.split(';').map(str::trim);
         let Some(specific) = parts.next().and_then(|range| fit(range, media)) else { continue };
-        let wanted = !parts.any(is_zero_weight);
+        let weight = parts.find_map(quality).unwrap_or(1_000);
         if best.is_none_or(|(known, _)| specific > known) {
-            best = Some((specific, wanted));
+            best = Some((specific, weight));
         }
     }
-    best.is_some_and(|(_, wanted)| wanted)
+    best.map_or(0, |(_, weight)| weight)
 }
 
 /// How closely a range fits a media type, if it does.
@@ -96,16 +124,37 @@ fn fit(range: &str, media: &str) -> Option<u8> {
     own.eq_ignore_ascii_case(kind).then_some(1)
 }
 
-fn is_zero_weight(part: &str) -> bool {
-    let Some((name, weight)) = part.split_once('=') else { return false };
-    let digits = weight.trim();
-    name.trim().eq_ignore_ascii_case("q") && digits.starts_with('0') && digits.bytes().all(|b| matches!(b, b'0' | b'.'))
+/// `q=0.5` in thousandths; what cannot be read counts as liked.
+fn quality(part: &str) -> Option<u16> {
+    let (_, weight) = part.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"))?;
+    let (whole, decimals) = weight.trim().split_once('.').unwrap_or((weight.trim(), ""));
+    let thousandths: String = decimals.chars().chain("000".chars()).take(3).collect();
+    Some(if whole == "0" { thousandths.parse().unwrap_or(1_000) } else { 1_000 })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::accepts;
+    use super::{SOURCE_ANSWERS, accepts, preferred};
     use http::HeaderMap;
+
+    #[test]
+    fn what_is_liked_best_is_given() {
+        let best = |accept: &str| {
+            let headers = HeaderMap::from_iter([("accept".parse().unwrap(), accept.parse().unwrap())]);
+            preferred(&headers, SOURCE_ANSWERS)
+        };
+        assert_eq!(preferred(&HeaderMap::new(), SOURCE_ANSWERS), "application/json");
+        for (accept, given) in [
+            ("*/*", "application/json"),
+            ("text/xml", "text/xml"),
+            ("application/xml, application/json", "application/json"),
+            ("application/json;q=0.8, text/xml;q=0.85", "text/xml"),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "application/xml"),
+            ("application/*;q=0.5, application/json;q=0", "application/xml"),
+        ] {
+            assert_eq!(best(accept), given, "{accept}");
+        }
+    }
 
     #[test]
     fn the_most_specific_range_decides() {

@@ -9,7 +9,9 @@ mod content;
 mod encoded;
 mod frame;
 mod idempotency_key;
+mod lead_body;
 mod masking;
+mod nesting;
 mod openapi;
 mod path;
 mod problem;
@@ -17,10 +19,12 @@ mod query;
 mod resource;
 mod router;
 mod serve;
+mod source;
 mod state;
 #[cfg(test)]
 mod tests;
 mod wire;
+mod xml;
 
 pub use auth::{ApiKey, ApiKeys, Scope, new_key};
 pub use router::router;

@@ -49,6 +49,7 @@ problems! {
     BadIdempotencyKey = 400, "bad-idempotency-key", "The Idempotency-Key cannot be read";
     MalformedJson = 400, "malformed-json", "The body is not JSON";
     MalformedForm = 400, "malformed-form", "The body is not a form";
+    MalformedXml = 400, "malformed-xml", "The body is not XML";
     NotUtf8 = 400, "not-utf8", "The body is not UTF-8";
     EmptyBody = 400, "empty-body", "The body is empty";
     BodyBroken = 400, "body-broken", "The body did not come whole";
@@ -56,6 +57,7 @@ problems! {
     Forbidden = 403, "forbidden", "The API key does not allow this";
     UnknownPath = 404, "unknown-path", "There is nothing at this path";
     UnknownFlow = 404, "unknown-flow", "There is no such flow";
+    UnknownSource = 404, "unknown-source", "There is no such source";
     UnknownStep = 404, "unknown-step", "There is no such step";
     UnknownLead = 404, "unknown-lead", "There is no such lead";
     UnknownDelivery = 404, "unknown-delivery", "There is no such delivery";
@@ -118,7 +120,7 @@ pub(crate) struct ProblemView<'a> {
     /// The status code of the answer.
     status: u16,
     /// What was wrong with this request.
-    detail: &'a str,
+    pub(crate) detail: &'a str,
     /// The parameter, header or field that was wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<&'a str>,
@@ -209,8 +211,9 @@ pub(crate) fn shown(value: &str) -> String {
     format!("{head:?}{cut}")
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+impl Problem {
+    /// The refusal as `write` writes it, under a media type.
+    pub(crate) fn written(self, media_type: &'static str, write: impl FnOnce(&ProblemView<'_>) -> Vec<u8>) -> Response {
         let more = self.more.unwrap_or_default();
         let view = ProblemView {
             r#type: format!("urn:steadfast:problem:{}", self.kind.slug()),
@@ -221,12 +224,10 @@ impl IntoResponse for Problem {
             allowed: more.allowed.as_deref(),
             errors: &more.errors,
         };
-        // Plain text in plain structs: writing it cannot fail.
-        let body = serde_json::to_vec(&view).unwrap_or_default();
-        let mut response = Response::new(Body::from(body));
+        let mut response = Response::new(Body::from(write(&view)));
         *response.status_mut() = StatusCode::from_u16(self.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         if let Some(seconds) = more.retry_after_seconds {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -234,6 +235,13 @@ impl IntoResponse for Problem {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"steadfast\""));
         }
         response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        // Plain text in plain structs: writing it cannot fail.
+        self.written(MEDIA_TYPE, |view| serde_json::to_vec(view).unwrap_or_default())
     }
 }
 

@@ -4,7 +4,7 @@ use crate::frame::frame;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::resource::{
     about, classify, configs, deliveries, events, explain, health, leads, post_lead, recipients, render, review,
-    simulations, stats, verbs,
+    simulations, stats, submit, verbs,
 };
 use crate::state::ApiState;
 use axum::Router;
@@ -26,6 +26,8 @@ macro_rules! routes {
 
 routes! {
     post "/v1/flows/{flow}/leads" => post_lead::post_lead,
+    post "/flows/{flow}/sources/{source}/submit" => submit::post_submission,
+    get "/flows/{flow}/sources/{source}/submit" => submit::get_submission,
     get "/v1/leads/{id}" => leads::get_lead,
     get "/v1/deliveries" => deliveries::list_deliveries,
     get "/v1/deliveries/{id}" => deliveries::get_delivery,

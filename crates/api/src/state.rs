@@ -129,6 +129,11 @@ impl ApiState {
         keys.authorize(headers, scope)
     }
 
+    /// The keys in force.
+    pub(crate) fn keys(&self) -> Arc<ApiKeys> {
+        Arc::clone(&self.0.keys.read())
+    }
+
     /// Names a request: unique as long as the clock is never set back to an earlier start's microsecond.
     pub(crate) fn next_request_id(&self) -> String {
         let number = self.0.requests.fetch_add(1, Ordering::Relaxed);

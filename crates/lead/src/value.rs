@@ -76,6 +76,15 @@ impl Value {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(Box<str>, Value)>);
 
+impl IntoIterator for Fields {
+    type Item = (Box<str>, Value);
+    type IntoIter = std::vec::IntoIter<(Box<str>, Value)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 impl Fields {
     /// No fields.
     pub fn new() -> Self {
@@ -109,7 +118,7 @@ impl Fields {
     }
 
     /// Takes over pairs whose names the caller knows to be unique.
-    pub(crate) fn from_unique(pairs: Vec<(Box<str>, Value)>) -> Self {
+    pub fn from_unique(pairs: Vec<(Box<str>, Value)>) -> Self {
         Fields(pairs)
     }
 

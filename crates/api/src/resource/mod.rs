@@ -15,4 +15,5 @@ pub(crate) mod render;
 pub(crate) mod review;
 pub(crate) mod simulations;
 pub(crate) mod stats;
+pub(crate) mod submit;
 pub(crate) mod verbs;

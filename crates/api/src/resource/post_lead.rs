@@ -5,8 +5,8 @@
 use crate::answer::json;
 use crate::auth::{Caller, Scope};
 use crate::content::{Media, media, whole};
-use crate::encoded::decode_pairs;
 use crate::idempotency_key::idempotency_key;
+use crate::lead_body::{fields, refused};
 use crate::path::{self, PathText};
 use crate::problem::{Problem, ProblemKind};
 use crate::query::{Query, read_duration};
@@ -14,16 +14,16 @@ use crate::resource::leads::{LeadDeliveryView, settled_view};
 use crate::state::ApiState;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use steadfast_engine::{Idempotency, Posted, Receipt, Refusal};
-use steadfast_lead::{Fields, FlowName, JsonLimits, JsonRefusal, Value, parse_object};
+use steadfast_lead::FlowName;
 use utoipa::ToSchema;
 
-const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// Says that the request was accepted before.
+pub(crate) const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const STEADFAST_TEST: HeaderName = HeaderName::from_static("steadfast-test");
 
 /// A lead that is kept, with the deliveries it makes.
@@ -121,62 +121,15 @@ fn wishes(state: &ApiState, query: Option<&str>, headers: &HeaderMap) -> Result<
     Ok(Wishes { wait, test: test.unwrap_or(false) | marked(headers)? })
 }
 
-fn marked(headers: &HeaderMap) -> Result<bool, Problem> {
+/// Whether the headers mark a test lead.
+///
+/// # Errors
+/// 400 for a mark that is neither true nor false.
+pub(crate) fn marked(headers: &HeaderMap) -> Result<bool, Problem> {
     match headers.get(STEADFAST_TEST).map(HeaderValue::as_bytes) {
         None | Some(b"false") => Ok(false),
         Some(b"true") => Ok(true),
         Some(other) => Err(Problem::bad_parameter("Steadfast-Test", &String::from_utf8_lossy(other), "true or false")),
-    }
-}
-
-fn fields(media: Media, body: &Bytes) -> Result<Fields, Problem> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(Problem::new(ProblemKind::EmptyBody, "there is no lead in the body"));
-    }
-    match media {
-        Media::Json => parse_object(body, JsonLimits::LEAD).map_err(|refusal| refused_json(&refusal)),
-        Media::Form => form(body, JsonLimits::LEAD),
-    }
-}
-
-fn refused_json(refusal: &JsonRefusal) -> Problem {
-    let kind = match refusal {
-        JsonRefusal::NotUtf8 { .. } => ProblemKind::NotUtf8,
-        JsonRefusal::Malformed { .. } => ProblemKind::MalformedJson,
-        JsonRefusal::NotAnObject { .. } => ProblemKind::NotAnObject,
-        JsonRefusal::TooDeep { .. } => ProblemKind::TooDeep,
-        JsonRefusal::TooManyValues { .. } => ProblemKind::TooManyValues,
-        JsonRefusal::DuplicateName { .. } => ProblemKind::DuplicateField,
-        JsonRefusal::BadNameLength { .. } => ProblemKind::BadFieldName,
-    };
-    Problem::new(kind, refusal.to_string())
-}
-
-fn form(body: &[u8], limits: JsonLimits) -> Result<Fields, Problem> {
-    let pairs = body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).count();
-    if pairs > limits.values_max {
-        return Err(refused_json(&JsonRefusal::TooManyValues { max: limits.values_max }));
-    }
-    let pairs = decode_pairs(body).map_err(|bad| Problem::new(ProblemKind::MalformedForm, bad.to_string()))?;
-    let mut fields = Fields::new();
-    for (name, value) in pairs {
-        if name.is_empty() || name.len() > limits.name_bytes_max {
-            return Err(refused_json(&JsonRefusal::BadNameLength { max: limits.name_bytes_max, length: name.len() }));
-        }
-        fields.append(&name, Value::Text(value.into()));
-    }
-    Ok(fields)
-}
-
-fn refused(refusal: Refusal) -> Problem {
-    let detail = refusal.to_string();
-    match refusal {
-        Refusal::UnknownFlow(_) => Problem::new(ProblemKind::UnknownFlow, detail).naming("flow"),
-        Refusal::NoSteps(_) => Problem::new(ProblemKind::FlowHasNoSteps, detail).naming("flow"),
-        Refusal::KeyReused(_) => Problem::new(ProblemKind::KeyReused, detail).naming("Idempotency-Key"),
-        Refusal::QueueFull(_) => Problem::new(ProblemKind::QueueFull, detail).after_seconds(5),
-        Refusal::Draining => Problem::new(ProblemKind::Draining, detail).after_seconds(5),
-        Refusal::Store(error) => Problem::from(error),
     }
 }
 
@@ -195,34 +148,4 @@ async fn answer(state: &ApiState, receipt: Receipt, wait: Option<Duration>) -> R
         response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::form;
-    use steadfast_lead::{JsonLimits, write_object};
-
-    fn json_of(body: &str) -> String {
-        let mut out = Vec::new();
-        write_object(&form(body.as_bytes(), JsonLimits::LEAD).unwrap(), &mut out);
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn forms_become_fields() {
-        assert_eq!(
-            json_of("name=J+Doe&zip=01234&tag=a&tag=b&tag=c"),
-            r#"{"name":"J Doe","zip":"01234","tag":["a","b","c"]}"#
-        );
-    }
-
-    #[test]
-    fn forms_have_bounds() {
-        let limits = JsonLimits { values_max: 2, name_bytes_max: 3, ..JsonLimits::LEAD };
-        let slug = |body: &str| form(body.as_bytes(), limits).unwrap_err().kind().slug();
-        assert_eq!(slug("a=1&b=2&c=3"), "too-many-values");
-        assert_eq!(slug("abcd=1"), "bad-field-name");
-        assert_eq!(slug("=1"), "bad-field-name");
-        assert_eq!(slug("a=%"), "malformed-form");
-    }
 }

@@ -13,15 +13,16 @@ use http_body_util::BodyExt as _;
 use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
 use serde_json::Value;
-use std::collections::VecDeque;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_engine::{Clock as _, Door, Engine, EngineLimits, ManualClock, Observer, Order, Parts};
 use steadfast_flow::{
-    AccountSettings, Address, FlowPlan, FlowSettings, Format, RecipientSettings, RequestSettings, Settings,
-    StepSettings,
+    AccountSettings, Address, FlowPlan, FlowSettings, Format, RecipientSettings, RequestSettings, RequestWindow,
+    SaidOutcome, Settings, SourceAnswer, SourceSettings, StepSettings,
 };
-use steadfast_lead::{AccountName, FlowName, NodeNumber, RecipientName, StepName, Timestamp};
+use steadfast_lead::{AccountName, FlowName, NodeNumber, RecipientName, SourceName, StepName, Timestamp};
 use steadfast_retry::policy::Layer;
 use steadfast_retry::{Answer, Event, EventKind, Evidence, Seed};
 use steadfast_store::{Cursor, Journal as _, MemoryStore};
@@ -134,16 +135,37 @@ fn step(id: &str, recipient: &str) -> StepSettings {
     }
 }
 
+/// One of each kind.
+fn sources() -> BTreeMap<SourceName, SourceSettings> {
+    let outcome = SourceSettings {
+        answer: SourceAnswer::Outcome,
+        wait: Duration::from_secs(10),
+        when_unknown: SaidOutcome::Error,
+        unknown_reason: Some("still trying".into()),
+        price: Some("2.50".into()),
+        ..SourceSettings::default()
+    };
+    let window = RequestWindow { fields: vec!["email".into()], window: Duration::from_secs(60) };
+    let keys = vec![Sha256::digest("sf_partner").into()];
+    let named = [
+        ("web", SourceSettings::default()),
+        ("outcome", outcome.clone()),
+        ("once", SourceSettings { dedupe: Some(window), ..outcome }),
+        ("keyed", SourceSettings { keys, key_field: Some("partner_key".into()), ..SourceSettings::default() }),
+        ("open", SourceSettings { open: true, ..SourceSettings::default() }),
+        ("tests", SourceSettings { test: true, ..SourceSettings::default() }),
+    ];
+    named.map(|(name, source)| (SourceName::new(name).unwrap(), source)).into()
+}
+
 fn settings() -> Settings {
     let flow = |account: &str, steps| FlowSettings {
         account: Some(AccountName::new(account).unwrap()),
         steps,
         ..FlowSettings::default()
     };
-    let flows = [
-        ("auto", flow("acme", vec![step("sell", "bigbank")])),
-        ("pair", flow("other", vec![step("one", "bigbank"), step("two", "smallbank")])),
-    ];
+    let auto = FlowSettings { sources: sources(), ..flow("acme", vec![step("sell", "bigbank")]) };
+    let flows = [("auto", auto), ("pair", flow("other", vec![step("one", "bigbank"), step("two", "smallbank")]))];
     let recipients =
         ["bigbank", "smallbank"].map(|name| (RecipientName::new(name).unwrap(), RecipientSettings::default()));
     let accounts = ["acme", "other"].map(|name| (AccountName::new(name).unwrap(), AccountSettings::default()));

@@ -8,3 +8,4 @@ mod refusals;
 mod routes;
 mod serving;
 mod stream;
+mod submitting;

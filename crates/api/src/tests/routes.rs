@@ -420,6 +420,12 @@ async fn every_promised_answer_comes() {
     let (_, second) = server.lead("auto").await;
     server.settled(2).await;
     server.post("/v1/flows/auto/leads?wait=5s", "{\"a\":1}").await;
+    for redirect in ["", "&redir_url=https://web.example/thanks"] {
+        let path = format!("/flows/auto/sources/web/submit?a=1{redirect}");
+        server.get(&path).await;
+        server.post(&path, "{}").await;
+    }
+    server.settled(7).await;
     let config = ConfigVersion { version: 0, at: start(), by: "file".into(), text: "".into() };
     server.store.save_config(config).await.unwrap();
     for path in [
@@ -453,7 +459,7 @@ async fn every_promised_answer_comes() {
         server.post(&format!("/v1/deliveries/{first}/{verb}"), r#"{"reason":"x"}"#).await;
     }
     open.send(200).unwrap();
-    server.settled(4).await;
+    server.settled(8).await;
     server.post(&format!("/v1/deliveries/{second}/dismiss"), r#"{"reason":"x"}"#).await;
     server.post(&format!("/v1/deliveries/{second}/mark-delivered"), r#"{"reason":"x"}"#).await;
     assert_eq!(server.store.taken().await.unwrap(), []);

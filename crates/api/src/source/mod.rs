@@ -1,0 +1,7 @@
+//! What sources send and what they are told, as they know it from LeadConduit.
+
+pub(crate) mod door;
+pub(crate) mod reading;
+pub(crate) mod repeated;
+pub(crate) mod saying;
+pub(crate) mod told;

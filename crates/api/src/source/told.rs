@@ -1,0 +1,228 @@
+//! From deliveries to the one outcome a source is told.
+//!
+//! Steps are independent: one success is a success; all said no is a failure; what a person has to look at is an error,
+//! unless the recipient may have it; everything else is not known yet, and the source's own setting is told.
+
+use std::collections::BTreeSet;
+use steadfast_flow::{SaidOutcome, SourceSettings, is_price};
+use steadfast_retry::{Delivery, State, Verdict};
+
+/// What a source is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// The word.
+    pub(crate) outcome: SaidOutcome,
+    /// Why.
+    pub(crate) reason: Option<String>,
+    /// A decimal number.
+    pub(crate) price: Box<str>,
+}
+
+impl Told {
+    /// That the lead is kept.
+    pub(crate) fn accepted(source: &SourceSettings) -> Self {
+        Told { outcome: SaidOutcome::Success, reason: None, price: own_price(source) }
+    }
+
+    /// What the source's setting says while nothing is known.
+    pub(crate) fn unknown(source: &SourceSettings) -> Self {
+        let price = if source.when_unknown == SaidOutcome::Success { own_price(source) } else { nothing() };
+        Told { outcome: source.when_unknown, reason: source.unknown_reason.as_deref().map(str::to_owned), price }
+    }
+
+    /// What became of a lead, from its deliveries with what the last attempt of each meant.
+    pub(crate) fn of(source: &SourceSettings, deliveries: &[(Delivery, Option<Verdict>)]) -> Self {
+        let sold = || deliveries.iter().filter(|(delivery, _)| is_delivered(delivery));
+        if sold().next().is_some() {
+            let price = sold().find_map(|(_, last)| price_of(last.as_ref()?));
+            return Told {
+                outcome: SaidOutcome::Success,
+                reason: None,
+                price: price.unwrap_or_else(|| own_price(source)),
+            };
+        }
+        if deliveries.is_empty() || deliveries.iter().any(|(delivery, _)| is_unknown(delivery)) {
+            return Told::unknown(source);
+        }
+        let in_review = deliveries.iter().any(|(delivery, _)| matches!(delivery.state, State::InReview { .. }));
+        let outcome = if in_review { SaidOutcome::Error } else { SaidOutcome::Failure };
+        let reasons: BTreeSet<String> =
+            deliveries.iter().filter_map(|(delivery, last)| reason(delivery, last.as_ref())).collect();
+        let reason = reasons.into_iter().collect::<Vec<_>>().join(", ");
+        Told { outcome, reason: Some(reason).filter(|reason| !reason.is_empty()), price: nothing() }
+    }
+}
+
+/// Whether waiting longer would change nothing: one success is enough.
+pub(crate) fn is_decided(deliveries: &[Delivery]) -> bool {
+    deliveries.iter().any(is_delivered) || deliveries.iter().all(|delivery| delivery.state.next_look().is_none())
+}
+
+fn nothing() -> Box<str> {
+    "0".into()
+}
+
+fn own_price(source: &SourceSettings) -> Box<str> {
+    source.price.clone().unwrap_or_else(nothing)
+}
+
+fn is_delivered(delivery: &Delivery) -> bool {
+    matches!(delivery.state, State::Delivered { .. })
+}
+
+/// Still under way, or with a person while the recipient may have it.
+fn is_unknown(delivery: &Delivery) -> bool {
+    let with_a_person = matches!(delivery.state, State::InReview { .. });
+    delivery.state.next_look().is_some() || (with_a_person && delivery.progress.in_doubt)
+}
+
+fn price_of(last: &Verdict) -> Option<Box<str>> {
+    let text = last.price.as_deref()?.trim().trim_start_matches('$').trim();
+    is_price(text).then(|| text.into())
+}
+
+/// The recipient's own words, else ours.
+fn reason(delivery: &Delivery, last: Option<&Verdict>) -> Option<String> {
+    let said = last.and_then(|verdict| verdict.reason.as_deref()).map(str::trim).filter(|said| !said.is_empty());
+    match &delivery.state {
+        State::Rejected { kind, .. } => Some(said.unwrap_or(kind.name()).to_owned()),
+        State::InReview { cause, .. } => {
+            let kind = last.and_then(|verdict| verdict.outcome.kind_name());
+            Some(said.or(kind).unwrap_or(cause.name()).to_owned())
+        }
+        State::Closed { why, .. } => Some(why.name().to_owned()),
+        State::Waiting { .. } | State::Held { .. } | State::Delivered { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Told, is_decided};
+    use std::time::Duration;
+    use steadfast_flow::{SaidOutcome, SourceSettings};
+    use steadfast_lead::{FlowName, RecipientName, StepName, Timestamp};
+    use steadfast_retry::{
+        CloseReason, Delivery, Endpoint, ErrorKind, FailureKind, LegProgress, Outcome, ReviewCause, State, Verdict,
+    };
+
+    const AT: Timestamp = Timestamp::MIN;
+
+    fn delivery(state: State, in_doubt: bool) -> Delivery {
+        Delivery {
+            id: "dl_0000000000001".parse().unwrap(),
+            lead: "ld_0000000000001".parse().unwrap(),
+            flow: FlowName::new("auto").unwrap(),
+            step: StepName::new("sell").unwrap(),
+            endpoint: Endpoint {
+                recipient: RecipientName::new("bank").unwrap(),
+                origin: "https://bank.example:443".into(),
+            },
+            accepted_at: AT,
+            priority: Default::default(),
+            test: false,
+            version: 1,
+            attempts: 1,
+            progress: LegProgress { in_doubt, ..LegProgress::default() },
+            body: None,
+            last_kind: None,
+            state,
+        }
+    }
+
+    fn verdict(outcome: Outcome, reason: Option<&str>, price: Option<&str>) -> Option<Verdict> {
+        Some(Verdict {
+            outcome,
+            status: Some(200),
+            retryable: None,
+            delay: None,
+            reason: reason.map(Into::into),
+            price: price.map(Into::into),
+            reference: None,
+            decided_by: "test".into(),
+        })
+    }
+
+    fn sold(price: Option<&str>) -> (Delivery, Option<Verdict>) {
+        let state = State::Delivered { at: AT, probable: false, by_hand: false };
+        (delivery(state, false), verdict(Outcome::Success, Some("thanks"), price))
+    }
+
+    fn refused(kind: FailureKind, reason: Option<&str>) -> (Delivery, Option<Verdict>) {
+        (delivery(State::Rejected { at: AT, kind }, false), verdict(Outcome::Failure(kind), reason, Some("9")))
+    }
+
+    fn review(cause: ReviewCause, in_doubt: bool) -> (Delivery, Option<Verdict>) {
+        let state = State::InReview { since: AT, cause };
+        (delivery(state, in_doubt), verdict(Outcome::Error(ErrorKind::ServerError), None, None))
+    }
+
+    fn waiting() -> (Delivery, Option<Verdict>) {
+        (delivery(State::Waiting { due: AT }, false), None)
+    }
+
+    fn source() -> SourceSettings {
+        SourceSettings {
+            wait: Duration::from_secs(1),
+            when_unknown: SaidOutcome::Error,
+            unknown_reason: Some("pending".into()),
+            price: Some("1.50".into()),
+            ..SourceSettings::default()
+        }
+    }
+
+    fn told(deliveries: &[(Delivery, Option<Verdict>)]) -> (&'static str, Option<String>, String) {
+        let told = Told::of(&source(), deliveries);
+        (told.outcome.name(), told.reason, told.price.into())
+    }
+
+    fn said(outcome: &'static str, reason: &str, price: &str) -> (&'static str, Option<String>, String) {
+        (outcome, (!reason.is_empty()).then(|| reason.to_owned()), price.to_owned())
+    }
+
+    #[test]
+    fn one_success_is_a_success() {
+        assert_eq!(told(&[sold(Some(" $12.50 "))]), said("success", "", "12.50"));
+        assert_eq!(told(&[sold(None)]), said("success", "", "1.50"));
+        assert_eq!(told(&[sold(Some("a lot"))]), said("success", "", "1.50"));
+        let mixed = [refused(FailureKind::Rejected, None), sold(Some("3")), sold(Some("4")), waiting()];
+        assert_eq!(told(&mixed), said("success", "", "3"), "the first price in the order of the steps");
+    }
+
+    #[test]
+    fn all_no_is_a_failure_with_their_reasons() {
+        let all = [
+            refused(FailureKind::Rejected, Some(" bad phone ")),
+            refused(FailureKind::Duplicate, None),
+            refused(FailureKind::Rejected, Some("bad phone")),
+        ];
+        assert_eq!(told(&all), said("failure", "bad phone, duplicate", "0"));
+        let closed = (delivery(State::Closed { at: AT, why: CloseReason::Dismissed }, false), None);
+        assert_eq!(told(&[closed]), said("failure", "dismissed", "0"));
+    }
+
+    #[test]
+    fn what_a_person_has_to_look_at_is_an_error_unless_the_recipient_may_have_it() {
+        let failed = review(ReviewCause::Exhausted, false);
+        assert_eq!(told(std::slice::from_ref(&failed)), said("error", "server_error", "0"));
+        assert_eq!(told(&[refused(FailureKind::Capped, None), failed]), said("error", "capped, server_error", "0"));
+        assert_eq!(told(&[review(ReviewCause::InDoubt, true)]), said("error", "pending", "0"));
+    }
+
+    #[test]
+    fn what_is_not_known_is_the_sources_setting() {
+        assert_eq!(told(&[waiting(), refused(FailureKind::Rejected, None)]), said("error", "pending", "0"));
+        assert_eq!(told(&[]), said("error", "pending", "0"));
+        let hopeful = SourceSettings { when_unknown: SaidOutcome::Success, ..source() };
+        assert_eq!(&*Told::of(&hopeful, &[waiting()]).price, "1.50");
+    }
+
+    #[test]
+    fn waiting_ends_with_the_first_success() {
+        let of = |all: &[(Delivery, Option<Verdict>)]| {
+            is_decided(&all.iter().map(|(one, _)| one.clone()).collect::<Vec<_>>())
+        };
+        assert!(of(&[waiting(), sold(None)]));
+        assert!(!of(&[waiting(), refused(FailureKind::Rejected, None)]));
+        assert!(of(&[review(ReviewCause::Exhausted, false), refused(FailureKind::Rejected, None)]));
+    }
+}
