@@ -6,10 +6,12 @@ use std::fmt::Write;
 
 const WIDTH: f64 = 920.0;
 const HEIGHT: f64 = 640.0;
+/// With protection: two panels more.
+const PROTECTED_HEIGHT: f64 = 1_184.0;
 const LEFT: f64 = 72.0;
 const PLOT_WIDTH: f64 = WIDTH - LEFT - 24.0;
 const PLOT_HEIGHT: f64 = 190.0;
-const TOPS: [f64; 2] = [96.0, 368.0];
+const TOPS: [f64; 4] = [96.0, 368.0, 640.0, 912.0];
 const LEGEND_COLUMN: f64 = 200.0;
 /// What fits into a column of the legend, and over the picture.
 const LEGEND_LETTERS_MAX: usize = 24;
@@ -30,18 +32,25 @@ const LINES: [(&str, &str); 8] = [
 pub fn chart_svg(report: &Report) -> String {
     let longest = report.policies.iter().map(|policy| policy.lasted).max().unwrap_or_default();
     let span = longest.as_secs_f64().max(1.0);
-    let mut svg = head(report);
+    let protected = report.policies.iter().any(|policy| policy.protection.is_some());
+    let mut svg = head(report, if protected { PROTECTED_HEIGHT } else { HEIGHT });
     let rates: Vec<Vec<(f64, f64)>> = report.policies.iter().map(rates).collect();
     panel(&mut svg, TOPS[0], "Attempts at the recipient", "attempts/s", span, &rates);
     let backlogs: Vec<Vec<(f64, f64)>> = report.policies.iter().map(backlogs).collect();
     panel(&mut svg, TOPS[1], "Backlog: accepted and not yet ended", "deliveries", span, &backlogs);
+    if protected {
+        let held: Vec<Vec<(f64, f64)>> = report.policies.iter().map(held).collect();
+        panel(&mut svg, TOPS[2], "Held: due and not let go", "deliveries", span, &held);
+        let states: Vec<Vec<(f64, f64)>> = report.policies.iter().map(states).collect();
+        panel(&mut svg, TOPS[3], "Breakers, the worst of all", "1 recovery, 2 half-open, 3 open", span, &states);
+    }
     svg.push_str("</svg>\n");
     svg
 }
 
-fn head(report: &Report) -> String {
+fn head(report: &Report, height: f64) -> String {
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{label}\">\n\
          <style>text{{font:12px system-ui,sans-serif;fill:#57606a}}.t{{font-size:16px;font-weight:600}}\
          .p{{font-size:13px;font-weight:600}}.g{{stroke:#8c959f;stroke-opacity:.3}}\
          path{{fill:none;stroke-width:1.8;stroke-linejoin:round}}\
@@ -74,6 +83,19 @@ fn rates(report: &PolicyReport) -> Vec<(f64, f64)> {
 
 fn backlogs(report: &PolicyReport) -> Vec<(f64, f64)> {
     in_time(&report.series.backlog, report.series.width.as_secs_f64()).collect()
+}
+
+fn held(report: &PolicyReport) -> Vec<(f64, f64)> {
+    let held = report.protection.as_ref().map_or(&[][..], |protection| &protection.held);
+    in_time(held, report.series.width.as_secs_f64()).collect()
+}
+
+fn states(report: &PolicyReport) -> Vec<(f64, f64)> {
+    let recipients = report.protection.as_ref().map_or(&[][..], |protection| &protection.recipients);
+    let buckets = recipients.iter().map(|one| one.breaker.len()).max().unwrap_or(0);
+    let worst = |bucket: usize| recipients.iter().filter_map(|one| one.breaker.get(bucket)).max().copied();
+    let states: Vec<u32> = (0..buckets).map(|bucket| worst(bucket).unwrap_or(0)).collect();
+    in_time(&states, report.series.width.as_secs_f64()).collect()
 }
 
 fn in_time(values: &[u32], width: f64) -> impl Iterator<Item = (f64, f64)> {

@@ -2,6 +2,8 @@
 //! and what is allowed. Parses no TOML itself.
 
 use crate::answer::Scripted;
+use crate::guard_table::{CapacityFile, GuardFile};
+use crate::protected_file::endpoint;
 use crate::quantity::parse_rate;
 use crate::retry_table::{Faults, RetryFile};
 use crate::scenario::{COMPARED_MAX, Candidate, LEADS_MAX, Scenario, ScenarioFault, Traffic};
@@ -11,12 +13,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use steadfast_lead::{AccountName, FlowName, PolicyName, RecipientName, StepName, Timestamp};
 use steadfast_retry::policy::{CustomPolicy, Layer, Level, Limits, Policies, RetryPolicy, resolve};
-use steadfast_retry::{Endpoint, InDoubt, Seed};
+use steadfast_retry::{InDoubt, Seed};
 
 /// When a run starts unless said otherwise: 2026-01-01T00:00:00Z.
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 /// How long an answer takes unless said otherwise.
-const LATENCY: Duration = Duration::from_millis(50);
+pub(crate) const LATENCY: Duration = Duration::from_millis(50);
 /// Most custom policies.
 const POLICIES_MAX: usize = 100;
 
@@ -51,7 +53,13 @@ pub struct ScenarioFile {
     /// When leads arrive.
     pub traffic: TrafficFile,
     /// What the recipient answers.
+    #[serde(default)]
     pub recipient: RecipientFile,
+    /// Or several recipients, each with a name.
+    #[serde(default)]
+    pub recipients: Vec<RecipientFile>,
+    /// How recipients are protected; without it, and without `recipients` and capacities, everything that is due is sent.
+    pub guard: Option<GuardFile>,
     /// The rest.
     #[serde(default)]
     pub settings: SettingsFile,
@@ -92,6 +100,8 @@ pub struct CompareFile {
     /// Its retry keys.
     #[serde(default)]
     pub retry: RetryFile,
+    /// How it protects every recipient; otherwise as the scenario says.
+    pub guard: Option<GuardFile>,
 }
 
 /// When leads arrive: `leads` at once, or evenly at a `rate` `for` a time.
@@ -108,9 +118,19 @@ pub struct TrafficFile {
 }
 
 /// What the recipient answers: `answers` by attempt, or `answer` or `mix` with `phases` over it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecipientFile {
+    /// Its name, among several.
+    pub name: Option<String>,
+    /// When its own leads arrive, among several; otherwise as the scenario's.
+    pub traffic: Option<TrafficFile>,
+    /// How urgent its deliveries are: `critical`, `high`, `normal` (the default) or `low`.
+    pub priority: Option<String>,
+    /// What it can take, and what it does beyond.
+    pub capacity: Option<CapacityFile>,
+    /// How it is protected; otherwise as the scenario says.
+    pub guard: Option<GuardFile>,
     /// The n-th for the n-th attempt of each delivery; the last repeats.
     pub answers: Option<Vec<String>>,
     /// The same always, except in a phase.
@@ -152,7 +172,7 @@ pub struct SettingsFile {
     pub in_doubt_delay: Option<String>,
     /// When the run is stopped; otherwise when nothing is left to do.
     pub until: Option<String>,
-    /// Read and not used yet: every attempt that is due starts.
+    /// With protection: attempts at once, in all; 256 unless said.
     pub concurrency: Option<u32>,
 }
 
@@ -179,6 +199,9 @@ impl ScenarioFile {
         let look_ups = self.recipient.look_ups(in_doubt, faults);
         let until = faults.duration("settings.until", self.settings.until.as_ref());
         let recipient = faults.kept("recipient", RecipientName::new("recipient"));
+        if self.recipients.is_empty() && self.recipient == RecipientFile::default() {
+            faults.add("recipient", "missing: allowed is [recipient] or [[recipients]]");
+        }
         Some(Scenario {
             name: self.name.clone(),
             title: self.title.clone(),
@@ -192,7 +215,8 @@ impl ScenarioFile {
             in_doubt,
             flow: faults.kept("flow", FlowName::new("scenario"))?,
             step: faults.kept("step", StepName::new("send"))?,
-            endpoint: Endpoint { recipient: recipient?, origin: "https://recipient.example:443".into() },
+            endpoint: endpoint(recipient?),
+            protected: self.protected(faults),
         })
     }
 
@@ -226,7 +250,9 @@ impl ScenarioFile {
             let layer = compare.retry.layer(&place, faults);
             compare.retry.refuse_extends(&place, faults);
             let laid = [(Level::System, &layer)];
-            candidates.extend(candidate(&compare.name, &place, &laid, None, &policies, faults));
+            let guard = compare.guard.as_ref().map(|guard| guard.read(&format!("compare[{number}].guard"), faults));
+            let found = candidate(&compare.name, &place, &laid, None, &policies, faults);
+            candidates.extend(found.map(|found| Candidate { protection: guard, ..found }));
         }
         candidates
     }
@@ -268,7 +294,7 @@ fn candidate(
             return None;
         }
     };
-    Some(Candidate { name: name.to_owned(), policy })
+    Some(Candidate { name: name.to_owned(), policy, protection: None })
 }
 
 impl RetryFile {
@@ -305,7 +331,7 @@ impl LevelsFile {
 }
 
 impl TrafficFile {
-    fn read(&self, faults: &mut Faults) -> Option<Traffic> {
+    pub(crate) fn read(&self, faults: &mut Faults) -> Option<Traffic> {
         let traffic = match (self.leads, &self.rate, &self.lasting) {
             (Some(leads), None, None) => Traffic { leads, count: 0, per: Duration::ZERO },
             (None, Some(rate), Some(lasting)) => {
@@ -329,7 +355,7 @@ impl TrafficFile {
 }
 
 impl RecipientFile {
-    fn read(&self, faults: &mut Faults) -> Option<Script> {
+    pub(crate) fn read(&self, faults: &mut Faults) -> Option<Script> {
         let latency = faults.duration("recipient.latency", self.latency.as_ref()).unwrap_or(LATENCY);
         if let Some(answers) = &self.answers {
             return self.by_attempt(answers, latency, faults);

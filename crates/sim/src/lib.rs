@@ -7,6 +7,9 @@
 mod answer;
 mod chart;
 mod file;
+mod guard_table;
+mod guarded;
+mod protected_file;
 mod quantity;
 mod report;
 mod report_file;
@@ -24,13 +27,18 @@ pub use chart::chart_svg;
 pub use file::{
     CompareFile, LevelsFile, LimitsFile, PhaseFile, RecipientFile, ScenarioFile, SettingsFile, TrafficFile,
 };
+pub use guard_table::{CapacityFile, GuardFile};
 pub use quantity::{BadQuantity, Rate, parse_duration, parse_rate};
-pub use report::{PolicyReport, Quantiles, Report};
-pub use report_file::{PolicyReportFile, QuantilesFile, ReportFile, SeriesFile};
+pub use report::{ByAge, PolicyReport, ProtectionReport, Quantiles, RecipientReport, Report, Told};
+pub use report_file::{
+    AgeFile, PolicyReportFile, ProtectionFile, QuantilesFile, RecipientReportFile, ReportFile, SeriesFile,
+    TransitionFile,
+};
 pub use retry_table::{CodeOrWord, NumberOrWord, RetryFile};
 pub use run::{ATTEMPTS_MAX, RunStopped, run};
 pub use scenario::{
-    COMPARED_MAX, Candidate, LEADS_MAX, Scenario, ScenarioFault, TIMELINE_ENTRIES_MAX, TIMELINE_LEADS_MAX, Traffic,
+    Beyond, COMPARED_MAX, Candidate, Capacity, LEADS_MAX, Protected, Protection, RECIPIENTS_MAX, Recipient, Scenario,
+    ScenarioFault, TIMELINE_ENTRIES_MAX, TIMELINE_LEADS_MAX, Traffic,
 };
 pub use script::{ANSWERS_MAX, Asked, MIX_MAX, PHASES_MAX, Script};
 pub use series::{BUCKETS_MAX, Series};

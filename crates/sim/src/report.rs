@@ -4,7 +4,8 @@ use crate::series::Series;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use steadfast_lead::Timestamp;
-use steadfast_retry::{ReviewCause, Seed};
+use steadfast_retry::breaker::BreakerState;
+use steadfast_retry::{HoldReason, ReviewCause, Seed};
 
 /// What a run showed, policy by policy on the same traffic.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +55,78 @@ pub struct PolicyReport {
     pub series: Series,
     /// Every attempt and change, where there are few leads.
     pub timeline: Option<String>,
+    /// What protecting the recipients showed; `None` where the scenario asks for none.
+    pub protection: Option<ProtectionReport>,
+}
+
+/// What protecting the recipients showed. Its lines have the buckets of the report's series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProtectionReport {
+    /// In the order of the scenario.
+    pub recipients: Vec<RecipientReport>,
+    /// The most deliveries that were due and not let go, at a moment in each bucket.
+    pub held: Vec<u32>,
+    /// How often something had to wait, by why.
+    pub waits: BTreeMap<HoldReason, u64>,
+    /// Deliveries by how old their lead was.
+    pub delivered_by_age: ByAge,
+}
+
+/// What one recipient saw.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecipientReport {
+    /// Its name.
+    pub name: String,
+    /// Attempts started in each bucket.
+    pub attempts: Vec<u32>,
+    /// Attempts that were more than it could take.
+    pub beyond_capacity: u64,
+    /// Where its breaker stood at worst in each bucket: 0 closed, 1 recovery, 2 half-open, 3 open.
+    pub breaker: Vec<u32>,
+    /// What its breaker did.
+    pub told: Vec<Told>,
+    /// Transitions that are not told.
+    pub untold: u64,
+}
+
+/// One transition of a breaker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// When, counted from the start.
+    pub at: Duration,
+    /// To which state.
+    pub to: BreakerState,
+    /// From where, to where and why.
+    pub text: String,
+}
+
+/// Deliveries by how old their lead was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByAge {
+    counts: [u64; ByAge::BOUNDS.len()],
+}
+
+impl ByAge {
+    /// Upper ends, and their words; the last has none.
+    pub const BOUNDS: [(&'static str, Duration); 7] = [
+        ("1s", Duration::from_secs(1)),
+        ("10s", Duration::from_secs(10)),
+        ("1m", Duration::from_secs(60)),
+        ("5m", Duration::from_secs(300)),
+        ("15m", Duration::from_secs(900)),
+        ("1h", Duration::from_secs(3_600)),
+        ("later", Duration::MAX),
+    ];
+
+    pub(crate) fn count(&mut self, age: Duration) {
+        let place = Self::BOUNDS.iter().position(|(_, most)| age <= *most).unwrap_or(Self::BOUNDS.len() - 1);
+        self.counts[place] += 1;
+    }
+
+    /// Each part with its word.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Self::BOUNDS.iter().zip(self.counts).map(|((word, _), count)| (*word, count))
+    }
 }
 
 impl PolicyReport {

@@ -1,6 +1,6 @@
 //! The serialised form of a report: names and units are promised here, and only here.
 
-use crate::report::{PolicyReport, Quantiles, Report};
+use crate::report::{PolicyReport, ProtectionReport, Quantiles, RecipientReport, Report, Told};
 use crate::series::Series;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -41,6 +41,46 @@ pub struct PolicyReportFile {
     pub series: SeriesFile,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeline: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protection: Option<ProtectionFile>,
+}
+
+/// What protecting the recipients showed; lines have the buckets of the series.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "the names are those of the report, with units")]
+pub struct ProtectionFile {
+    pub recipients: Vec<RecipientReportFile>,
+    pub held: Vec<u32>,
+    pub waits: BTreeMap<&'static str, u64>,
+    pub delivered_by_age: Vec<AgeFile>,
+}
+
+/// Deliveries of leads up to this age (`1s`, ... `later`), and older than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct AgeFile {
+    pub within: &'static str,
+    pub delivered: u64,
+}
+
+/// What one recipient saw. `breaker` is 0 for closed, 1 for recovery, 2 for half-open, 3 for open.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "the names are those of the report, with units")]
+pub struct RecipientReportFile {
+    pub name: String,
+    pub attempts: Vec<u32>,
+    pub beyond_capacity: u64,
+    pub breaker: Vec<u32>,
+    pub transitions: Vec<TransitionFile>,
+}
+
+/// One transition of a breaker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct TransitionFile {
+    pub at_ms: u64,
+    pub to: &'static str,
+    pub because: String,
 }
 
 /// Milliseconds.
@@ -91,6 +131,7 @@ impl From<&PolicyReport> for PolicyReportFile {
             delivery_time_ms: report.delivery_time.map(QuantilesFile::from),
             lasted_ms: millis(report.lasted),
             series: SeriesFile::from(&report.series),
+            protection: report.protection.as_ref().map(ProtectionFile::from),
             timeline: report.timeline.as_ref().map(|text| text.lines().map(str::to_owned).collect()),
         }
     }
@@ -112,4 +153,35 @@ impl From<&Series> for SeriesFile {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl From<&ProtectionReport> for ProtectionFile {
+    fn from(report: &ProtectionReport) -> Self {
+        let age = |(within, delivered)| AgeFile { within, delivered };
+        ProtectionFile {
+            recipients: report.recipients.iter().map(RecipientReportFile::from).collect(),
+            held: report.held.clone(),
+            waits: report.waits.iter().map(|(why, count)| (why.name(), *count)).collect(),
+            delivered_by_age: report.delivered_by_age.parts().map(age).collect(),
+        }
+    }
+}
+
+impl From<&RecipientReport> for RecipientReportFile {
+    fn from(report: &RecipientReport) -> Self {
+        RecipientReportFile {
+            name: report.name.clone(),
+            attempts: report.attempts.clone(),
+            beyond_capacity: report.beyond_capacity,
+            breaker: report.breaker.clone(),
+            transitions: report.told.iter().map(TransitionFile::from).collect(),
+        }
+    }
+}
+
+impl From<&Told> for TransitionFile {
+    fn from(told: &Told) -> Self {
+        let at_ms = u64::try_from(told.at.as_millis()).unwrap_or(u64::MAX);
+        TransitionFile { at_ms, to: told.to.name(), because: told.text.clone() }
+    }
 }

@@ -5,6 +5,7 @@
 //! pause asked for binds whatever else happens at its moment.
 
 use crate::answer::Scripted;
+use crate::guarded;
 use crate::report::{PolicyReport, Report};
 use crate::scenario::{Candidate, Scenario, TIMELINE_LEADS_MAX};
 use crate::script::Asked;
@@ -45,7 +46,10 @@ pub fn run(scenario: &Scenario) -> Result<Report, RunStopped> {
 fn run_at_most(scenario: &Scenario, attempts_max: u64) -> Result<Report, RunStopped> {
     let mut policies = Vec::with_capacity(scenario.candidates.len());
     for candidate in &scenario.candidates {
-        policies.push(World::new(scenario, candidate, attempts_max).run()?);
+        policies.push(match &scenario.protected {
+            Some(protected) => guarded::run(scenario, protected, candidate, attempts_max)?,
+            None => World::new(scenario, candidate, attempts_max).run()?,
+        });
     }
     Ok(Report {
         name: scenario.name.clone(),

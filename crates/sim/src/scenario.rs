@@ -1,15 +1,19 @@
 //! A scenario ready to run: every value checked, every bound kept.
 
+use crate::answer::Scripted;
 use crate::script::Script;
 use std::time::Duration;
-use steadfast_lead::{FlowName, StepName, Timestamp};
+use steadfast_lead::{FlowName, Priority, StepName, Timestamp};
+use steadfast_retry::pace::{PaceSettings, Rate};
 use steadfast_retry::policy::RetryPolicy;
-use steadfast_retry::{Endpoint, InDoubt, Seed};
+use steadfast_retry::{Endpoint, GuardSettings, InDoubt, Seed};
 
 /// Most leads in one run.
 pub const LEADS_MAX: u32 = 1_000_000;
 /// Most policies compared with the scenario's own.
 pub const COMPARED_MAX: usize = 7;
+/// Most recipients of one scenario.
+pub const RECIPIENTS_MAX: usize = 200;
 /// Up to so many leads a report tells every attempt.
 pub const TIMELINE_LEADS_MAX: u32 = 20;
 /// Up to so many attempts and changes are told.
@@ -44,6 +48,8 @@ pub struct Scenario {
     pub step: StepName,
     /// Where everything is sent.
     pub endpoint: Endpoint,
+    /// How recipients are protected, and who they are; `None` sends everything that is due to the one above.
+    pub protected: Option<Protected>,
 }
 
 /// One policy to run.
@@ -53,6 +59,63 @@ pub struct Candidate {
     pub name: String,
     /// The policy.
     pub policy: RetryPolicy,
+    /// How it protects every recipient; `None` as the recipient's own plan says.
+    pub protection: Option<Protection>,
+}
+
+/// How a recipient is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protection {
+    /// Breaker and budget.
+    pub guard: GuardSettings,
+    /// Rate and concurrency.
+    pub pace: PaceSettings,
+}
+
+/// What a scenario with protection has besides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Protected {
+    /// Attempts at once, in all.
+    pub slots: usize,
+    /// Who is sent to; never empty, at most [`RECIPIENTS_MAX`].
+    pub recipients: Vec<Recipient>,
+}
+
+/// A recipient of a scenario with protection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipient {
+    /// Its name and where it is.
+    pub endpoint: Endpoint,
+    /// How urgent its deliveries are.
+    pub priority: Priority,
+    /// When its leads arrive.
+    pub traffic: Traffic,
+    /// What it answers.
+    pub script: Script,
+    /// What it can take; `None` for everything.
+    pub capacity: Option<Capacity>,
+    /// How it is protected.
+    pub protection: Protection,
+}
+
+/// What a recipient can take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Capacity {
+    /// Attempts at once.
+    pub concurrent: u32,
+    /// Attempts in a span.
+    pub rate: Option<Rate>,
+    /// What it does beyond.
+    pub beyond: Beyond,
+}
+
+/// What a recipient does when there are too many.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Beyond {
+    /// It takes its time.
+    Slower,
+    /// It answers this.
+    Answers(Box<Scripted>),
 }
 
 /// When leads arrive: evenly, the first at the start.

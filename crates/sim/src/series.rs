@@ -74,6 +74,66 @@ impl Filling {
     }
 }
 
+/// One more line beside a series, in buckets of the same width.
+pub(crate) struct Track {
+    width_micros: u64,
+    values: Vec<u32>,
+    /// What stands until something else is said; zero for sums.
+    level: u32,
+    sums: bool,
+}
+
+impl Track {
+    /// Counts what happens in each bucket.
+    pub(crate) fn summing() -> Self {
+        Track { width_micros: FIRST_WIDTH_MICROS, values: Vec::new(), level: 0, sums: true }
+    }
+
+    /// The highest value that stood in each bucket.
+    pub(crate) fn highest() -> Self {
+        Track { sums: false, ..Track::summing() }
+    }
+
+    pub(crate) fn add(&mut self, at: Duration) {
+        let place = self.reach(at);
+        self.values[place] = self.values[place].saturating_add(1);
+    }
+
+    pub(crate) fn stands_at(&mut self, level: u32, at: Duration) {
+        let place = self.reach(at);
+        self.level = level;
+        self.values[place] = self.values[place].max(level);
+    }
+
+    pub(crate) fn finish(mut self, at: Duration) -> Vec<u32> {
+        self.reach(at);
+        self.values
+    }
+
+    fn reach(&mut self, at: Duration) -> usize {
+        let micros = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+        let most = u64::try_from(BUCKETS_MAX).unwrap_or(u64::MAX);
+        while micros / self.width_micros >= most {
+            self.width_micros = self.width_micros.saturating_mul(2);
+            let joined = if self.sums { sum } else { highest };
+            self.values = self.values.chunks(2).map(joined).collect();
+        }
+        let place = usize::try_from(micros / self.width_micros).unwrap_or(BUCKETS_MAX - 1);
+        if place >= self.values.len() {
+            self.values.resize(place + 1, if self.sums { 0 } else { self.level });
+        }
+        place
+    }
+}
+
+fn sum(values: &[u32]) -> u32 {
+    values.iter().copied().fold(0, u32::saturating_add)
+}
+
+fn highest(values: &[u32]) -> u32 {
+    values.iter().copied().max().unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,12 +1,15 @@
 //! A report as text: the timeline where there are few leads, and the policies beside each other.
 
 use crate::quantity::show;
-use crate::report::{PolicyReport, Report};
+use crate::report::{ByAge, PolicyReport, ProtectionReport, RecipientReport, Report};
 use std::fmt::Write;
 use std::time::Duration;
+use steadfast_retry::breaker::BreakerState;
 
 /// Rows of retries shown one by one; what is beyond goes into one row.
 const NUMBERS_SHOWN: usize = 10;
+/// Transitions of breakers shown for one policy.
+const TRANSITIONS_SHOWN: usize = 40;
 
 impl Report {
     /// For reading and for comparing with an expectation: each policy's timeline where there is one, then the figures.
@@ -28,6 +31,7 @@ impl Report {
         } else {
             text.push_str(&table(&rows(&self.policies)));
         }
+        self.policies.iter().for_each(|policy| write_breakers(&mut text, policy, several));
         text
     }
 }
@@ -88,7 +92,44 @@ fn rows(policies: &[PolicyReport]) -> Vec<Row> {
     row("delivered within, 95 %", &|one| one.delivery_time.map_or("-".to_owned(), |time| show(time.p95)));
     row("delivered within, 99 %", &|one| one.delivery_time.map_or("-".to_owned(), |time| show(time.p99)));
     row("lasted", &|one| show(one.lasted));
+    if policies.iter().any(|one| one.protection.is_some()) {
+        protected_rows(&mut row);
+    }
     rows
+}
+
+fn protected_rows(row: &mut impl FnMut(&str, &dyn Fn(&PolicyReport) -> String)) {
+    let of = |one: &PolicyReport, figure: fn(&ProtectionReport) -> u64| {
+        one.protection.as_ref().map_or("-".to_owned(), |protection| figure(protection).to_string())
+    };
+    row("held at most", &|one| of(one, |protection| protection.held.iter().max().copied().unwrap_or(0).into()));
+    row("beyond capacity", &|one| of(one, |seen| seen.recipients.iter().map(|one| one.beyond_capacity).sum()));
+    row("breakers opened", &|one| {
+        let opened = |seen: &RecipientReport| seen.told.iter().filter(|told| told.to == BreakerState::Open).count();
+        let opened = |seen: &ProtectionReport| seen.recipients.iter().map(opened).sum::<usize>().to_string();
+        one.protection.as_ref().map_or("-".to_owned(), opened)
+    });
+    for (place, (word, _)) in ByAge::BOUNDS.iter().enumerate() {
+        row(&format!("delivered at age {word}"), &|one| {
+            let count = one.protection.as_ref().and_then(|seen| seen.delivered_by_age.parts().nth(place));
+            count.map_or("-".to_owned(), |(_, count)| count.to_string())
+        });
+    }
+}
+
+/// What the breakers did, where there are any.
+fn write_breakers(text: &mut String, policy: &PolicyReport, named: bool) {
+    let Some(protection) = &policy.protection else { return };
+    let all = protection.recipients.iter().flat_map(|one| one.told.iter().map(move |told| (&one.name, told)));
+    let more = all.clone().count().saturating_sub(TRANSITIONS_SHOWN);
+    let by = if named { format!("{}: ", policy.policy) } else { String::new() };
+    for (recipient, told) in all.take(TRANSITIONS_SHOWN) {
+        let (seconds, millis) = (told.at.as_secs(), told.at.subsec_millis());
+        let _ = writeln!(text, "{seconds:>6}.{millis:03}  {by}{recipient} breaker {}", told.text);
+    }
+    if more > 0 {
+        let _ = writeln!(text, "... and {more} more");
+    }
 }
 
 fn at(counts: &[u64], place: usize) -> u64 {

@@ -125,6 +125,7 @@ impl Tally {
             lasted,
             series: self.series.finish(lasted),
             timeline: told,
+            protection: None,
         }
     }
 }

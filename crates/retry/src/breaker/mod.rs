@@ -26,6 +26,7 @@ mod window;
 
 pub use signal::{Signal, Symptom};
 pub use transition::{BreakerState, ByHand, Figures, Reason, Transition};
+pub(crate) use window::surely_above;
 pub use window::{Counted, lower_bound_thousandths};
 
 use crate::backoff::Seed;

@@ -4,6 +4,10 @@
 //! interval has to be above the bar. It asks for five failures of five, 15 of 20, 109 of 190, and so is right at three calls
 //! an hour and at 300 a second, without a knob for the least volume. Exact: Wilson's bound is above `t` if and only if
 //! `n (p - t)^2 > z^2 t (1 - t)`, which needs integers only.
+//!
+//! Failures in a row are asked the same question: where a fifth fails anyway, five in a row come by chance every minute at 50
+//! calls a second, and mean nothing. So a row counts only if what else is in the window does not explain it. After a healthy
+//! minute nothing does, and the fifth failure is enough.
 
 use std::time::Duration;
 use steadfast_lead::Timestamp;
@@ -77,10 +81,11 @@ impl Window {
         let bucket = self.reach(now);
         bucket.calls = bucket.calls.saturating_add(1);
         bucket.failures = bucket.failures.saturating_add(1);
-        if self.in_a_row >= bar.in_a_row {
+        let Counted { failures, calls, in_a_row } = self.counted();
+        let (others, other_failures) = (calls.saturating_sub(in_a_row), failures.saturating_sub(in_a_row));
+        if in_a_row >= bar.in_a_row && is_no_chance(in_a_row, other_failures, others) {
             return Some(Passed::InARow);
         }
-        let Counted { failures, calls, .. } = self.counted();
         let enough = calls >= CALLS_MIN && surely_above(failures, calls, bar.ratio_thousandths);
         enough.then_some(Passed::Ratio)
     }
@@ -115,8 +120,18 @@ fn place(number: i64) -> usize {
     usize::try_from(number.rem_euclid(i64::try_from(BUCKETS).unwrap_or(1))).unwrap_or(0)
 }
 
+/// Whether so many failures in a row are no accident where `failures` of `calls` fail anyway: fewer than one such row would be
+/// expected in a thousand windows. Where nothing else has failed, any row tells.
+fn is_no_chance(in_a_row: u32, failures: u32, calls: u32) -> bool {
+    const ONE: u128 = 1_000_000_000_000;
+    const ROW_MAX: u32 = 64;
+    let (failures, calls) = (u128::from(failures), u128::from(calls.max(1)));
+    let expected = (0..in_a_row.min(ROW_MAX)).fold(calls * ONE, |expected, _| expected * failures / calls);
+    expected < ONE / 1_000
+}
+
 /// Whether the lower end of Wilson's 95 % interval for `failures` of `calls` is above `thousandths`.
-fn surely_above(failures: u32, calls: u32, thousandths: u16) -> bool {
+pub(crate) fn surely_above(failures: u32, calls: u32, thousandths: u16) -> bool {
     let (failures, calls, bar) = (i128::from(failures), i128::from(calls), i128::from(thousandths));
     let over = 1_000 * failures - bar * calls;
     over > 0 && over * over * 1_000_000 > Z_SQUARED_MILLIONTHS * bar * (1_000 - bar) * calls
@@ -150,6 +165,14 @@ mod tests {
             assert_eq!(surely_above(failures, calls, 500), enough, "{failures} of {calls}");
         }
         assert!(surely_above(7, 12, 300) && !surely_above(6, 12, 300));
+    }
+
+    #[test]
+    fn a_row_tells_only_where_it_is_no_accident() {
+        assert!(is_no_chance(5, 0, 0) && is_no_chance(5, 0, 3_000) && is_no_chance(3, 0, 7));
+        assert!(!is_no_chance(5, 600, 3_000) && !is_no_chance(9, 600, 3_000) && is_no_chance(10, 600, 3_000));
+        assert!(is_no_chance(5, 1, 30) && !is_no_chance(5, 9, 27) && is_no_chance(10, 9, 27));
+        assert!(!is_no_chance(u32::MAX, 1, 1) && is_no_chance(u32::MAX, 1, 2));
     }
 
     #[test]

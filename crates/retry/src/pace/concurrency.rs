@@ -4,8 +4,12 @@
 //! was reached: otherwise it grows in quiet times and means nothing in the rush. Times 0.7 when the recipient shows strain,
 //! once for all that were under way together. Times 0.9 when a round took longer than the usual mean and 2.5 deviations: a
 //! queue is forming over there. A round and not a single answer, because one slow answer of a hundred is the nature of things.
+//!
+//! Strain that has nothing to do with how many there are must not cut: a recipient that answers every fifth attempt with 503
+//! whatever comes would be kept at one or two at once for ever, and a backlog would grow. So what is
+//! strained while there are two at most is remembered, and once it is known, a round cuts only where surely more than that was strained.
 
-use crate::breaker::{Signal, Symptom};
+use crate::breaker::{Signal, Symptom, surely_above};
 use std::time::Duration;
 use steadfast_lead::Timestamp;
 
@@ -42,9 +46,19 @@ impl Default for ConcurrencyLimit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Round {
     ends: u32,
+    strained: u32,
     answers: u32,
     micros: u64,
     was_full: bool,
+}
+
+/// Ends while hardly any were allowed at once: what was strained then was not so by us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Alone {
+    ends: u32,
+    strained: u32,
+    /// When there was strain last, whatever the limit.
+    strained_at: Timestamp,
 }
 
 /// Mean and variance of answers, in microseconds, the newest weighing most.
@@ -67,6 +81,7 @@ pub struct Concurrency {
     usual: Usual,
     /// The same as it was before the round under way, which is compared with it.
     usual_before: Usual,
+    alone: Alone,
     cut_at: Timestamp,
 }
 
@@ -81,6 +96,7 @@ impl Concurrency {
             rounds: 0,
             usual: Usual::default(),
             usual_before: Usual::default(),
+            alone: Alone::default(),
             cut_at: Timestamp::MIN,
         };
         concurrency.bound();
@@ -130,7 +146,9 @@ impl Concurrency {
             self.round.micros = self.round.micros.saturating_add(micros(symptom.took));
             self.usual.add(micros(symptom.took));
         }
-        if symptom.strained {
+        self.round.strained += u32::from(symptom.strained);
+        self.alone.handle_result(symptom.strained, self.limit() <= Alone::AT_ONCE, now);
+        if symptom.strained && self.alone.share_thousandths().is_none() {
             self.cut(STRAINED, started, now);
         }
         if self.round.ends >= self.limit() {
@@ -139,7 +157,12 @@ impl Concurrency {
     }
 
     fn end_round(&mut self, started: Timestamp, now: Timestamp) {
-        let Round { answers, micros, was_full, .. } = std::mem::take(&mut self.round);
+        let Round { ends, strained, answers, micros, was_full } = std::mem::take(&mut self.round);
+        let usual_strain = self.alone.share_thousandths();
+        if usual_strain.is_some_and(|usual| surely_above(strained, ends, usual)) {
+            self.cut(STRAINED, started, now);
+            return;
+        }
         self.rounds = self.rounds.saturating_add(1);
         let usual = std::mem::replace(&mut self.usual_before, self.usual);
         let mean = micros.checked_div(u64::from(answers));
@@ -169,6 +192,43 @@ impl Concurrency {
             ConcurrencyLimit::Adaptive { most } => most,
         };
         self.limit = self.limit.clamp(WHOLE, most.clamp(1, LIMIT_MAX) * WHOLE);
+    }
+}
+
+impl Alone {
+    /// So many ends before they mean anything, and so many that are remembered.
+    const ENDS: (u32, u32) = (32, 256);
+    /// So much more than usual is within what is usual.
+    const MARGIN_THOUSANDTHS: u32 = 100;
+    /// What was learned in a bad hour is forgotten after so long without strain.
+    const KEPT: Duration = Duration::from_secs(300);
+    /// Up to so many at once, strain is not of our making.
+    const AT_ONCE: u32 = 2;
+
+    fn handle_result(&mut self, strained: bool, alone: bool, now: Timestamp) {
+        if strained && now.since(self.strained_at) > Self::KEPT {
+            *self = Alone::default();
+        }
+        if strained {
+            self.strained_at = now;
+        }
+        if alone {
+            self.count(strained);
+        }
+    }
+
+    fn count(&mut self, strained: bool) {
+        if self.ends >= Self::ENDS.1 {
+            (self.ends, self.strained) = (self.ends / 2, self.strained / 2);
+        }
+        self.ends += 1;
+        self.strained += u32::from(strained);
+    }
+
+    /// From which share on it is more than usual; `None` while that is not known.
+    fn share_thousandths(self) -> Option<u16> {
+        let share = (self.strained * 1_000).checked_div(self.ends)? + Self::MARGIN_THOUSANDTHS;
+        (self.ends >= Self::ENDS.0).then_some(u16::try_from(share).unwrap_or(1_000))
     }
 }
 
@@ -263,6 +323,30 @@ mod tests {
         assert_eq!(one.limit(), 20);
         rounds(&mut one, 1, u32::MAX, &healthy(500), now.after(Duration::from_secs(1)));
         assert_eq!(one.limit(), 18);
+    }
+
+    #[test]
+    fn strain_that_does_not_come_from_us_is_found_out_and_tolerated() {
+        let mut one = Concurrency::new(ConcurrencyLimit::Adaptive { most: 50 });
+        // Every fifth is strained, however many there are; by a dice, so that rounds differ.
+        let (mut now, mut dice) = (START_AT, 1_u64);
+        for _ in 0..400 {
+            let started = now;
+            let count = one.limit();
+            (0..count).for_each(|_| one.start());
+            now = now.after(Duration::from_millis(50));
+            for _ in 0..count {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let symptom = [strained(), healthy(50)][usize::from((dice >> 33) % 5 > 0)];
+                one.handle_result(started, &symptom, now);
+            }
+            now = now.after(Duration::from_millis(1));
+        }
+        assert!(one.limit() >= 8, "{}", one.limit());
+        // Twice as much of it is more than usual.
+        let before = one.limit();
+        rounds(&mut one, 1, u32::MAX, &strained(), now);
+        assert!(one.limit() < before);
     }
 
     #[test]
