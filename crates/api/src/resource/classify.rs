@@ -13,10 +13,15 @@ use crate::problem::{Problem, ProblemKind};
 use crate::query::Query;
 use crate::resource::deliveries::visible;
 use crate::state::ApiState;
-use crate::wire::classify::{AskedAnswer, AskedAttempt, AskedStep, ClassifiedView, ClassifyRequest, ClassifyView};
+use crate::wire::classify::{
+    AskedAnswer, AskedAttempt, AskedStep, ClassifiedView, ClassifyRequest, ClassifyView, HeaderValues,
+};
 use crate::wire::reading;
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::StatusCode;
 use std::sync::Arc;
 use steadfast_lead::DeliveryId;
@@ -123,33 +128,62 @@ pub(crate) fn failed() -> Problem {
     Problem::new(ProblemKind::Internal, "reading the answer failed; please report this")
 }
 
+fn refused(name: &str, detail: &str, allowed: &str) -> Problem {
+    Problem::new(ProblemKind::BadRequest, format!("{name} {detail}: allowed is {allowed}"))
+        .naming(name)
+        .allowing(allowed)
+}
+
 fn evidence(asked: AskedAnswer) -> Result<Evidence, Problem> {
-    let AskedAnswer { status, headers, body, error, phase } = asked;
-    let refused = |name: &str, detail: &str, allowed: &str| {
-        Problem::new(ProblemKind::BadRequest, format!("{name} {detail}: allowed is {allowed}"))
-            .naming(name)
-            .allowing(allowed)
+    let fault = asked.error.as_deref().map(|name| {
+        let kinds: Vec<&str> = FaultKind::ALL.iter().map(|kind| kind.name()).collect();
+        let kind = FaultKind::from_name(name);
+        kind.ok_or_else(|| refused("answer.error", "is not what can go wrong", &kinds.join(", ")))
+    });
+    let phase = asked.phase.as_deref().map(|name| {
+        let phase = Phase::from_name(name);
+        phase.ok_or_else(|| refused("answer.phase", "is not a phase", &Phase::ALL.map(Phase::name).join(", ")))
+    });
+    let (fault, phase) = (fault.transpose()?, phase.transpose()?);
+    let answer = match asked.status {
+        Some(status) => Some(answer(status, asked)?),
+        None if asked.headers.is_empty() && asked.body.is_none() && asked.body_base64.is_none() => None,
+        None => return Err(refused("answer.status", "is missing", "100 to 999 beside headers or a body")),
     };
-    match (status, error, phase) {
-        (Some(status), None, None) => {
-            if !STATUSES.contains(&status) {
-                return Err(refused("answer.status", "is not a status", "100 to 999"));
-            }
-            let headers = headers.into_iter().map(|(name, value)| (name.to_lowercase().into(), value.into())).collect();
-            let body: bytes::Bytes = body.unwrap_or_default().into();
-            let body_bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
-            Ok(Evidence::of_answer(Answer { status, headers, body, body_bytes }))
+    match (answer, fault) {
+        (None, None) => Err(refused("answer", "says nothing", "status with headers and body, or error with phase")),
+        (Some(answer), None) => {
+            Ok(Evidence { phase: phase.unwrap_or(Phase::Responded), ..Evidence::of_answer(answer) })
         }
-        (None, Some(error), Some(phase)) if headers.is_empty() && body.is_none() => {
-            let kinds: Vec<&str> = FaultKind::ALL.iter().map(|kind| kind.name()).collect();
-            let kind = FaultKind::from_name(&error)
-                .ok_or_else(|| refused("answer.error", "is not what can go wrong", &kinds.join(", ")))?;
-            let phase = Phase::from_name(&phase)
-                .ok_or_else(|| refused("answer.phase", "is not a phase", &Phase::ALL.map(Phase::name).join(", ")))?;
-            Ok(Evidence::of_fault(phase, kind, ""))
+        (answer, Some(kind)) => {
+            Ok(Evidence { answer, ..Evidence::of_fault(phase.unwrap_or(Phase::Sent), kind, kind.name()) })
         }
-        (_, _, _) => Err(refused("answer", "is neither", "status with headers and body, or error with phase")),
     }
+}
+
+fn answer(status: u16, asked: AskedAnswer) -> Result<Answer, Problem> {
+    if !STATUSES.contains(&status) {
+        return Err(refused("answer.status", "is not a status", "100 to 999"));
+    }
+    let mut headers = Vec::new();
+    for (name, values) in asked.headers {
+        let values = match values {
+            HeaderValues::One(value) => vec![value],
+            HeaderValues::Several(values) => values,
+        };
+        headers.extend(values.into_iter().map(|value| (name.to_ascii_lowercase().into(), value.into())));
+    }
+    let body: Bytes = match (asked.body, asked.body_base64) {
+        (Some(_), Some(_)) => return Err(refused("answer.body", "stands twice", "body or body_base64")),
+        (Some(text), None) => text.into(),
+        (None, Some(coded)) => {
+            let bytes = STANDARD.decode(coded);
+            bytes.map_err(|_| refused("answer.body_base64", "cannot be read", "bytes in base 64"))?.into()
+        }
+        (None, None) => Bytes::new(),
+    };
+    let body_bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
+    Ok(Answer { status, headers, body, body_bytes })
 }
 
 async fn of_attempt(

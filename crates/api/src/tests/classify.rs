@@ -75,6 +75,12 @@ async fn a_given_answer_by_what_is_tried() {
         (late, json!({ "outcome": "error", "kind": "timeout_read", "decided_by": "slow", "retryable": false })),
         (reset, json!({ "outcome": "error", "kind": "reset", "retryable": true })),
     ];
+    let bytes = json!({ "status": 200, "headers": { "X-A": ["1", "2"] }, "body_base64": "eyJyZXN1bHQiOnsic3RhdHVzIjoiYWNjZXB0ZWQifX0=" });
+    let broke_off = json!({ "status": 200, "body": accepted, "error": "timeout_read" });
+    let table_cases = table_cases.into_iter().chain([
+        (bytes, json!({ "outcome": "success" })),
+        (broke_off, json!({ "outcome": "error", "kind": "timeout_read", "decided_by": "slow" })),
+    ]);
     for (answer, expected) in table_cases {
         let said = told(&server, &json!({ "answer": answer, "response": table, "rules": rules })).await;
         for (name, value) in expected.as_object().unwrap() {
@@ -178,11 +184,11 @@ async fn refusals() {
         (with("rules", json!([{ "outcome": "error" }])), 422, "bad-request", "match"),
         (given(json!({})), 422, "bad-request", "error with phase"),
         (given(json!({ "status": 99 })), 422, "bad-request", "100 to 999"),
-        (given(json!({ "status": 200, "error": "reset" })), 422, "bad-request", "error with phase"),
-        (given(json!({ "error": "reset" })), 422, "bad-request", "error with phase"),
+        (given(json!({ "status": 200, "body": "", "body_base64": "" })), 422, "bad-request", "body or body_base64"),
+        (given(json!({ "status": 200, "body_base64": "?" })), 422, "bad-request", "base 64"),
         (given(json!({ "error": "gone", "phase": "sent" })), 422, "bad-request", "connect_refused"),
         (given(json!({ "error": "reset", "phase": "later" })), 422, "bad-request", "responded"),
-        (given(json!({ "error": "reset", "phase": "sent", "body": "" })), 422, "bad-request", "error with phase"),
+        (given(json!({ "error": "reset", "phase": "sent", "body": "" })), 422, "bad-request", "answer.status"),
         (range("since", json!("soon")), 422, "bad-request", "range.since"),
         (range("until", json!("2026-11-23T00:00:00Z")), 422, "bad-request", "after range.since"),
         (range("limit", json!(0)), 422, "bad-request", "1 to 1000000"),

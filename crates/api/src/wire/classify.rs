@@ -27,23 +27,35 @@ pub(crate) struct ClassifyRequest {
     pub(crate) rules: Option<Vec<RuleTable>>,
 }
 
-/// A stored response: `status` with `headers` and `body`, or `error` with `phase`.
+/// A stored response: `status` with `headers` and `body`, or `error` with `phase`; or both, for an answer that broke off.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AskedAnswer {
     /// The status code, 100 to 999.
     pub(crate) status: Option<u16>,
-    /// Names in any case, and values.
+    /// Names in any case, each with its value or values.
     #[serde(default)]
-    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, HeaderValues>,
     /// The whole body.
     pub(crate) body: Option<String>,
+    /// The whole body in base 64, for what is not text.
+    pub(crate) body_base64: Option<String>,
     /// What went wrong, for what never answered.
     #[schema(schema_with = words::fault, required = false)]
     pub(crate) error: Option<String>,
-    /// How far it came.
+    /// How far it came; `sent` with an error and `responded` without, unless given.
     #[schema(schema_with = words::phase, required = false)]
     pub(crate) phase: Option<String>,
+}
+
+/// What one header says.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum HeaderValues {
+    /// Once.
+    One(String),
+    /// Several times.
+    Several(Vec<String>),
 }
 
 /// An attempt.
