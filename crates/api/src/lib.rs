@@ -5,6 +5,7 @@
 
 mod answer;
 mod auth;
+mod batch;
 mod content;
 mod encoded;
 mod frame;

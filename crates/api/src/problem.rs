@@ -32,7 +32,8 @@ macro_rules! problems {
                 match self { $(ProblemKind::$variant => $slug,)+ }
             }
 
-            const fn status(self) -> u16 {
+            /// The status code of its answers.
+            pub(crate) const fn status(self) -> u16 {
                 match self { $(ProblemKind::$variant => $status,)+ }
             }
 
@@ -50,6 +51,7 @@ problems! {
     MalformedJson = 400, "malformed-json", "The body is not JSON";
     MalformedForm = 400, "malformed-form", "The body is not a form";
     MalformedXml = 400, "malformed-xml", "The body is not XML";
+    MalformedCsv = 400, "malformed-csv", "The record is not CSV";
     NotUtf8 = 400, "not-utf8", "The body is not UTF-8";
     EmptyBody = 400, "empty-body", "The body is empty";
     BodyBroken = 400, "body-broken", "The body did not come whole";
@@ -77,6 +79,8 @@ problems! {
     TooManyValues = 422, "too-many-values", "The lead has too many values";
     DuplicateField = 422, "duplicate-field", "A field stands twice";
     BadFieldName = 422, "bad-field-name", "A field's name is not allowed";
+    BadHeader = 422, "bad-header", "The header of the CSV file cannot be used";
+    ColumnsDiffer = 422, "columns-differ", "The record has not the columns of the header";
     KeyReused = 422, "idempotency-key-reused", "The Idempotency-Key was used for another body";
     RenderFailed = 422, "render-failed", "The lead does not fit the step's request";
     BadRequest = 422, "bad-request", "The request's content is not allowed";
@@ -89,6 +93,13 @@ problems! {
     StoreFull = 503, "store-full", "The disk that holds the store is full";
     StoreStopped = 503, "store-stopped", "The store takes nothing more";
     TooManyReaders = 503, "too-many-readers", "Too many are doing this at once";
+}
+
+impl ProblemKind {
+    /// Its type.
+    pub(crate) fn urn(self) -> String {
+        format!("urn:steadfast:problem:{}", self.slug())
+    }
 }
 
 /// One refusal.
@@ -175,8 +186,12 @@ impl Problem {
         self
     }
 
+    /// What was wrong with this request.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// What kind it is.
-    #[cfg(test)]
     pub(crate) const fn kind(&self) -> ProblemKind {
         self.kind
     }
@@ -216,7 +231,7 @@ impl Problem {
     pub(crate) fn written(self, media_type: &'static str, write: impl FnOnce(&ProblemView<'_>) -> Vec<u8>) -> Response {
         let more = self.more.unwrap_or_default();
         let view = ProblemView {
-            r#type: format!("urn:steadfast:problem:{}", self.kind.slug()),
+            r#type: self.kind.urn(),
             title: self.kind.title(),
             status: self.kind.status(),
             detail: &self.detail,

@@ -3,8 +3,8 @@
 use crate::frame::frame;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::resource::{
-    about, classify, configs, deliveries, events, explain, health, leads, post_lead, recipients, render, review,
-    simulations, stats, submit, verbs,
+    about, classify, configs, deliveries, events, explain, health, leads, post_batch, post_lead, recipients, render,
+    review, simulations, stats, submit, verbs,
 };
 use crate::state::ApiState;
 use axum::Router;
@@ -26,6 +26,7 @@ macro_rules! routes {
 
 routes! {
     post "/v1/flows/{flow}/leads" => post_lead::post_lead,
+    post "/v1/flows/{flow}/leads/batch" => post_batch::post_batch,
     post "/flows/{flow}/sources/{source}/submit" => submit::post_submission,
     get "/flows/{flow}/sources/{source}/submit" => submit::get_submission,
     get "/v1/leads/{id}" => leads::get_lead,

@@ -17,7 +17,11 @@ use tokio::sync::Semaphore;
 pub struct RequestLimits {
     /// A lead's body, at most, in bytes.
     pub body_bytes_max: usize,
-    /// How long a body may take to come.
+    /// The body of a batch, at most, in bytes.
+    pub batch_bytes_max: usize,
+    /// Lines of a batch, at most.
+    pub batch_lines_max: usize,
+    /// How long a body may take to come; of a batch, each piece of it.
     pub body_timeout: Duration,
     /// How long `?wait=` may wait.
     pub wait_max: Duration,
@@ -35,6 +39,8 @@ impl Default for RequestLimits {
     fn default() -> Self {
         RequestLimits {
             body_bytes_max: 1 << 20,
+            batch_bytes_max: 64 << 20,
+            batch_lines_max: 20_000,
             body_timeout: Duration::from_secs(30),
             wait_max: Duration::from_secs(60),
             header_bytes_max: 16 << 10,

@@ -7,6 +7,7 @@ mod csv;
 mod id;
 mod json;
 mod lead;
+mod lines;
 mod name;
 mod timestamp;
 mod value;
@@ -18,6 +19,7 @@ pub use csv::{
 pub use id::{DeliveryId, IdSequence, LeadId, NodeNumber, UnreadableId};
 pub use json::{JsonLimits, JsonRefusal, parse_object, write_object, write_value};
 pub use lead::{Lead, Priority};
+pub use lines::{LineRead, LineReader};
 pub use name::{AccountName, BadName, FlowName, PolicyName, RecipientName, SourceName, StepName};
 pub use timestamp::Timestamp;
 pub use value::{Fields, Number, Value};

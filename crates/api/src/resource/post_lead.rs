@@ -89,7 +89,10 @@ async fn receive(state: &ApiState, flow: PathText, request: Request) -> Result<R
 }
 
 /// The flow's name as the book has it, so that nothing is allocated for a known one.
-fn known_flow(state: &ApiState, caller: &Caller, text: String) -> Result<FlowName, Problem> {
+///
+/// # Errors
+/// 404 for an unknown flow, 403 for one outside the key's account.
+pub(crate) fn known_flow(state: &ApiState, caller: &Caller, text: String) -> Result<FlowName, Problem> {
     let book = state.engine().book();
     if let Some((name, plan)) = book.flows.get_key_value(text.as_str()) {
         return match caller.account() {

@@ -53,7 +53,7 @@ impl Contract {
         let media_type = answered.media_type();
         let promised = content.get(media_type);
         let promised = promised.unwrap_or_else(|| panic!("{method} {template} {status} does not promise {media_type}"));
-        if media_type.ends_with("json") {
+        if media_type == "application/json" || media_type.ends_with("+json") {
             let place = format!("{method} {template} {status}");
             self.fits(&promised["schema"], &answered.json(), &place)
                 .unwrap_or_else(|error| panic!("{error}: {answered:?}"));

@@ -420,6 +420,8 @@ async fn every_promised_answer_comes() {
     let (_, second) = server.lead("auto").await;
     server.settled(2).await;
     server.post("/v1/flows/auto/leads?wait=5s", "{\"a\":1}").await;
+    let lines = Request::post("/v1/flows/auto/leads/batch").header("content-type", "application/jsonl");
+    server.send(lines.body(Body::from("not a lead")).unwrap()).await;
     for redirect in ["", "&redir_url=https://web.example/thanks"] {
         let path = format!("/flows/auto/sources/web/submit?a=1{redirect}");
         server.get(&path).await;
