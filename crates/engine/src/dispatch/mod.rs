@@ -26,7 +26,7 @@ pub struct DispatchLimits {
     pub window: usize,
 }
 
-/// A delivery to start: it holds a slot until [`Dispatch::finish`].
+/// A delivery to start: it holds a slot until [`Dispatch::next_verb_or_finish`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
     /// Which.
