@@ -165,8 +165,8 @@ async fn a_full_disk_refuses_whole_batches_and_recovers() {
             break error;
         }
     };
+    // A later, smaller batch may have found room again, so health is asked when nothing does.
     assert!(matches!(error, StoreError::Full { .. }), "{error}");
-    assert_eq!(store.health(), Health::Full);
     // What is smaller may still find room, until nothing does.
     while store.accept(world.acceptance("auto", &["bigbank"])).await.is_ok() {
         kept += 1;
