@@ -10,7 +10,7 @@ use steadfast_channel::{AllowedNetworks, DoorSettings, HttpDoor};
 use steadfast_engine::{Clock, Engine, EngineLimits, Observer, Parts, SystemClock};
 use steadfast_lead::{NodeNumber, Timestamp};
 use steadfast_retry::Event;
-use steadfast_store::{CommitReport, ConfigVersion, Store};
+use steadfast_store::{CommitReport, ConfigVersion, Store, TermKey};
 use steadfast_store_embedded::{EmbeddedStore, Options};
 use steadfast_watch::Figures;
 
@@ -95,12 +95,14 @@ pub(crate) async fn keep_config(store: &dyn Store, loaded: &Loaded, at: Timestam
 
 fn open_store(data: &Path, settings: &ServerSettings, figures: Arc<Figures>) -> Result<Arc<dyn Store>> {
     let on_commit = move |report: CommitReport| figures.record_commit(&report);
-    let mut seed = [0_u8; 8];
-    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("the system gave no randomness: {error}"))?;
+    let (mut seed, mut term_key) = ([0_u8; 8], [0_u8; 32]);
+    for drawn in [&mut seed[..], &mut term_key[..]] {
+        getrandom::fill(drawn).map_err(|error| anyhow::anyhow!("the system gave no randomness: {error}"))?;
+    }
     let options = Options {
         cache_bytes: usize::try_from(settings.store.cache_bytes).unwrap_or(usize::MAX),
         on_commit: Some(Arc::new(on_commit)),
-        ..Options::new(u64::from_le_bytes(seed), NodeNumber(0), Arc::new(|| SystemClock.now()))
+        ..Options::new(u64::from_le_bytes(seed), TermKey::new(term_key), NodeNumber(0), Arc::new(|| SystemClock.now()))
     };
     Ok(EmbeddedStore::open(data, options)?)
 }

@@ -67,6 +67,7 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         Refusal::UnknownFlow(_) => Problem::new(ProblemKind::UnknownFlow, detail).naming("flow"),
         Refusal::NoSteps(_) => Problem::new(ProblemKind::FlowHasNoSteps, detail).naming("flow"),
         Refusal::KeyReused(_) => Problem::new(ProblemKind::KeyReused, detail).naming("Idempotency-Key"),
+        Refusal::Erased { .. } => Problem::new(ProblemKind::Erased, detail),
         Refusal::QueueFull(_) => Problem::new(ProblemKind::QueueFull, detail).after_seconds(5),
         Refusal::Draining => Problem::new(ProblemKind::Draining, detail).after_seconds(5),
         Refusal::Store(error) => Problem::from(error),

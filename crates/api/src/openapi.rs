@@ -2,8 +2,8 @@
 
 use crate::problem::MEDIA_TYPE;
 use crate::resource::{
-    about, classify, configs, deliveries, events, explain, health, leads, post_batch, post_lead, recipients, render,
-    review, simulations, stats, submit, verbs,
+    about, classify, configs, deliveries, erasures, events, explain, health, leads, post_batch, post_lead, recipients,
+    render, review, simulations, stats, submit, verbs,
 };
 use std::sync::LazyLock;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -19,6 +19,7 @@ use utoipa::{Modify, OpenApi};
     ),
     paths(
         post_lead::post_lead, post_batch::post_batch, submit::post_submission, submit::get_submission, leads::get_lead,
+        erasures::erase_lead, erasures::erase_person,
         deliveries::list_deliveries, deliveries::get_delivery, verbs::retry, verbs::mark_delivered, verbs::dismiss,
         review::list_review, recipients::list_recipients, explain::explain, render::render, classify::classify, configs::get_config,
         configs::list_config_versions, simulations::simulate, events::list_events, stats::get_stats,
@@ -59,7 +60,7 @@ struct RefusalsEverywhere;
 impl Modify for RefusalsEverywhere {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let items = document.paths.paths.values_mut();
-        let operations = items.flat_map(|item| [&mut item.get, &mut item.post]).flatten();
+        let operations = items.flat_map(|item| [&mut item.get, &mut item.post, &mut item.delete]).flatten();
         for operation in operations {
             let responses = &mut operation.responses.responses;
             for (status, description) in [("4XX", "Refused"), ("5XX", "Not now, or failed")] {

@@ -68,10 +68,12 @@ problems! {
     MethodNotAllowed = 405, "method-not-allowed", "The method is not allowed here";
     NotAcceptable = 406, "not-acceptable", "None of the accepted media types can be given";
     BodyTooSlow = 408, "body-too-slow", "The body did not come in time";
+    Erased = 409, "erased", "The person asked for deletion";
     FlowHasNoSteps = 409, "flow-has-no-steps", "The flow would do nothing with the lead";
     VerbRefused = 409, "verb-refused", "This is not possible where the delivery stands";
     Contended = 409, "contended", "Somebody else is changing this";
     EvidenceErased = 410, "evidence-erased", "What was answered was erased with the lead";
+    LeadErased = 410, "lead-erased", "The lead was erased";
     BodyTooLarge = 413, "body-too-large", "The body is too large";
     UnsupportedMediaType = 415, "unsupported-media-type", "The body's media type is not understood";
     NotAnObject = 422, "not-an-object", "A lead is an object of fields";

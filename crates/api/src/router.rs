@@ -3,14 +3,14 @@
 use crate::frame::frame;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::resource::{
-    about, classify, configs, deliveries, events, explain, health, leads, post_batch, post_lead, recipients, render,
-    review, simulations, stats, submit, verbs,
+    about, classify, configs, deliveries, erasures, events, explain, health, leads, post_batch, post_lead, recipients,
+    render, review, simulations, stats, submit, verbs,
 };
 use crate::state::ApiState;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 macro_rules! routes {
     ($($method:ident $path:literal => $handler:path,)+) => {
@@ -30,6 +30,8 @@ routes! {
     post "/flows/{flow}/sources/{source}/submit" => submit::post_submission,
     get "/flows/{flow}/sources/{source}/submit" => submit::get_submission,
     get "/v1/leads/{id}" => leads::get_lead,
+    delete "/v1/leads/{id}" => erasures::erase_lead,
+    post "/v1/erasures" => erasures::erase_person,
     get "/v1/deliveries" => deliveries::list_deliveries,
     get "/v1/deliveries/{id}" => deliveries::get_delivery,
     post "/v1/deliveries/{id}/retry" => verbs::retry,

@@ -59,6 +59,7 @@ impl Inner {
             Ended::NotYet(delivery) => Some(delivery),
             Ended::Nothing => None,
         };
+        self.reserved.lock().release(start.delivery);
         self.obey_and_finish(start.delivery, stands).await;
     }
 
@@ -98,6 +99,9 @@ impl Inner {
             Admission::Hold { until, why } => return not_yet(delivery, until, why),
             Admission::Review { cause, because } => return settled(refer(&delivery, cause, because, fence, now)),
         };
+        if let Some(kept) = self.guard(&delivery, lead, plan, now).await {
+            return settled(Some(kept));
+        }
         let sent = match plan.render(lead) {
             Err(failed) => {
                 let evidence = Evidence::of_fault(Phase::Prepare, FaultKind::RenderFailed, &failed.to_string());
@@ -204,7 +208,7 @@ impl Inner {
         match self.apply_verb(&before, verb, by).await {
             Ok(after) => Some(after),
             // Nothing was changed: delivered wins.
-            Err(RefusedAction::Verb(_)) => Some(before),
+            Err(RefusedAction::Verb(_) | RefusedAction::Erased(_)) => Some(before),
             Err(RefusedAction::Unknown(_) | RefusedAction::Contended(_) | RefusedAction::Store(_)) => None,
         }
     }

@@ -5,7 +5,7 @@
 use crate::run::{Engine, Inner};
 use crate::settling::{Saved, goes_on};
 use std::sync::Arc;
-use steadfast_lead::DeliveryId;
+use steadfast_lead::{DeliveryId, LeadId};
 use steadfast_retry::{Delivery, RefusedVerb, Verb, verb};
 use steadfast_store::StoreError;
 
@@ -18,6 +18,9 @@ pub enum RefusedAction {
     /// It does not fit where the delivery stands.
     #[error(transparent)]
     Verb(#[from] RefusedVerb),
+    /// Nothing is left of the lead.
+    #[error("the lead {0} was erased: the person asked for deletion")]
+    Erased(LeadId),
     /// Somebody else changed the delivery at the same moment.
     #[error("the delivery {0} is being changed by somebody else; look again")]
     Contended(DeliveryId),
@@ -74,6 +77,9 @@ impl Inner {
         by: &str,
     ) -> Result<Box<Delivery>, RefusedAction> {
         let settlement = verb(before, given, by, self.fence(before), self.clock.now())?;
+        if *given != Verb::Erase && self.store.tombstone(before.lead).await?.is_some() {
+            return Err(RefusedAction::Erased(before.lead));
+        }
         match self.save(settlement, goes_on(&before.state)).await {
             Saved::Applied(delivery) => Ok(delivery),
             Saved::Refused(_) => Err(RefusedAction::Contended(before.id)),

@@ -5,7 +5,7 @@ use crate::run::{Engine, Inner, flow_of, queue_of};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use steadfast_lead::{Fields, FlowName, Lead, LeadId, SourceName};
+use steadfast_lead::{Fields, FlowName, Lead, LeadId, SourceName, Timestamp};
 use steadfast_retry::{Delivery, Event, EventKind};
 use steadfast_store::{Acceptance, Accepted, Dedupe, StoreError};
 
@@ -58,6 +58,14 @@ pub enum Refusal {
     /// The key was used for another body.
     #[error("this Idempotency-Key was used with another body, for lead {0}")]
     KeyReused(LeadId),
+    /// The person asked for deletion not long ago.
+    #[error("the person asked for deletion on {at}; their leads are refused until {until}")]
+    Erased {
+        /// When.
+        at: Timestamp,
+        /// Until when.
+        until: Timestamp,
+    },
     /// As many deliveries wait as may.
     #[error("{0} deliveries are waiting, as many as the queue takes (store.queue_capacity); try again later")]
     QueueFull(u64),
@@ -180,8 +188,15 @@ impl Inner {
             test: lead.test,
         };
         let event = Event { at: now, kind };
-        let acceptance =
-            Acceptance { lead: Arc::clone(&lead), deliveries: deliveries.clone(), dedupe, event: event.clone() };
+        let acceptance = Acceptance {
+            terms: self.terms_of(&flow, &lead),
+            marks: self.marks_of(&flow, &lead, &deliveries),
+            refuse_erased_since: book.erasure.bars_since(now),
+            lead: Arc::clone(&lead),
+            deliveries: deliveries.clone(),
+            dedupe,
+            event: event.clone(),
+        };
         match self.store.accept(acceptance).await? {
             Accepted::New => {
                 room.keep();
@@ -191,6 +206,7 @@ impl Inner {
             }
             Accepted::Replay { lead } => self.replay(lead).await,
             Accepted::KeyReused { lead } => Err(Refusal::KeyReused(lead)),
+            Accepted::Erased { at } => self.returned(&lead, deliveries, event, at, book.erasure).await,
         }
     }
 

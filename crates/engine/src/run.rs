@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::dispatch::{Dispatch, DispatchLimits, Refill, Start};
 use crate::door::Door;
+use crate::duplicates::Reservations;
 use crate::observe::Observer;
 use crate::waiters::Waiters;
 use parking_lot::{Mutex, RwLock};
@@ -89,6 +90,7 @@ pub(crate) struct Inner {
     pub(crate) dispatch: Mutex<Dispatch>,
     pub(crate) ids: Mutex<IdSequence>,
     pub(crate) waiters: Waiters,
+    pub(crate) reserved: Mutex<Reservations>,
     /// Something changed that dispatch must look at.
     pub(crate) nudge: Notify,
     /// Attempts and verbs under way: raised before one starts, lowered after it is settled.
@@ -120,6 +122,7 @@ impl Engine {
             dispatch: Mutex::new(Dispatch::new(dispatch)),
             ids: Mutex::new(IdSequence::resuming(identity.node, identity.last_id)),
             waiters: Waiters::default(),
+            reserved: Mutex::default(),
             nudge: Notify::new(),
             under_way: watch::Sender::new(0),
             draining: AtomicBool::new(false),
@@ -129,6 +132,7 @@ impl Engine {
         let engine = Engine { inner };
         engine.replace_book(parts.book);
         engine.inner.recover(identity).await?;
+        engine.inner.resume_erasures().await?;
         tokio::spawn(dispatch_loop(Arc::clone(&engine.inner)));
         Ok(engine)
     }

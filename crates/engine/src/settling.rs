@@ -64,7 +64,7 @@ impl Inner {
         Saved::Lost
     }
 
-    fn count_open(&self, went_on: bool, goes_on: bool) {
+    pub(crate) fn count_open(&self, went_on: bool, goes_on: bool) {
         match (went_on, goes_on) {
             (true, false) => self.open.fetch_sub(1, Ordering::Relaxed),
             (false, true) => self.open.fetch_add(1, Ordering::Relaxed),

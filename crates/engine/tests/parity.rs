@@ -79,8 +79,14 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         request: Request::build(&settings, None, &[]).unwrap(),
         reading: Reading::default(),
         priority: Default::default(),
+        duplicates: None,
     };
-    let flow = FlowPlan { name: scenario.flow.clone(), account: None, steps: vec![Arc::new(step)] };
+    let flow = FlowPlan {
+        name: scenario.flow.clone(),
+        account: None,
+        steps: vec![Arc::new(step)],
+        contacts: Default::default(),
+    };
     Book { version: 1, flows: [(scenario.flow.clone(), Arc::new(flow))].into(), ..Book::default() }
 }
 

@@ -3,9 +3,11 @@
 //! Whole or not at all: with one fault anywhere there is no book.
 
 use crate::answers;
+use crate::duplicates::{DuplicateGuard, DuplicateSettings};
 use crate::layers::{Chain, Laid, endless_policies, policy_faults};
 use crate::look_up::LookUpPlan;
 use crate::mapping::FieldSettings;
+use crate::person::ContactFields;
 use crate::place::{Fault, Place};
 use crate::plan::{Book, FlowPlan, RecipientPlan, StepPlan};
 use crate::recipe::says;
@@ -53,7 +55,8 @@ impl Settings {
         for name in self.accounts.keys() {
             faults.extend(self.chain(&self.account_level(Some(name))).standing_faults());
         }
-        let mut book = Book { version, ..Book::default() };
+        faults.extend(self.erasure.fault());
+        let mut book = Book { version, erasure: self.erasure, ..Book::default() };
         for (name, recipient) in &self.recipients {
             faults.extend(self.recipient_faults(name, recipient));
             book.recipients.insert(name.clone(), RecipientPlan { concurrency: recipient.concurrency });
@@ -113,6 +116,7 @@ impl Settings {
         faults.extend(concurrency_fault(&place, recipient.concurrency));
         faults.extend(limit_faults(&place.key("limits"), &recipient.limits));
         faults.extend(in_doubt_fault(&place, &recipient.in_doubt));
+        faults.extend(guard_faults(&place, recipient.duplicates.as_ref()));
         faults.extend(request_faults(&place, &recipient.request, recipient.auth.as_ref()));
         faults.extend(answers::recipient_faults(&place, recipient));
         faults
@@ -139,7 +143,8 @@ impl Settings {
         if !faults.is_empty() {
             return Err(faults);
         }
-        Ok(FlowPlan { name: name.clone(), account: flow.account.clone(), steps })
+        let contacts = ContactFields::of(&flow.fields);
+        Ok(FlowPlan { name: name.clone(), account: flow.account.clone(), steps, contacts })
     }
 
     /// The levels of a step, and its settings as they are laid over its recipient's; `None` for a step that is not there or
@@ -182,6 +187,7 @@ impl<'a> StepScope<'a> {
         let step = self.step;
         let mut faults = request_faults(&self.place, &step.request, step.auth.as_ref());
         faults.extend(in_doubt_fault(&self.place, &step.in_doubt));
+        faults.extend(guard_faults(&self.place, step.duplicates.as_ref()));
         let Some(recipient) = self.settings.recipients.get(&step.recipient) else {
             let known = names(self.settings.recipients.keys().map(RecipientName::as_str));
             let given = format!("{:?}", step.recipient.as_str());
@@ -211,6 +217,7 @@ impl<'a> StepScope<'a> {
                 request,
                 reading,
                 priority: step.priority.or(self.flow.priority).unwrap_or_default(),
+                duplicates: self.guard(recipient),
             }),
             _ => Err(faults),
         }
@@ -231,6 +238,11 @@ impl<'a> StepScope<'a> {
             Ok(plan) => Ok(Some(plan)),
             Err(found) => Err(found.into_iter().map(|fault| fault.under(&self.place)).collect()),
         }
+    }
+
+    fn guard(&self, recipient: &RecipientSettings) -> Option<Arc<DuplicateGuard>> {
+        let settings = self.step.duplicates.as_ref().or(recipient.duplicates.as_ref())?;
+        Some(Arc::new(DuplicateGuard::new(settings.clone(), ContactFields::of(&self.flow.fields))))
     }
 
     fn foreign_recipient(&self, recipient: &RecipientSettings) -> Option<Fault> {
@@ -333,6 +345,10 @@ fn limit_faults(place: &Place, limits: &Limits) -> Vec<Fault> {
     let age = limits.max_lead_age.and_then(|age| MaxLeadAge::new(age, Reach::Standard).err());
     let age = age.map(|out| Fault::of(place.key(Key::MaxLeadAge.name()), &out.value, "is out of range", &out.allowed));
     retries.into_iter().chain(age).collect()
+}
+
+fn guard_faults(place: &Place, guard: Option<&DuplicateSettings>) -> Vec<Fault> {
+    guard.map(|guard| guard.faults(&place.key("duplicates"))).unwrap_or_default()
 }
 
 fn in_doubt_fault(place: &Place, settings: &InDoubtSettings) -> Option<Fault> {

@@ -1,6 +1,9 @@
 //! The book: everything the engine needs to know, resolved and checked, one plan per step.
 
+use crate::duplicates::DuplicateGuard;
+use crate::erasure::ErasureRules;
 use crate::look_up::LookUpPlan;
+use crate::person::ContactFields;
 use crate::request::{RenderFailed, Rendered, Request};
 use crate::source::SourceSettings;
 use std::collections::HashMap;
@@ -32,6 +35,8 @@ pub struct StepPlan {
     pub reading: Reading,
     /// How urgent its deliveries are.
     pub priority: Priority,
+    /// What keeps the same person from going to its recipient twice.
+    pub duplicates: Option<Arc<DuplicateGuard>>,
 }
 
 impl StepPlan {
@@ -53,6 +58,8 @@ pub struct FlowPlan {
     pub account: Option<AccountName>,
     /// What it does with a lead, in order; each step is a delivery of its own.
     pub steps: Vec<Arc<StepPlan>>,
+    /// Where its leads say who they are about.
+    pub contacts: ContactFields,
 }
 
 impl FlowPlan {
@@ -104,6 +111,8 @@ pub struct Book {
     pub recipients: HashMap<RecipientName, RecipientPlan>,
     /// The sources by flow and name.
     pub sources: HashMap<FlowName, HashMap<SourceName, Arc<SourceSettings>>>,
+    /// What happens when a person who asked for deletion comes in again.
+    pub erasure: ErasureRules,
 }
 
 impl Book {

@@ -2,6 +2,8 @@
 //!
 //! Holds nothing that prints a credential. What the levels make together is found by [`Settings::compile`].
 
+use crate::duplicates::DuplicateSettings;
+use crate::erasure::ErasureRules;
 use crate::lookups::Lookups;
 use crate::mapping::FieldSettings;
 use crate::request_settings::{Auth, RequestSettings};
@@ -28,6 +30,8 @@ pub struct Settings {
     pub flows: BTreeMap<FlowName, FlowSettings>,
     /// Tables and secrets that templates may name.
     pub lookups: Arc<Lookups>,
+    /// What happens when a person who asked for deletion comes in again.
+    pub erasure: ErasureRules,
 }
 
 /// A customer of the operator.
@@ -60,6 +64,8 @@ pub struct RecipientSettings {
     pub response: ResponseSettings,
     /// Rules about answers, after those of its steps.
     pub rules: Vec<RuleSettings>,
+    /// What keeps the same person from going to it twice, unless a step says otherwise.
+    pub duplicates: Option<DuplicateSettings>,
 }
 
 /// A path for leads.
@@ -102,6 +108,8 @@ pub struct StepSettings {
     pub response: ResponseSettings,
     /// Rules about answers, before those of its recipient.
     pub rules: Vec<RuleSettings>,
+    /// What keeps the same person from going to its recipient twice, in place of what its recipient says.
+    pub duplicates: Option<DuplicateSettings>,
 }
 
 /// What to do about an attempt that was sent and not answered.

@@ -39,6 +39,7 @@ fn step(id: &str) -> StepSettings {
         auth: None,
         response: Default::default(),
         rules: Vec::new(),
+        duplicates: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::decide::Because;
 use crate::delivery::{CloseReason, Delivery, Endpoint, HoldReason, LegProgress, ReviewCause, State, StateName};
+use crate::erase::erase;
 use crate::event::{Event, EventKind};
 use crate::settle::{Change, Entry, Settlement};
 use crate::shard::Fence;
@@ -22,6 +23,9 @@ pub enum Verb {
         /// Why.
         reason: Box<str>,
     },
+    /// The person asked for deletion: close it, whatever it waits for. Left for an attempt under way, so that no other
+    /// follows it.
+    Erase,
 }
 
 impl Verb {
@@ -31,6 +35,7 @@ impl Verb {
             Verb::Retry => "retry",
             Verb::MarkDelivered { .. } => "mark-delivered",
             Verb::Dismiss { .. } => "dismiss",
+            Verb::Erase => "erase",
         }
     }
 }
@@ -63,6 +68,7 @@ pub fn verb(before: &Delivery, verb: &Verb, by: &str, fence: Fence, now: Timesta
         State::Waiting { .. } | State::Held { .. } => {}
     }
     let (state, because): (State, Because) = match verb {
+        Verb::Erase => return Ok(erase(before, by, fence, now)),
         Verb::Retry => (State::Waiting { due: now }, "a person asked for another try".into()),
         Verb::MarkDelivered { reason } => {
             (State::Delivered { at: now, probable: false, by_hand: true }, reason.clone())
@@ -125,7 +131,7 @@ pub fn assume_delivered(before: &Delivery, fence: Fence, now: Timestamp) -> Opti
     Some(change(before, state, because.into(), None, fence, now))
 }
 
-fn change(
+pub(crate) fn change(
     before: &Delivery,
     state: State,
     because: Because,

@@ -48,6 +48,8 @@ named_enum! {
         Rate = "rate",
         /// The endpoint refuses our credentials.
         Credentials = "credentials",
+        /// Another delivery of the same person to the recipient is under way.
+        Duplicate = "duplicate",
     }
 }
 
@@ -70,6 +72,8 @@ named_enum! {
         Interrupted = "interrupted",
         /// `max_retries` was lowered below what was used.
         LimitLowered = "limit_lowered",
+        /// The same person went to the recipient before.
+        Duplicate = "duplicate",
     }
 }
 

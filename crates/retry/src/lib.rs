@@ -11,6 +11,8 @@ mod change;
 mod classify;
 mod decide;
 mod delivery;
+mod duplicate;
+mod erase;
 mod event;
 mod evidence;
 pub mod fair;
@@ -32,6 +34,8 @@ pub use change::{RefusedVerb, Verb, assume_delivered, doubt, hold, refer, replan
 pub use classify::classify_status;
 pub use decide::{Because, Decided, Decision, InDoubt, Situation, decide};
 pub use delivery::{BodyMark, CloseReason, Delivery, Endpoint, HoldReason, LegProgress, ReviewCause, State, StateName};
+pub use duplicate::{DuplicateFate, duplicate};
+pub use erase::{erase, wiped};
 pub use event::{AttemptSettled, DecisionName, Event, EventKind, LookUpSettled};
 pub use evidence::{Answer, Evidence, Fault, FaultKind, Phase, Timings};
 pub use guard::{Guard, GuardSettings, GuardSnapshot, Permit, Sending, ask};

@@ -90,6 +90,7 @@ fn check(before: &Delivery, one: &Verb, settlement: &Settlement) {
         Verb::Retry => State::Waiting { due: at(99) },
         Verb::MarkDelivered { .. } => State::Delivered { at: at(99), probable: false, by_hand: true },
         Verb::Dismiss { .. } => State::Closed { at: at(99), why: CloseReason::Dismissed },
+        Verb::Erase => State::Closed { at: at(99), why: CloseReason::Erased },
     };
     assert_eq!(after.state, expected);
     assert_eq!((after.version, after.attempts, after.body), (before.version + 1, before.attempts, before.body));

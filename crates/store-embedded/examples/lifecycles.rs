@@ -1,7 +1,7 @@
 //! Measures the store: leads accepted, taken and settled, so many at once, each wave waited for until it is on disk.
 //!
 //! `cargo run --release -p steadfast-store-embedded --example lifecycles [FOLDER] [SECONDS]`; the folder is to be on the disk
-//! that is asked about. Prints lifecycles a second, processor time for each (client and store together), acknowledgement
+//! that is asked about. Each measurement is made without search terms and with two of them. Prints lifecycles a second, processor time for each (client and store together), acknowledgement
 //! times, and bytes kept and written for each lead.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "an example; it stops where something fails")]
@@ -21,7 +21,7 @@ use steadfast_retry::{
     Answer, Attempt, AttemptSettled, Decision, Delivery, Endpoint, Entry, ErrorKind, Event, EventKind, Evidence, Fence,
     LegProgress, Outcome, Settlement, Shard, State, Verdict, Window,
 };
-use steadfast_store::{Acceptance, Accepted, Settled, Store, Writes};
+use steadfast_store::{Acceptance, Accepted, Settled, Store, Term, TermKey, Writes};
 use steadfast_store_embedded::{EmbeddedStore, Options};
 
 /// Every so many leads are retried once.
@@ -32,16 +32,16 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
     let seconds = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(5);
-    println!("in flight  lifecycles/s  cpu us each  ack p50 ms  ack p99 ms  batch  bytes kept  bytes written");
-    for in_flight in [1, 32, 256, 2_048] {
+    println!("in flight  terms  lifecycles/s  cpu us each  ack p50 ms  ack p99 ms  batch  bytes kept  bytes written");
+    for (in_flight, terms_each) in [1, 32, 256, 2_048].into_iter().flat_map(|wide| [(wide, 0), (wide, 2)]) {
         let folder = tempfile::TempDir::with_prefix_in("lifecycles-", &folder).unwrap();
-        measure(folder.path(), in_flight, Duration::from_secs(seconds));
+        measure(folder.path(), in_flight, terms_each, Duration::from_secs(seconds));
     }
 }
 
-fn measure(folder: &Path, in_flight: usize, lasts: Duration) {
+fn measure(folder: &Path, in_flight: usize, terms_each: usize, lasts: Duration) {
     let (commits, changes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let mut options = Options::new(42, NodeNumber(1), Arc::new(now));
+    let mut options = Options::new(42, TermKey::new([7; 32]), NodeNumber(1), Arc::new(now));
     let (counted, summed) = (Arc::clone(&commits), Arc::clone(&changes));
     options.on_commit = Some(Arc::new(move |report| {
         counted.fetch_add(1, Ordering::Relaxed);
@@ -49,7 +49,7 @@ fn measure(folder: &Path, in_flight: usize, lasts: Duration) {
     }));
     let store = EmbeddedStore::open(folder, options).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-    let maker = Arc::new(Maker::new(&*store));
+    let maker = Arc::new(Maker::new(&*store, terms_each));
     let (cpu, written, started) = (cpu_time(), bytes_written(), Instant::now());
     let acks = runtime.block_on(async {
         let one = || tokio::spawn(live(Arc::clone(&store), Arc::clone(&maker), started + lasts));
@@ -64,19 +64,26 @@ fn measure(folder: &Path, in_flight: usize, lasts: Duration) {
     runtime.block_on(store.close()).unwrap();
     drop(store);
     let kept = std::fs::metadata(folder.join("steadfast.db")).unwrap().len();
-    report(in_flight, acks, took, cpu, [kept, written], per(&changes, &commits));
+    report([in_flight, terms_each], acks, took, cpu, [kept, written], per(&changes, &commits));
 }
 
 fn per(sum: &AtomicU64, count: &AtomicU64) -> f64 {
     sum.load(Ordering::Relaxed) as f64 / count.load(Ordering::Relaxed) as f64
 }
 
-fn report(in_flight: usize, mut acks: Vec<Duration>, took: Duration, cpu: Duration, bytes: [u64; 2], batch: f64) {
+fn report(
+    [in_flight, terms]: [usize; 2],
+    mut acks: Vec<Duration>,
+    took: Duration,
+    cpu: Duration,
+    bytes: [u64; 2],
+    batch: f64,
+) {
     acks.sort();
     let leads = acks.len() as f64;
     let at = |share: f64| acks[((leads - 1.0) * share) as usize].as_secs_f64() * 1e3;
     println!(
-        "{in_flight:>9}  {:>12.0}  {:>11.1}  {:>10.2}  {:>10.2}  {batch:>5.0}  {:>10.0}  {:>13.0}",
+        "{in_flight:>9}  {terms:>5}  {:>12.0}  {:>11.1}  {:>10.2}  {:>10.2}  {batch:>5.0}  {:>10.0}  {:>13.0}",
         leads / took.as_secs_f64(),
         cpu.as_secs_f64() * 1e6 / leads,
         at(0.5),
@@ -112,18 +119,34 @@ async fn live(store: Arc<EmbeddedStore>, maker: Arc<Maker>, until: Instant) -> V
 struct Maker {
     ids: Mutex<IdSequence>,
     fields: Fields,
+    key: TermKey,
+    terms_each: usize,
 }
 
 impl Maker {
     /// Fields of about 1 KB as JSON.
-    fn new(store: &dyn Store) -> Self {
+    fn new(store: &dyn Store, terms_each: usize) -> Self {
         let mut fields = Fields::new();
         for number in 0..25 {
             let name = format!("field_number_{number}");
             fields.insert(&name, Value::text("a value of twenty one")).unwrap();
         }
         let identity = store.identity();
-        Maker { ids: Mutex::new(IdSequence::resuming(identity.node, identity.last_id)), fields }
+        Maker {
+            ids: Mutex::new(IdSequence::resuming(identity.node, identity.last_id)),
+            fields,
+            key: identity.term_key,
+            terms_each,
+        }
+    }
+
+    /// As many search terms as asked for, an email and a phone by default, and a mark where there are any.
+    fn terms(&self, lead: LeadId, delivery: DeliveryId) -> (Vec<Term>, Vec<(Term, DeliveryId)>) {
+        let value = lead.to_string();
+        let kinds = ["email", "phone", "email-2", "phone-2"].into_iter().take(self.terms_each);
+        let terms: Vec<Term> = kinds.map(|kind| self.key.term(kind, [value.as_str()])).collect();
+        let mark = (terms.len() > 2).then(|| (self.key.term("mark", [value.as_str()]), delivery));
+        (terms, mark.into_iter().collect())
     }
 
     fn acceptance(&self) -> Acceptance {
@@ -136,7 +159,16 @@ impl Maker {
         let kind = EventKind::LeadAccepted { lead, flow: flow.clone(), deliveries: 1, test: false };
         let source = Some(SourceName::new("web").unwrap());
         let lead = Lead { id: lead, flow, source, accepted_at: now, test: false, fields: self.fields.clone() };
-        Acceptance { lead: Arc::new(lead), deliveries, dedupe: None, event: Event { at: now, kind } }
+        let (terms, marks) = self.terms(lead.id, deliveries[0].id);
+        Acceptance {
+            lead: Arc::new(lead),
+            deliveries,
+            terms,
+            marks,
+            refuse_erased_since: Some(Timestamp::MIN),
+            dedupe: None,
+            event: Event { at: now, kind },
+        }
     }
 }
 

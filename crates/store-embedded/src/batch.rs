@@ -3,6 +3,7 @@
 //! Every check comes before the first write of its change, so that a refused change leaves nothing behind. What cannot be
 //! foreseen fails the whole transaction and is sorted out by the writer.
 
+use crate::forget::TermRow;
 use crate::names::{KINDS, Names};
 use crate::rows::{AcceptRows, Change, DeliveryRow, SettleRows};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
@@ -10,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use steadfast_lead::{DeliveryId, LeadId, Timestamp};
 use steadfast_retry::Epoch;
 use steadfast_store::record::decode_delivery;
-use steadfast_store::{Accepted, ConfigVersion, Cursor, Settled, StoreError};
+use steadfast_store::{Accepted, ConfigVersion, Cursor, Settled, StoreError, Wiped};
 
 /// Guards looked at for every one written, so that forgotten ones go in small steps and never pile up.
 const GUARDS_SWEPT_PER_NEW: i64 = 4;
@@ -20,6 +21,7 @@ pub(crate) enum Answer {
     Accepted(Accepted),
     Settled(Settled),
     Saved(u64),
+    Wiped(Wiped),
     Done,
 }
 
@@ -48,13 +50,15 @@ pub(crate) struct Ledger {
     pub(crate) names_kept: [usize; 3],
     /// Where the sweep for forgotten guards goes on.
     pub(crate) swept_to: (i64, String),
+    /// Whether anybody was ever erased: while nobody was, nobody is looked for.
+    pub(crate) any_barred: bool,
 }
 
 /// One transaction under way.
 pub(crate) struct Batch<'a> {
-    connection: &'a Connection,
-    names: &'a Names,
-    ledger: &'a Ledger,
+    pub(crate) connection: &'a Connection,
+    pub(crate) names: &'a Names,
+    pub(crate) ledger: &'a Ledger,
     lines: Vec<u8>,
     line_count: u64,
     counts: BTreeMap<(u32, u8), i64>,
@@ -63,7 +67,8 @@ pub(crate) struct Batch<'a> {
     guards_new: i64,
     now: Timestamp,
     swept_to: Option<(i64, String)>,
-    dirty: bool,
+    pub(crate) any_barred: bool,
+    pub(crate) dirty: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -81,6 +86,7 @@ impl<'a> Batch<'a> {
             guards_new: 0,
             now: Timestamp::MIN,
             swept_to: None,
+            any_barred: ledger.any_barred,
             dirty: false,
         })
     }
@@ -100,6 +106,10 @@ impl<'a> Batch<'a> {
                 Ok(Answer::Done)
             }
             Change::Config(config, _) => self.save_config(config).map(Answer::Saved),
+            Change::BeginErasure(erasure, _) => self.begin_erasure(erasure).map(Answer::Saved),
+            Change::Wipe(rows, _) => self.wipe(rows).map(Answer::Wiped),
+            Change::FinishErasure(number, at, _) => self.finish_erasure(*number, *at).map(|()| Answer::Done),
+            Change::Scrub(..) => Ok(Answer::Done),
             Change::Close(_) => {
                 self.statement("UPDATE meta SET clean = 1")?.execute([])?;
                 Ok(Answer::Done)
@@ -107,15 +117,21 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn statement(&self, sql: &str) -> Result<CachedStatement<'a>, Failure> {
+    pub(crate) fn statement(&self, sql: &str) -> Result<CachedStatement<'a>, Failure> {
         Ok(self.connection.prepare_cached(sql)?)
     }
 
     fn accept(&mut self, rows: &AcceptRows) -> Result<Accepted, Failure> {
+        if let Some(at) = self.barred(rows)? {
+            return Ok(Accepted::Erased { at });
+        }
         if let Some(before) = self.guarded(rows)? {
             return Ok(before);
         }
-        self.statement("INSERT INTO leads (id, record) VALUES (?1, ?2)")?.execute(params![rows.lead, rows.record])?;
+        let key = rows.dedupe.as_ref().map(|row| &row.guard.key);
+        self.statement("INSERT INTO leads (id, record, terms, dedupe_key) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![rows.lead, rows.record, TermRow::joined(&rows.terms), key])?;
+        self.keep_terms(&rows.terms)?;
         for row in &rows.deliveries {
             self.insert(row)?;
         }
@@ -165,7 +181,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn settle(&mut self, rows: &SettleRows) -> Result<Settled, Failure> {
+    pub(crate) fn settle(&mut self, rows: &SettleRows) -> Result<Settled, Failure> {
         let row = &rows.delivery;
         if rows.epoch != self.ledger.epoch {
             return Ok(Settled::Fenced { current: self.ledger.epoch });
@@ -192,7 +208,7 @@ impl<'a> Batch<'a> {
         Ok(Settled::Applied)
     }
 
-    fn standing(&self, id: i64) -> Result<Option<Standing>, Failure> {
+    pub(crate) fn standing(&self, id: i64) -> Result<Option<Standing>, Failure> {
         let sql = "SELECT version, route, state, endpoint, class, kind FROM deliveries WHERE id = ?1";
         let standing = self.statement(sql)?.query_row([id], |row| {
             Ok(Standing {
@@ -271,8 +287,8 @@ impl<'a> Batch<'a> {
             self.statement("UPDATE meta SET last_commit_at = ?1")?.execute([committed_at.as_micros()])?;
         }
         self.statement("COMMIT")?.execute([])?;
-        let Batch { names_kept, swept_to, line_count, .. } = self;
-        Ok(Committed { journal_row, line_count, names_kept, marks, swept_to })
+        let Batch { names_kept, swept_to, line_count, any_barred, .. } = self;
+        Ok(Committed { journal_row, line_count, names_kept, marks, swept_to, any_barred })
     }
 
     fn keep_names(&mut self) -> Result<(), Failure> {
@@ -351,13 +367,15 @@ pub(crate) struct Committed {
     names_kept: [usize; 3],
     marks: Vec<(i64, bool)>,
     swept_to: Option<(i64, String)>,
+    any_barred: bool,
 }
 
 impl Ledger {
     /// Takes over what was committed; answers with the journal's new end, if it has one.
     pub(crate) fn take_over(&mut self, committed: Committed) -> Option<Cursor> {
-        let Committed { journal_row, line_count, names_kept, marks, swept_to } = committed;
+        let Committed { journal_row, line_count, names_kept, marks, swept_to, any_barred } = committed;
         self.journal_row = journal_row;
+        self.any_barred = any_barred;
         self.names_kept = names_kept;
         self.swept_to = swept_to.unwrap_or_else(|| std::mem::take(&mut self.swept_to));
         for (id, set) in marks {
@@ -372,8 +390,8 @@ impl Ledger {
 }
 
 /// What a settlement is held against.
-struct Standing {
-    version: u32,
+pub(crate) struct Standing {
+    pub(crate) version: u32,
     route: u32,
     state: u8,
     endpoint: u32,
@@ -381,6 +399,6 @@ struct Standing {
     kind: u8,
 }
 
-fn damaged(detail: &str) -> Failure {
+pub(crate) fn damaged(detail: &str) -> Failure {
     Failure::Record(StoreError::Unreadable { detail: detail.to_owned() })
 }

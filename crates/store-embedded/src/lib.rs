@@ -6,6 +6,8 @@
 //! Must never: answer before the sync, retry a failed sync, write from two threads, or hold a decision of the engine.
 
 mod batch;
+mod erasures;
+mod forget;
 mod header;
 mod journal;
 mod names;
@@ -14,6 +16,7 @@ mod queue;
 mod read;
 mod rows;
 mod schema;
+mod scrub;
 mod store;
 mod writer;
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use steadfast_lead::{NodeNumber, Timestamp};
 use steadfast_retry::{Epoch, Seed};
 use steadfast_store::record::Dictionary;
-use steadfast_store::{Cursor, Identity};
+use steadfast_store::{Cursor, Identity, TermKey};
 
 const FILE: &str = "steadfast.db";
 const LOCK: &str = "lock";
@@ -62,6 +62,19 @@ pub enum OpenError {
         /// The latest this version reads.
         known: u32,
     },
+    /// It was written before the first release.
+    #[error(
+        "{} is in store format {found}, from before the first release; this version reads format {known}: begin with an \
+         empty folder", path.display()
+    )]
+    Older {
+        /// Which file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The one this version reads.
+        known: u32,
+    },
     /// Part of it is missing.
     #[error(
         "{} is cut off: {found_bytes} bytes are there of {expected_bytes}; restore it from a backup", path.display()
@@ -93,6 +106,8 @@ pub(crate) struct Opened {
     pub(crate) lock: File,
     pub(crate) file: PathBuf,
     pub(crate) connection: Connection,
+    /// The main file itself, to be kept open for as long as any connection is.
+    pub(crate) main_file: File,
     pub(crate) names: Arc<Names>,
     pub(crate) ledger: Ledger,
     pub(crate) tip: Cursor,
@@ -103,6 +118,7 @@ pub(crate) struct Opened {
 #[derive(Clone, Copy)]
 pub(crate) struct Birth {
     pub(crate) seed: u64,
+    pub(crate) term_key: TermKey,
     pub(crate) node: NodeNumber,
 }
 
@@ -118,7 +134,9 @@ pub(crate) fn open(folder: &Path, birth: Birth, cache_bytes: usize) -> Result<Op
     let (names, ledger) = load(&connection, identity.epoch).map_err(|error| unreadable(error.to_string()))?;
     let (journal_row, tip) = journal::end(&connection).map_err(|error| unreadable(error.to_string()))?;
     let ledger = Ledger { journal_row, ..ledger };
-    Ok(Opened { lock, file, connection, names: Arc::new(names), ledger, tip, identity })
+    let opened = File::options().read(true).write(true).open(&file);
+    let main_file = opened.map_err(|source| OpenError::Unusable { path: folder.to_owned(), source })?;
+    Ok(Opened { lock, file, connection, main_file, names: Arc::new(names), ledger, tip, identity })
 }
 
 fn lock(folder: &Path) -> Result<File, OpenError> {
@@ -175,6 +193,9 @@ fn prepare(connection: &Connection, file: &Path, birth: Birth, cache_bytes: usiz
     if format > FORMAT {
         return Err(OpenError::Newer { path: file.to_owned(), found: format, known: FORMAT });
     }
+    if format < FORMAT && application != 0 {
+        return Err(OpenError::Older { path: file.to_owned(), found: format, known: FORMAT });
+    }
     set_up_writer(connection, cache_bytes).map_err(unreadable)?;
     if application == 0 {
         make(connection, birth).map_err(unreadable)?;
@@ -187,8 +208,8 @@ fn make(connection: &Connection, birth: Birth) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
     transaction.execute_batch(TABLES)?;
     transaction.execute(
-        "INSERT INTO meta (one, seed, node, epoch, clean) VALUES (1, ?1, ?2, 0, 1)",
-        params![birth.seed.cast_signed(), birth.node.0],
+        "INSERT INTO meta (one, seed, term_key, node, epoch, clean) VALUES (1, ?1, ?2, ?3, 0, 1)",
+        params![birth.seed.cast_signed(), birth.term_key.as_bytes(), birth.node.0],
     )?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
@@ -199,9 +220,9 @@ fn make(connection: &Connection, birth: Birth) -> rusqlite::Result<()> {
 /// Takes a new lease and marks the store as not cleanly stopped until it is closed.
 fn begin_epoch(connection: &Connection) -> rusqlite::Result<Identity> {
     let transaction = connection.unchecked_transaction()?;
-    let sql = "SELECT seed, node, epoch, clean, last_commit_at FROM meta";
-    let (seed, node, epoch, clean, last): (i64, u8, i64, bool, Option<i64>) =
-        transaction.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
+    let sql = "SELECT seed, node, epoch, clean, last_commit_at, term_key FROM meta";
+    let (seed, node, epoch, clean, last, term_key): (i64, u8, i64, bool, Option<i64>, [u8; 32]) = transaction
+        .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)))?;
     let last_id =
         "SELECT max(coalesce((SELECT max(id) FROM leads), -1), coalesce((SELECT max(id) FROM deliveries), -1))";
     let last_id: i64 = transaction.query_row(last_id, [], |row| row.get(0))?;
@@ -210,6 +231,7 @@ fn begin_epoch(connection: &Connection) -> rusqlite::Result<Identity> {
     transaction.commit()?;
     Ok(Identity {
         seed: Seed(seed.cast_unsigned()),
+        term_key: TermKey::new(term_key),
         node: NodeNumber(node),
         last_id: (last_id >= 0).then_some(last_id),
         epoch: Epoch(epoch.cast_unsigned()),
@@ -229,5 +251,6 @@ fn load(connection: &Connection, epoch: Epoch) -> rusqlite::Result<(Names, Ledge
     let mut taken = connection.prepare("SELECT delivery FROM taken")?;
     let taken = taken.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let names_kept = names.all().map(Dictionary::len);
-    Ok((names, Ledger { epoch, journal_row: 0, taken, names_kept, swept_to: (-1, String::new()) }))
+    let any_barred = connection.query_row("SELECT EXISTS (SELECT 1 FROM barred)", [], |row| row.get(0))?;
+    Ok((names, Ledger { epoch, journal_row: 0, taken, names_kept, swept_to: (-1, String::new()), any_barred }))
 }

@@ -1,11 +1,12 @@
 //! What is to be written, made into rows by whoever asks for it, so that the writer's thread only writes.
 
+use crate::forget::{TermRow, WipeRows};
 use crate::names::Names;
 use std::sync::Arc;
 use steadfast_lead::{DeliveryId, Timestamp};
 use steadfast_retry::{Delivery, Epoch, Settlement};
 use steadfast_store::record::{Code, code_of_kind, encode_delivery, encode_entry, encode_event, encode_lead};
-use steadfast_store::{Acceptance, Accepted, ConfigVersion, Dedupe, Settled, StoreError};
+use steadfast_store::{Acceptance, Accepted, ConfigVersion, Dedupe, Erasure, Settled, StoreError, Wiped};
 use tokio::sync::oneshot;
 
 /// Where an answer goes.
@@ -17,6 +18,10 @@ pub(crate) enum Change {
     Settle(Box<SettleRows>, Reply<Settled>),
     Take(DeliveryId, Option<Reply<()>>),
     Config(ConfigVersion, Reply<u64>),
+    BeginErasure(Box<Erasure>, Reply<u64>),
+    Wipe(Box<WipeRows>, Reply<Wiped>),
+    FinishErasure(u64, Timestamp, Reply<()>),
+    Scrub(u64, Reply<Option<u64>>),
     Close(Reply<()>),
 }
 
@@ -26,7 +31,8 @@ impl Change {
         match self {
             Change::Take(_, None) => false,
             Change::Accept(..) | Change::Settle(..) | Change::Take(_, Some(_)) | Change::Config(..) => true,
-            Change::Close(_) => true,
+            Change::BeginErasure(..) | Change::Wipe(..) | Change::FinishErasure(..) => true,
+            Change::Scrub(..) | Change::Close(_) => true,
         }
     }
 
@@ -36,7 +42,10 @@ impl Change {
             Change::Accept(_, reply) => drop(reply.send(Err(error))),
             Change::Settle(_, reply) => drop(reply.send(Err(error))),
             Change::Take(_, reply) => drop(reply.map(|reply| reply.send(Err(error)))),
-            Change::Config(_, reply) => drop(reply.send(Err(error))),
+            Change::Config(_, reply) | Change::BeginErasure(_, reply) => drop(reply.send(Err(error))),
+            Change::Wipe(_, reply) => drop(reply.send(Err(error))),
+            Change::FinishErasure(_, _, reply) => drop(reply.send(Err(error))),
+            Change::Scrub(_, reply) => drop(reply.send(Err(error))),
             Change::Close(reply) => drop(reply.send(Err(error))),
         }
     }
@@ -83,19 +92,23 @@ pub(crate) struct AcceptRows {
     pub(crate) accepted_at: Timestamp,
     pub(crate) record: Vec<u8>,
     pub(crate) deliveries: Vec<DeliveryRow>,
+    pub(crate) terms: Vec<TermRow>,
+    pub(crate) refuse_erased_since: Option<Timestamp>,
     pub(crate) dedupe: Option<DedupeRow>,
     pub(crate) event: Vec<u8>,
 }
 
 impl AcceptRows {
     pub(crate) fn of(acceptance: Acceptance, names: &Names) -> Self {
-        let Acceptance { lead, deliveries, dedupe, event } = acceptance;
+        let Acceptance { lead, deliveries, terms, marks, refuse_erased_since, dedupe, event } = acceptance;
         let flow = names.words.number(lead.flow.as_str());
         AcceptRows {
             lead: lead.id.raw(),
             accepted_at: lead.accepted_at,
             record: encode_lead(&lead, deliveries.iter().map(|delivery| delivery.id), &names.words),
             deliveries: deliveries.iter().map(|delivery| DeliveryRow::of(delivery, names)).collect(),
+            terms: TermRow::of(lead.id, &terms, &marks),
+            refuse_erased_since,
             dedupe: dedupe.map(|guard| DedupeRow { flow, guard }),
             event: encode_event(&event, &names.words),
         }

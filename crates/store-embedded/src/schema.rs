@@ -8,7 +8,7 @@ use rusqlite::Connection;
 /// "Stdf": says that a SQLite file is a Steadfast store.
 pub(crate) const APPLICATION_ID: u32 = 0x5374_6466;
 /// The store format this version writes.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// Pages of the write-ahead log after which SQLite itself checkpoints, should the writer's own estimate be low.
 const AUTO_CHECKPOINT_PAGES: u32 = 4_000;
@@ -21,13 +21,17 @@ const STATEMENTS_KEPT: usize = 64;
 
 /// `listed` serves every filter by flow, recipient and state (a route is a flow and a recipient), `kinds` the filter by kind,
 /// `due` the queues. All end in the row's id, which is how lists are ordered.
+///
+/// A lead's row names its terms (each with the id it stands for) and its idempotency key, so that forgetting a lead finds
+/// them without an index. `terms` is cut into periods by the time in the id: terms are random, and so what is written now
+/// stays together on few pages, however large the table grows.
 pub(crate) const TABLES: &str = "
 CREATE TABLE meta (
-    one INTEGER PRIMARY KEY CHECK (one = 1), seed INTEGER NOT NULL, node INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    one INTEGER PRIMARY KEY CHECK (one = 1), seed INTEGER NOT NULL, term_key BLOB NOT NULL, node INTEGER NOT NULL, epoch INTEGER NOT NULL,
     clean INTEGER NOT NULL, last_commit_at INTEGER);
 CREATE TABLE names (kind INTEGER NOT NULL, number INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (kind, number))
     WITHOUT ROWID;
-CREATE TABLE leads (id INTEGER PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE leads (id INTEGER PRIMARY KEY, record BLOB NOT NULL, terms BLOB, dedupe_key TEXT);
 CREATE TABLE deliveries (
     id INTEGER PRIMARY KEY, route INTEGER NOT NULL, state INTEGER NOT NULL, endpoint INTEGER NOT NULL,
     class INTEGER NOT NULL, kind INTEGER NOT NULL, version INTEGER NOT NULL, next_look INTEGER, record BLOB NOT NULL);
@@ -43,6 +47,13 @@ CREATE TABLE taken (delivery INTEGER PRIMARY KEY);
 CREATE TABLE idempotency (
     flow INTEGER NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, until INTEGER NOT NULL, lead INTEGER NOT NULL,
     PRIMARY KEY (flow, key)) WITHOUT ROWID;
+CREATE TABLE terms (period INTEGER NOT NULL, term BLOB NOT NULL, owner INTEGER NOT NULL, PRIMARY KEY (period, term, owner))
+    WITHOUT ROWID;
+CREATE TABLE barred (term BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE erasures (
+    number INTEGER PRIMARY KEY, at INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT, terms BLOB NOT NULL, lead INTEGER,
+    finished_at INTEGER);
+CREATE INDEX unfinished ON erasures (number) WHERE finished_at IS NULL;
 CREATE TABLE pauses (endpoint INTEGER PRIMARY KEY, until INTEGER NOT NULL);
 CREATE TABLE configs (version INTEGER PRIMARY KEY, at INTEGER NOT NULL, by TEXT NOT NULL, text TEXT NOT NULL);
 ";
@@ -53,7 +64,26 @@ pub(crate) fn set_up_writer(connection: &Connection, cache_bytes: usize) -> rusq
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", AUTO_CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+    secure_delete(connection, SecureDelete::WithinPages)?;
     set_up(connection, cache_bytes)
+}
+
+/// How thoroughly SQLite overwrites what it deletes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SecureDelete {
+    /// Within pages that are written anyway: costs no writing, and leaves no copy behind when a row moves or shrinks.
+    WithinPages,
+    /// Pages that become free as well.
+    Everywhere,
+}
+
+/// Sets how thoroughly this connection overwrites what it deletes.
+pub(crate) fn secure_delete(connection: &Connection, how: SecureDelete) -> rusqlite::Result<()> {
+    let pragma = match how {
+        SecureDelete::WithinPages => "PRAGMA secure_delete = FAST",
+        SecureDelete::Everywhere => "PRAGMA secure_delete = ON",
+    };
+    connection.query_row(pragma, [], |_| Ok(()))
 }
 
 /// Sets up a connection that reads.

@@ -16,7 +16,7 @@ use steadfast_lead::{DeliveryId, Lead, LeadId, NodeNumber, Timestamp};
 use steadfast_retry::{Delivery, EndpointPause, Entry, Event, Settlement};
 use steadfast_store::{
     Acceptance, Accepted, ConfigVersion, ConfigVersions, Count, Cursor, Deliveries, DuePosition, Filter, Health,
-    Identity, Journal, Page, Pending, QueueHead, QueueKey, Queues, Settled, Store, StoreError, Writes,
+    Identity, Journal, Page, Pending, QueueHead, QueueKey, Queues, Settled, Store, StoreError, TermKey, Writes,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -40,13 +40,15 @@ pub struct Options {
     pub now: Now,
     /// What the dice of a new store are thrown with; drawn by the caller, kept for good.
     pub seed: u64,
+    /// What a new store's search terms are made with; drawn by the caller, kept for good.
+    pub term_key: TermKey,
     /// This node's number, kept for good in a new store.
     pub node: NodeNumber,
 }
 
 impl Options {
     /// The defaults.
-    pub fn new(seed: u64, node: NodeNumber, now: Now) -> Self {
+    pub fn new(seed: u64, term_key: TermKey, node: NodeNumber, now: Now) -> Self {
         Options {
             cache_bytes: 64 << 20,
             queue_max: 16_384,
@@ -55,6 +57,7 @@ impl Options {
             on_commit: None,
             now,
             seed,
+            term_key,
             node,
         }
     }
@@ -64,7 +67,7 @@ impl Options {
 /// the last handle is gone.
 pub struct EmbeddedStore {
     identity: Identity,
-    names: Arc<Names>,
+    pub(crate) names: Arc<Names>,
     queue: Arc<Queue>,
     shared: Arc<Shared>,
     tip: watch::Receiver<Cursor>,
@@ -81,7 +84,7 @@ impl EmbeddedStore {
     /// # Errors
     /// [`OpenError`] says why not; nothing in the folder was changed then.
     pub fn open(path: &Path, options: Options) -> Result<Arc<Self>, OpenError> {
-        let birth = Birth { seed: options.seed, node: options.node };
+        let birth = Birth { seed: options.seed, term_key: options.term_key, node: options.node };
         let opened = open(path, birth, options.cache_bytes)?;
         let reader_cache = options.cache_bytes / READER_CACHE_SHARE;
         let readers = Readers::open(&opened.file, Arc::clone(&opened.names), options.readers, reader_cache)
@@ -90,7 +93,7 @@ impl EmbeddedStore {
     }
 
     fn start(opened: Opened, readers: Readers, options: Options) -> Self {
-        let Opened { lock, connection, names, ledger, tip, identity, .. } = opened;
+        let Opened { lock, main_file, connection, names, ledger, tip, identity, .. } = opened;
         let queue = Arc::new(Queue::new(options.queue_max));
         let bytes_max = AtomicU64::new(options.bytes_max.unwrap_or(u64::MAX));
         let shared = Arc::new(Shared { health: Mutex::new(Health::Ready), bytes_max });
@@ -107,6 +110,8 @@ impl EmbeddedStore {
             carried: Vec::new(),
             log_pages: 0,
             bytes_max_set: u64::MAX,
+            file: main_file,
+            deletes_everywhere: false,
         };
         let writer = Mutex::new(Some(std::thread::spawn(move || writer.run())));
         EmbeddedStore { identity, names, queue, shared, tip, readers: Mutex::new(Some(readers)), writer, _lock: lock }
@@ -118,13 +123,13 @@ impl EmbeddedStore {
         self.shared.bytes_max.store(bytes_max.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    fn write<T: Send + 'static>(&self, change: impl FnOnce(Reply<T>) -> Change) -> Pending<T> {
+    pub(crate) fn write<T: Send + 'static>(&self, change: impl FnOnce(Reply<T>) -> Change) -> Pending<T> {
         let (reply, answer) = oneshot::channel();
         self.queue.push(change(reply));
         Box::pin(async move { answer.await.unwrap_or_else(|_| Err(closed())) })
     }
 
-    fn ask<T, F>(&self, question: F) -> Pending<T>
+    pub(crate) fn ask<T, F>(&self, question: F) -> Pending<T>
     where
         T: Send + 'static,
         F: FnOnce(&rusqlite::Connection, &Names) -> Result<T, StoreError> + Send + 'static,

@@ -6,8 +6,11 @@ use crate::journal::LINES_MAX;
 use crate::names::Names;
 use crate::queue::{CLOSED, Queue, closed};
 use crate::rows::Change;
+use crate::schema::{SecureDelete, secure_delete};
+use crate::scrub::{Step, step};
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -55,6 +58,10 @@ pub(crate) struct Writer {
     pub(crate) carried: Vec<DeliveryId>,
     pub(crate) log_pages: usize,
     pub(crate) bytes_max_set: u64,
+    /// The main file itself. Closed only after the connection, whose locks on the file would end with it.
+    pub(crate) file: File,
+    /// Whether free pages are overwritten as well.
+    pub(crate) deletes_everywhere: bool,
 }
 
 /// What to do after a transaction.
@@ -135,6 +142,8 @@ impl Writer {
     fn transact(&mut self, changes: &[Change]) -> Result<(Vec<Answer>, Committed), Trouble> {
         let whole = |failure| Trouble { at: None, failure };
         self.apply_bytes_max().map_err(|error| whole(error.into()))?;
+        let wipes = changes.iter().any(|change| matches!(change, Change::Wipe(..)));
+        self.delete_securely(wipes).map_err(|error| whole(error.into()))?;
         let mut batch = Batch::begin(&self.connection, &self.names, &self.ledger).map_err(whole)?;
         batch.carry(&self.carried);
         let mut answers = Vec::with_capacity(changes.len());
@@ -143,6 +152,16 @@ impl Writer {
         }
         let committed = batch.commit((self.now)()).map_err(whole)?;
         Ok((answers, committed))
+    }
+
+    fn delete_securely(&mut self, wipes: bool) -> rusqlite::Result<()> {
+        if wipes == self.deletes_everywhere {
+            return Ok(());
+        }
+        let how = if wipes { SecureDelete::Everywhere } else { SecureDelete::WithinPages };
+        secure_delete(&self.connection, how)?;
+        self.deletes_everywhere = wipes;
+        Ok(())
     }
 
     fn roll_back(&self) -> rusqlite::Result<()> {
@@ -166,7 +185,12 @@ impl Writer {
                 self.empty_log();
                 *self.shared.health.lock() = Health::Stopped { detail: CLOSED.to_owned() };
             }
-            reply(change, answer);
+            if let Change::Scrub(from, reply) = change {
+                // Nobody left to wait needs no answer.
+                drop(reply.send(self.scrub(from)));
+            } else {
+                reply(change, answer);
+            }
         }
         if let Some(on_commit) = &self.on_commit {
             on_commit(report);
@@ -197,6 +221,36 @@ impl Writer {
     fn empty_log(&self) {
         if let Err(error) = self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)") {
             tracing::info!(%error, "the write-ahead log was left in place");
+        }
+    }
+
+    /// Cuts the log off, with the older states of pages in it, then overwrites some gaps of the main file.
+    fn scrub(&mut self, from: u64) -> Result<Option<u64>, StoreError> {
+        self.cut_log_off()?;
+        let failed = |error: String| StoreError::Unreadable { detail: error };
+        let Step { next, overwritten } = step(&mut self.file, from).map_err(|error| failed(error.to_string()))?;
+        if overwritten > 0 {
+            // Pages in the cache still have their gaps full, and would be written again with them.
+            self.connection.execute_batch("PRAGMA shrink_memory").map_err(|error| failed(error.to_string()))?;
+        }
+        Ok(next)
+    }
+
+    /// Copies everything of the log into the main file and cuts the log off.
+    fn cut_log_off(&mut self) -> Result<(), StoreError> {
+        let pragma = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy = self.connection.prepare_cached(pragma).and_then(|mut pragma| pragma.query_row([], |row| row.get(0)));
+        match busy {
+            Ok(0) => {
+                self.log_pages = 0;
+                Ok(())
+            }
+            Ok(_) => Err(StoreError::Busy),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Err(StoreError::Busy),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                Err(StoreError::Full { detail: error.to_string() })
+            }
+            Err(error) => Err(StoreError::Unreadable { detail: error.to_string() }),
         }
     }
 
@@ -248,11 +302,17 @@ fn reply(change: Change, answer: Answer) {
     match (change, answer) {
         (Change::Accept(_, reply), Answer::Accepted(accepted)) => drop(reply.send(Ok(accepted))),
         (Change::Settle(_, reply), Answer::Settled(settled)) => drop(reply.send(Ok(settled))),
-        (Change::Config(_, reply), Answer::Saved(version)) => drop(reply.send(Ok(version))),
+        (Change::Config(_, reply) | Change::BeginErasure(_, reply), Answer::Saved(number)) => {
+            drop(reply.send(Ok(number)))
+        }
+        (Change::Wipe(_, reply), Answer::Wiped(wiped)) => drop(reply.send(Ok(wiped))),
+        (Change::FinishErasure(_, _, reply), _) => drop(reply.send(Ok(()))),
         (Change::Take(_, reply), _) => drop(reply.map(|reply| reply.send(Ok(())))),
         (Change::Close(reply), _) => drop(reply.send(Ok(()))),
         // `Batch::apply` answers each change with its own kind.
         (Change::Accept(..) | Change::Settle(..) | Change::Config(..), _) => {}
+        // A step of scrubbing is answered where it is done.
+        (Change::BeginErasure(..) | Change::Wipe(..) | Change::Scrub(..), _) => {}
     }
 }
 

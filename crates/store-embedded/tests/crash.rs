@@ -13,7 +13,7 @@ use std::sync::Arc;
 use steadfast_lead::{DeliveryId, LeadId, NodeNumber, Timestamp};
 use steadfast_retry::{EventKind, State};
 use steadfast_store::conformance::{World, recounted, settlement};
-use steadfast_store::{Accepted, Cursor, Deliveries, Journal, Queues, Settled, Store, Writes};
+use steadfast_store::{Accepted, Cursor, Deliveries, Journal, Queues, Settled, Store, TermKey, Writes};
 use steadfast_store_embedded::{EmbeddedStore, Options};
 use tokio::sync::Mutex;
 
@@ -26,7 +26,7 @@ const SEED: u64 = 0x5eed_0001;
 
 fn open(folder: &Path) -> Arc<EmbeddedStore> {
     let now = Arc::new(|| Timestamp::from_millis(1_795_000_000_000));
-    EmbeddedStore::open(folder, Options::new(SEED, NodeNumber(1), now)).unwrap()
+    EmbeddedStore::open(folder, Options::new(SEED, TermKey::new([7; 32]), NodeNumber(1), now)).unwrap()
 }
 
 /// Does nothing unless started by the test below.

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use steadfast_lead::{NodeNumber, Timestamp};
 use steadfast_retry::State;
 use steadfast_store::conformance::{World, recounted, settlement};
-use steadfast_store::{Accepted, Deliveries, Health, Queues, Settled, Store, StoreError, Writes};
+use steadfast_store::{Accepted, Deliveries, Health, Queues, Settled, Store, StoreError, TermKey, Writes};
 use steadfast_store_embedded::{EmbeddedStore, OpenError, Options};
 use tempfile::TempDir;
 
 const CRAMPED: &str = "STEADFAST_CRAMPED_FOLDER";
 
 fn options() -> Options {
-    Options::new(42, NodeNumber(1), Arc::new(|| Timestamp::from_millis(1_795_000_000_000)))
+    Options::new(42, TermKey::new([7; 32]), NodeNumber(1), Arc::new(|| Timestamp::from_millis(1_795_000_000_000)))
 }
 
 fn open(folder: &Path) -> Result<Arc<EmbeddedStore>, OpenError> {
@@ -109,7 +109,17 @@ async fn a_later_format_is_refused_with_both_numbers() {
     later.pragma_update(None, "user_version", 9).unwrap();
     drop(later);
     let said = refusal(folder.path()).to_string();
-    assert!(said.contains("format 9") && said.contains("up to 1"), "{said}");
+    assert!(said.contains("format 9") && said.contains("up to 2"), "{said}");
+}
+
+#[tokio::test]
+async fn a_format_from_before_the_first_release_is_refused_by_name() {
+    let folder = TempDir::new().unwrap();
+    filled(folder.path(), 3).await.close().await.unwrap();
+    let earlier = rusqlite::Connection::open(folder.path().join("steadfast.db")).unwrap();
+    earlier.pragma_update(None, "user_version", 1).unwrap();
+    drop(earlier);
+    assert!(matches!(refusal(folder.path()), OpenError::Older { found: 1, known: 2, .. }));
 }
 
 #[tokio::test]

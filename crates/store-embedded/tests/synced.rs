@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use steadfast_lead::{NodeNumber, Timestamp};
 use steadfast_store::conformance::World;
-use steadfast_store::{Accepted, Deliveries, Filter, Writes};
+use steadfast_store::{Accepted, Deliveries, Filter, TermKey, Writes};
 use steadfast_store_embedded::{EmbeddedStore, Options};
 use tempfile::TempDir;
 
@@ -16,7 +16,7 @@ const LEADS: usize = 50;
 
 fn open(folder: &Path) -> Arc<EmbeddedStore> {
     let now = Arc::new(|| Timestamp::from_millis(1_795_000_000_000));
-    EmbeddedStore::open(folder, Options::new(42, NodeNumber(1), now)).unwrap()
+    EmbeddedStore::open(folder, Options::new(42, TermKey::new([7; 32]), NodeNumber(1), now)).unwrap()
 }
 
 /// Does nothing unless started by the test below: accepts one lead after the other, and says so.

@@ -6,12 +6,17 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod erasure;
 mod memory;
 pub mod record;
 mod seam;
+mod term;
 
+pub use erasure::{Erasure, Erasures, LeadErasure, Tombstone, Wiped};
 pub use memory::MemoryStore;
 pub use seam::{
     Acceptance, Accepted, CommitReport, ConfigVersion, ConfigVersions, Count, Cursor, Dedupe, Deliveries, DuePosition,
-    Filter, Health, Identity, Journal, Page, Pending, QueueHead, QueueKey, Queues, Settled, Store, StoreError, Writes,
+    Filter, Health, Identity, Journal, MARKS_MAX, Page, Pending, QueueHead, QueueKey, Queues, Settled, Store,
+    StoreError, TERMS_MAX, Writes,
 };
+pub use term::{TERM_BYTES, Term, TermKey};

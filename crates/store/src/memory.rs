@@ -3,16 +3,22 @@
 //! Behaves as the durable stores do, which the conformance suite holds it to. Reopening stands for a restart: the data stays,
 //! the lease is a new one, and the stop was clean only after a close.
 
+mod forgetting;
+
 use crate::{
     Acceptance, Accepted, ConfigVersion, ConfigVersions, Count, Cursor, Dedupe, Deliveries, DuePosition, Filter,
-    Health, Identity, Journal, Page, Pending, QueueHead, QueueKey, Queues, Settled, Store, StoreError, Writes,
+    Health, Identity, Journal, Page, Pending, QueueHead, QueueKey, Queues, Settled, Store, StoreError, TermKey, Writes,
 };
+use forgetting::Forgetting;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use steadfast_lead::{DeliveryId, FlowName, Lead, LeadId, NodeNumber, RecipientName, Timestamp};
 use steadfast_retry::{Delivery, Endpoint, EndpointPause, Entry, Epoch, Event, Seed, Settlement, StateName};
 use tokio::sync::watch;
+
+/// Nothing in memory needs a secret.
+const TERM_KEY: TermKey = TermKey::new([0x5f; 32]);
 
 /// One opening of a store in memory.
 pub struct MemoryStore {
@@ -48,6 +54,7 @@ struct Data {
     pauses: BTreeMap<Endpoint, Timestamp>,
     journal: Vec<Event>,
     configs: Vec<ConfigVersion>,
+    forgetting: Forgetting,
 }
 
 impl MemoryStore {
@@ -68,6 +75,7 @@ impl MemoryStore {
             pauses: BTreeMap::new(),
             journal: Vec::new(),
             configs: Vec::new(),
+            forgetting: Forgetting::default(),
         };
         MemoryStore::open(Arc::new(Mutex::new(data)))
     }
@@ -90,6 +98,7 @@ impl MemoryStore {
         let last_delivery = held.deliveries.last_key_value().map(|(id, _)| id.raw());
         let identity = Identity {
             seed: held.seed,
+            term_key: TERM_KEY,
             node: held.node,
             last_id: last_lead.max(last_delivery),
             epoch: Epoch(held.epoch),
@@ -146,11 +155,15 @@ impl Data {
     }
 
     fn accept(&mut self, acceptance: Acceptance) -> Result<Accepted, StoreError> {
-        let Acceptance { lead, deliveries, dedupe, event } = acceptance;
+        if let Some(at) = self.forgetting.barred(&acceptance) {
+            return Ok(Accepted::Erased { at });
+        }
+        let Acceptance { lead, deliveries, terms, marks, dedupe, event, .. } = acceptance;
         if let Some(before) = dedupe.as_ref().and_then(|guard| self.guarded(&lead, guard)) {
             return Ok(before);
         }
         self.check_new(&lead, &deliveries)?;
+        self.forgetting.keep(lead.id, terms, marks);
         if let Some(guard) = dedupe {
             self.guards.insert((lead.flow.clone(), guard.key.clone()), (guard, lead.id));
         }

@@ -1,5 +1,6 @@
 //! The traits every store implements, and the values that cross them.
 
+use crate::{Erasures, Term, TermKey};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,13 +47,24 @@ pub struct Dedupe {
     pub until: Timestamp,
 }
 
+/// How many terms a lead has at most.
+pub const TERMS_MAX: usize = 8;
+/// How many marks a lead's deliveries have at most: one for each.
+pub const MARKS_MAX: usize = 100;
+
 /// A lead to accept with everything planned for it: one transaction.
 #[derive(Clone, Debug)]
 pub struct Acceptance {
     /// The lead.
     pub lead: Arc<Lead>,
-    /// Its deliveries, each waiting.
+    /// Its deliveries, each waiting; or each closed, for a lead of which nothing is kept.
     pub deliveries: Vec<Delivery>,
+    /// What the lead is found by; at most [`TERMS_MAX`].
+    pub terms: Vec<Term>,
+    /// What deliveries are found by when another lead of the same person goes to the same recipient; at most [`MARKS_MAX`].
+    pub marks: Vec<(Term, DeliveryId)>,
+    /// Refused when a person with one of its terms was erased at this time or later.
+    pub refuse_erased_since: Option<Timestamp>,
     /// The request's guard.
     pub dedupe: Option<Dedupe>,
     /// The line for the journal.
@@ -73,6 +85,11 @@ pub enum Accepted {
     KeyReused {
         /// The lead it made then.
         lead: LeadId,
+    },
+    /// The person asked for deletion not long ago; nothing was kept of this one.
+    Erased {
+        /// When the latest erasure was asked for.
+        at: Timestamp,
     },
 }
 
@@ -275,6 +292,8 @@ pub trait ConfigVersions {
 pub struct Identity {
     /// What the dice are thrown with: drawn when the store was made.
     pub seed: Seed,
+    /// What terms are made with: drawn when the store was made.
+    pub term_key: TermKey,
     /// This node's number.
     pub node: NodeNumber,
     /// The largest lead or delivery id in it.
@@ -297,7 +316,7 @@ pub struct CommitReport {
 }
 
 /// All of it.
-pub trait Store: Writes + Queues + Deliveries + Journal + ConfigVersions + Send + Sync + 'static {
+pub trait Store: Writes + Queues + Deliveries + Erasures + Journal + ConfigVersions + Send + Sync + 'static {
     /// What it is.
     fn identity(&self) -> Identity;
 }

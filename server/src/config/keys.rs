@@ -4,6 +4,7 @@
 //! other does not.
 
 use super::auth_keys::AUTH;
+use super::forgetting_keys::{DUPLICATES, DUPLICATES_KEY, ERASURE};
 use super::response_keys::{MATCH, PATH, RESPONSE, RESPONSE_KEY, RULE, RULES_KEY};
 use super::retry_keys::{POLICY_TABLE, RETRY};
 use super::source_keys::{DEDUPE, SOURCE};
@@ -91,6 +92,13 @@ pub(crate) const ROOT: Table = Table {
             "name = \"${NAME}\" or \"file:PATH\"; at most 200",
             "",
             "Secrets for templates: salts of `sha256` and `md5`, and `{{ secret(\"name\") }}`.",
+        ),
+        key(
+            "erasure",
+            "table",
+            "see [erasure]",
+            "",
+            "What happens when a person who asked for deletion comes in again.",
         ),
     ],
 };
@@ -237,6 +245,7 @@ pub(crate) const RECIPIENT: Table = Table {
         AUTH_KEY,
         RESPONSE_KEY,
         RULES_KEY,
+        DUPLICATES_KEY,
     ],
 };
 
@@ -324,6 +333,7 @@ pub(crate) const STEP: Table = Table {
         AUTH_KEY,
         RESPONSE_KEY,
         RULES_KEY,
+        DUPLICATES_KEY,
     ],
 };
 
@@ -412,7 +422,7 @@ pub(crate) const REQUEST: Table = Table {
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 20] = [
+pub(crate) const TABLES: [&Table; 22] = [
     &ROOT,
     &SERVER,
     &API_KEY,
@@ -433,4 +443,6 @@ pub(crate) const TABLES: [&Table; 20] = [
     &RULE,
     &MATCH,
     &PATH,
+    &DUPLICATES,
+    &ERASURE,
 ];

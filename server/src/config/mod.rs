@@ -8,6 +8,8 @@ mod answer_table_tests;
 mod auth_keys;
 mod auth_section;
 mod body_section;
+mod forgetting_keys;
+mod forgetting_section;
 mod keys;
 mod literals;
 #[cfg(test)]
@@ -218,6 +220,7 @@ fn sections(reader: &Reader<'_>, document: &DeTable<'_>) -> (Settings, ServerSet
         recipients: trade_sections::recipients(root.named("recipients")),
         flows: trade_sections::flows(root.named("flows")),
         lookups: body_section::lookups(&root),
+        erasure: forgetting_section::erasure(&root),
     };
     let server = server_section::server(&root);
     (settings, server)

@@ -1,6 +1,7 @@
 //! Reading accounts, recipients and flows.
 
 use super::auth_section::auth;
+use super::forgetting_section::duplicates;
 use super::keys::{ACCOUNT, FIELD, FLOW, LIMITS, RECIPIENT, STEP, Table};
 use super::request_section::{request, request_at};
 use super::response_section::{response, rules};
@@ -50,6 +51,7 @@ pub(crate) fn recipients(entries: Vec<(String, Found<'_>)>) -> BTreeMap<Recipien
         auth: auth(recipient),
         response: response(recipient),
         rules: rules(recipient),
+        duplicates: duplicates(recipient),
     })
 }
 
@@ -78,10 +80,10 @@ fn step(step: &Section<'_>, index: usize) -> Option<StepSettings> {
     let recipient = step.required("recipient").and_then(|found| name(&found, RecipientName::new));
     let (retry, in_doubt, priority) = (retry(step), in_doubt(step), priority(step));
     let (request, auth) = (request(step), auth(step));
-    let (response, rules) = (response(step), rules(step));
+    let (response, rules, duplicates) = (response(step), rules(step), duplicates(step));
     let id = id.or_else(|| StepName::new(&format!("unreadable-{index}")).ok())?;
     let recipient = recipient.or_else(|| RecipientName::new("unreadable").ok())?;
-    Some(StepSettings { id, recipient, retry, in_doubt, priority, request, auth, response, rules })
+    Some(StepSettings { id, recipient, retry, in_doubt, priority, request, auth, response, rules, duplicates })
 }
 
 fn retry(owner: &Section<'_>) -> Layer {

@@ -13,6 +13,7 @@ use crate::wire::policy::ExplainView;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
+use steadfast_flow::ContactKind;
 use steadfast_lead::{DeliveryId, FlowName, LeadId, RecipientName};
 use steadfast_retry::{Attempt, Delivery, Entry, ErrorKind, FailureKind, StateName};
 use steadfast_store::{Filter, Page};
@@ -27,7 +28,7 @@ use steadfast_store::{Filter, Page};
         ("kind" = Option<String>, Query, description = "The kind of the last outcome that was not a success"),
         ("since" = Option<String>, Query, description = "Accepted at this time or later (RFC 3339)"),
         ("until" = Option<String>, Query, description = "Accepted before this time (RFC 3339)"),
-        ("q" = Option<String>, Query, description = "The id of a delivery or a lead, exactly"),
+        ("q" = Option<String>, Query, description = "The id of a delivery or a lead, an email address or a telephone number, exactly"),
         ("after" = Option<String>, Query, description = "The `next` of the page before"),
         ("limit" = Option<u32>, Query, description = "1 to 200, 50 unless given"),
     ),
@@ -88,13 +89,48 @@ fn kind(text: &str) -> Option<Box<str>> {
 enum Wanted {
     Delivery(DeliveryId),
     Lead(LeadId),
+    /// An email address or a telephone number.
+    Person(String),
 }
 
 fn wanted(query: &Query) -> Result<Option<Wanted>, Problem> {
-    query.read_as("q", "the id of a delivery (dl_...) or a lead (ld_...)", |text| {
+    const ALLOWED: &str =
+        "the id of a delivery (dl_...) or a lead (ld_...), an email address, or a telephone number of 7 to 15 digits";
+    query.read_as("q", ALLOWED, |text| {
         let delivery = text.parse().ok().map(Wanted::Delivery);
-        delivery.or_else(|| text.parse().ok().map(Wanted::Lead))
+        let id = delivery.or_else(|| text.parse().ok().map(Wanted::Lead));
+        id.or_else(|| is_contact(text).then(|| Wanted::Person(text.to_owned())))
     })
+}
+
+fn is_contact(text: &str) -> bool {
+    [ContactKind::Email, ContactKind::Phone].iter().any(|kind| kind.normalise(text).is_some())
+}
+
+/// Deliveries of a person's leads that fit, newest first: as many as fill a page and one more, to tell that there is more.
+async fn of_person(
+    state: &ApiState,
+    text: &str,
+    filter: &Filter,
+    after: Option<DeliveryId>,
+    limit: usize,
+) -> Result<Vec<Delivery>, Problem> {
+    const LEADS_AT_ONCE: usize = 64;
+    // A lead's id comes before those of its deliveries.
+    let mut before = after.and_then(|after| LeadId::from_raw(after.raw()));
+    let mut found = Vec::new();
+    loop {
+        let leads = state.engine().find_person(text, before, LEADS_AT_ONCE).await?.unwrap_or_default();
+        for lead in &leads {
+            let deliveries = state.engine().store().lead(*lead).await?.map(|(_, deliveries)| deliveries);
+            let fitting = deliveries.unwrap_or_default().into_iter();
+            found.extend(fitting.filter(|one| after.is_none_or(|after| one.id < after) && fits(state, one, filter)));
+        }
+        before = leads.last().copied();
+        if found.len() > limit || leads.len() < LEADS_AT_ONCE {
+            return Ok(found);
+        }
+    }
 }
 
 async fn named(
@@ -108,6 +144,7 @@ async fn named(
     let found = match wanted {
         Wanted::Delivery(id) => store.delivery(id).await?.into_iter().collect(),
         Wanted::Lead(id) => store.lead(id).await?.map(|(_, deliveries)| deliveries).unwrap_or_default(),
+        Wanted::Person(text) => of_person(state, &text, filter, after, limit).await?,
     };
     Ok(page(state, found, filter, after, limit))
 }

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use std::time::Duration;
 use steadfast_lead::{LeadId, write_object};
 use steadfast_retry::{Attempt, Delivery, Entry};
+use steadfast_store::Tombstone;
 use utoipa::ToSchema;
 
 /// Lines of a delivery's history that are read to find its last attempt, or to show all of it.
@@ -163,6 +164,11 @@ pub(crate) async fn get_lead(
     let (lead, deliveries) = state.engine().store().lead(id).await?.ok_or_else(unknown)?;
     if !caller.sees(&lead.flow, &state.engine().book()) {
         return Err(unknown());
+    }
+    if let Some(tombstone) = state.engine().store().tombstone(id).await? {
+        let Tombstone { at, by, reason } = tombstone;
+        let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        return Err(Problem::new(ProblemKind::LeadErased, format!("the lead {id} was erased at {at} by {by}{why}")));
     }
     let mut fields = Vec::new();
     write_object(&lead.fields, &mut fields);

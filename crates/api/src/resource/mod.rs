@@ -4,6 +4,7 @@ pub(crate) mod about;
 pub(crate) mod classify;
 pub(crate) mod configs;
 pub(crate) mod deliveries;
+pub(crate) mod erasures;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod health;

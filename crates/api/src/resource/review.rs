@@ -181,6 +181,9 @@ fn suggestion(cause: ReviewCause, last: Option<Outcome>) -> &'static str {
         ReviewCause::Interrupted => {
             "Three attempts were cut off by this server stopping. Find out why it stops, ask the recipient whether they have the lead, then retry or mark as delivered."
         }
+        ReviewCause::Duplicate => {
+            "The same person went to this recipient before. Dismiss it, or mark it as delivered if the recipient has it; a retry is held against the guard again."
+        }
         ReviewCause::LimitLowered => {
             "max_retries was lowered below what was used already. Retry for a fresh budget, or dismiss it."
         }

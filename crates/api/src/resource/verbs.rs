@@ -120,7 +120,7 @@ fn reason(asked: &VerbRequest) -> Result<Box<str>, Problem> {
 }
 
 /// A text of at most so many characters; `None` where it is missing or blank.
-fn bounded<'a>(name: &str, text: Option<&'a str>) -> Result<Option<&'a str>, Problem> {
+pub(crate) fn bounded<'a>(name: &str, text: Option<&'a str>) -> Result<Option<&'a str>, Problem> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
     if text.chars().nth(TEXT_CHARS_MAX).is_some() {
         let detail = format!("{name} has more than {TEXT_CHARS_MAX} characters");
@@ -133,7 +133,7 @@ fn refused(refused: RefusedAction) -> Problem {
     let detail = refused.to_string();
     match refused {
         RefusedAction::Unknown(id) => unknown(id),
-        RefusedAction::Verb(_) => Problem::new(ProblemKind::VerbRefused, detail),
+        RefusedAction::Verb(_) | RefusedAction::Erased(_) => Problem::new(ProblemKind::VerbRefused, detail),
         RefusedAction::Contended(_) => Problem::new(ProblemKind::Contended, detail),
         RefusedAction::Store(error) => Problem::from(error),
     }

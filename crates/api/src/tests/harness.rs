@@ -132,6 +132,7 @@ fn step(id: &str, recipient: &str) -> StepSettings {
         auth: None,
         response: Default::default(),
         rules: Vec::new(),
+        duplicates: None,
     }
 }
 
@@ -187,7 +188,10 @@ impl Server {
     pub(crate) async fn with(keys: ApiKeys, limits: RequestLimits, engine_limits: EngineLimits) -> Server {
         let mut book = settings().compile(3).unwrap();
         let empty = FlowName::new("empty").unwrap();
-        book.flows.insert(empty.clone(), Arc::new(FlowPlan { name: empty, account: None, steps: Vec::new() }));
+        book.flows.insert(
+            empty.clone(),
+            Arc::new(FlowPlan { name: empty, account: None, steps: Vec::new(), contacts: Default::default() }),
+        );
         let (clock, recipient) = (ManualClock::at(start()), Recipient::default());
         let store = MemoryStore::new(Seed(7), NodeNumber(0));
         let figures = Arc::new(Figures::new());
@@ -225,6 +229,11 @@ impl Server {
 
     pub(crate) async fn post(&self, path: &str, body: &str) -> Answered {
         self.send(post(path, body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str, body: &str) -> Answered {
+        let request = Request::delete(path).header("content-type", "application/json");
+        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
     }
 
     /// Posts a lead and answers with the ids of the lead and of its first delivery.

@@ -4,6 +4,7 @@
 mod batches;
 mod classify;
 mod contract;
+mod erasures;
 mod harness;
 mod refusals;
 mod routes;

@@ -464,6 +464,18 @@ async fn every_promised_answer_comes() {
     server.settled(8).await;
     server.post(&format!("/v1/deliveries/{second}/dismiss"), r#"{"reason":"x"}"#).await;
     server.post(&format!("/v1/deliveries/{second}/mark-delivered"), r#"{"reason":"x"}"#).await;
+    let open = server.recipient.gated();
+    let (third, in_flight) = server.lead("auto").await;
+    while !server.engine.is_in_flight(in_flight.parse().unwrap()) {
+        tokio::task::yield_now().await;
+    }
+    server.delete(&format!("/v1/leads/{third}?wait=0ms"), "").await;
+    server.post("/v1/erasures?wait=0ms", r#"{"email":"ann@example.com"}"#).await;
+    open.send(503).unwrap();
+    server.settled(5).await;
+    server.post("/v1/erasures", r#"{"phone":"312 555 0142"}"#).await;
+    let nobody = server.post("/v1/flows/auto/leads?wait=5s", r#"{"a":1}"#).await.json();
+    server.delete(&format!("/v1/leads/{}", nobody["lead_id"].as_str().unwrap()), "").await;
     assert_eq!(server.store.taken().await.unwrap(), []);
     server.engine.drain(Duration::from_secs(1)).await.unwrap();
     server.get("/readyz").await;

@@ -169,6 +169,20 @@ impl Dispatch {
         free
     }
 
+    /// As [`Dispatch::reserve`] for several, all or none.
+    ///
+    /// # Errors
+    /// Those that are under way already.
+    pub fn reserve_all(&mut self, deliveries: &[DeliveryId]) -> Result<(), Vec<DeliveryId>> {
+        let busy: Vec<DeliveryId> =
+            deliveries.iter().copied().filter(|delivery| self.in_flight.contains_key(delivery)).collect();
+        if !busy.is_empty() {
+            return Err(busy);
+        }
+        self.in_flight.extend(deliveries.iter().map(|delivery| (*delivery, UnderWay::default())));
+        Ok(())
+    }
+
     /// Leaves a verb for when the attempt under way is settled. `false` when none is under way, or too many verbs wait.
     pub fn leave_verb(&mut self, delivery: DeliveryId, verb: PendingVerb) -> bool {
         const VERBS_MAX: usize = 8;

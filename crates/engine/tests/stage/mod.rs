@@ -71,6 +71,7 @@ pub(crate) fn step(id: &str) -> StepSettings {
         auth: None,
         response: Default::default(),
         rules: Vec::new(),
+        duplicates: None,
     }
 }
 

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use steadfast_lead::{DeliveryId, Lead, LeadId, Timestamp};
 use steadfast_retry::{Delivery, EndpointPause, Entry, Event, Settlement};
 use steadfast_store::{
-    Acceptance, Accepted, ConfigVersion, ConfigVersions, Count, Cursor, Deliveries, DuePosition, Filter, Health,
-    Identity, Journal, MemoryStore, Page, Pending, QueueHead, QueueKey, Queues, Settled, Store, StoreError, Writes,
+    Acceptance, Accepted, ConfigVersion, ConfigVersions, Count, Cursor, Deliveries, DuePosition, Erasure, Erasures,
+    Filter, Health, Identity, Journal, LeadErasure, MemoryStore, Page, Pending, QueueHead, QueueKey, Queues, Settled,
+    Store, StoreError, Term, Tombstone, Wiped, Writes,
 };
 use tokio::sync::watch;
 
@@ -133,6 +134,47 @@ impl Deliveries for MoodyStore {
 
     fn counts(&self) -> Pending<Vec<Count>> {
         self.memory.counts()
+    }
+}
+
+impl Erasures for MoodyStore {
+    fn begin_erasure(&self, erasure: Erasure) -> Pending<u64> {
+        self.memory.begin_erasure(erasure)
+    }
+
+    fn wipe(&self, erasure: LeadErasure) -> Pending<Wiped> {
+        match self.full() {
+            Some(full) => Box::pin(std::future::ready(Err(full))),
+            None => self.memory.wipe(erasure),
+        }
+    }
+
+    fn scrub(&self, from: u64) -> Pending<Option<u64>> {
+        self.memory.scrub(from)
+    }
+
+    fn finish_erasure(&self, number: u64, at: Timestamp) -> Pending<()> {
+        self.memory.finish_erasure(number, at)
+    }
+
+    fn unfinished_erasures(&self) -> Pending<Vec<Erasure>> {
+        self.memory.unfinished_erasures()
+    }
+
+    fn tombstone(&self, lead: LeadId) -> Pending<Option<Tombstone>> {
+        self.memory.tombstone(lead)
+    }
+
+    fn terms_of(&self, lead: LeadId) -> Pending<Vec<Term>> {
+        self.memory.terms_of(lead)
+    }
+
+    fn find(&self, term: Term, before: Option<LeadId>, limit: usize) -> Pending<Vec<LeadId>> {
+        self.memory.find(term, before, limit)
+    }
+
+    fn marked(&self, mark: Term, after: DeliveryId, limit: usize) -> Pending<Vec<Delivery>> {
+        self.memory.marked(mark, after, limit)
     }
 }
 

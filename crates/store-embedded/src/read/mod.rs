@@ -2,10 +2,12 @@
 //! Each question is answered from one snapshot.
 
 mod deliveries;
+mod forgetting;
 mod list;
 mod queues;
 
 pub(crate) use deliveries::{configs, counts, delivery, history, lead, load};
+pub(crate) use forgetting::{find, marked, terms_of, tombstone, unfinished_erasures};
 pub(crate) use list::list;
 pub(crate) use queues::{due, heads, pauses, taken};
 

@@ -58,7 +58,15 @@ impl World {
             recipients.iter().zip(1..).map(|(recipient, step)| self.delivery(&lead, recipient, step)).collect();
         let count = u32::try_from(deliveries.len()).unwrap();
         let kind = EventKind::LeadAccepted { lead: lead.id, flow, deliveries: count, test: false };
-        Acceptance { lead: Arc::new(lead), deliveries, dedupe: None, event: Event { at: self.now, kind } }
+        Acceptance {
+            lead: Arc::new(lead),
+            deliveries,
+            terms: Vec::new(),
+            marks: Vec::new(),
+            refuse_erased_since: None,
+            dedupe: None,
+            event: Event { at: self.now, kind },
+        }
     }
 
     /// The same under an idempotency key.

@@ -10,6 +10,7 @@
     reason = "compiled for tests only; each function is named by what it shows"
 )]
 
+pub mod erasing;
 mod fixtures;
 pub mod guards;
 pub mod journal;
@@ -58,6 +59,9 @@ macro_rules! conformance_suite {
             lists: every_filter_gives_what_fits_newest_first, a_long_run_of_one_recipient_is_listed_whole, time_bounds_cut_at_the_millisecond, history_is_in_order,
                 unknown_things_are_not_there;
             journal: no_line_is_skipped, the_tip_moves_with_every_line, configurations_are_kept;
+            erasing: terms_find_leads_newest_first, a_wiped_lead_keeps_ids_states_times_and_counts_only, a_change_in_between_keeps_everything,
+                a_lease_that_was_lost_wipes_nothing, what_was_erased_is_barred_for_its_time, an_order_outlasts_an_unclean_stop,
+                keys_of_a_wiped_lead_are_forgotten, marks_find_what_was_tried_or_delivered, a_second_wiping_is_harmless;
             lifetime: a_close_is_clean, a_drop_is_not, each_opening_has_a_larger_epoch, a_closed_store_takes_nothing,
                 everything_outlasts_an_unclean_stop;
         );

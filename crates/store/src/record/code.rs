@@ -44,11 +44,11 @@ codes!(StateName, "state", {
     Waiting = 0, Held = 1, InFlight = 2, Delivered = 3, Rejected = 4, InReview = 5, Closed = 6,
 });
 codes!(HoldReason, "hold reason", {
-    RetryAfter = 0, Paused = 1, Breaker = 2, Closed = 3, Maintenance = 4, Budget = 5, Rate = 6, Credentials = 7,
+    RetryAfter = 0, Paused = 1, Breaker = 2, Closed = 3, Maintenance = 4, Budget = 5, Rate = 6, Credentials = 7, Duplicate = 8,
 });
 codes!(ReviewCause, "review cause", {
     Exhausted = 0, FinalError = 1, Expired = 2, Unrecognized = 3, InDoubt = 4, StepGone = 5, Interrupted = 6,
-    LimitLowered = 7,
+    LimitLowered = 7, Duplicate = 8,
 });
 codes!(CloseReason, "close reason", { Dismissed = 0, Expired = 1, Erased = 2, Superseded = 3, });
 codes!(DecisionName, "decision", { Deliver = 0, Reject = 1, Retry = 2, Hold = 3, Review = 4, Close = 5, LookUp = 6, });

@@ -1,6 +1,7 @@
 //! A lead as it is kept: an envelope in the clear and a body that may one day be sealed.
 
 use super::{Dictionary, RecordError, read, write};
+use crate::Tombstone;
 use minicbor::{Decode, Encode};
 use steadfast_lead::{
     DeliveryId, Fields, FlowName, JsonLimits, Lead, LeadId, SourceName, Timestamp, parse_object, write_object,
@@ -37,6 +38,9 @@ enum BodyTwin<'a> {
     /// Nonce and bytes follow the key's id, unread here.
     #[n(1)]
     Sealed(#[n(0)] u32),
+    /// Wiped: when, by whom, why.
+    #[n(2)]
+    Erased(#[n(0)] i64, #[b(1)] &'a str, #[b(2)] Option<&'a str>),
 }
 
 /// Writes a lead and the ids of its deliveries, in the order of its steps.
@@ -54,7 +58,38 @@ pub fn encode_lead(lead: &Lead, deliveries: impl Iterator<Item = DeliveryId>, na
     write(&twin, json.len() + 64)
 }
 
-/// Reads a lead and the ids of its deliveries.
+/// The record of a lead that is wiped, made from the one it had: what it said gives way to the tombstone. A lead that is
+/// wiped already keeps its first tombstone.
+///
+/// # Errors
+/// [`RecordError`] when the record cannot be understood.
+pub fn wipe_lead(record: &[u8], tombstone: &Tombstone) -> Result<Vec<u8>, RecordError> {
+    let mut twin: LeadTwin<'_> = read(WHAT, record)?;
+    let Tombstone { at, by, reason } = tombstone;
+    match twin.body {
+        BodyTwin::Erased(..) => {}
+        BodyTwin::Plain(_) | BodyTwin::Sealed(_) => {
+            twin.body = BodyTwin::Erased(at.as_micros(), by, reason.as_deref());
+        }
+    }
+    Ok(write(&twin, 128))
+}
+
+/// What is kept of a wiped lead; `None` for a lead that is not.
+///
+/// # Errors
+/// [`RecordError`] when the record cannot be understood.
+pub fn decode_tombstone(record: &[u8]) -> Result<Option<Tombstone>, RecordError> {
+    let twin: LeadTwin<'_> = read(WHAT, record)?;
+    Ok(match twin.body {
+        BodyTwin::Erased(at, by, reason) => {
+            Some(Tombstone { at: Timestamp::from_micros(at), by: by.into(), reason: reason.map(Into::into) })
+        }
+        BodyTwin::Plain(_) | BodyTwin::Sealed(_) => None,
+    })
+}
+
+/// Reads a lead and the ids of its deliveries. A wiped lead has no fields.
 ///
 /// # Errors
 /// [`RecordError`] when the record cannot be understood, or is sealed.
@@ -79,6 +114,7 @@ fn open(body: &BodyTwin<'_>) -> Result<Fields, RecordError> {
     match body {
         BodyTwin::Plain(json) => parse_object(json, LIMITS).map_err(|_| damaged("its fields are not readable JSON")),
         BodyTwin::Sealed(key_id) => Err(RecordError::Sealed { key_id: *key_id }),
+        BodyTwin::Erased(..) => Ok(Fields::new()),
     }
 }
 

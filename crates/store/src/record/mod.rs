@@ -5,8 +5,8 @@
 //! given is never given another meaning. The twins live here because the pure crates know no serialisation.
 //!
 //! Reserved: variant 1 of a lead's body is the sealed body, `[key id, nonce, bytes]`, written once leads are encrypted at
-//! rest; until then reading one is an error that names its key. Search terms of sealed leads will stand in a table of their
-//! own (keyed digest of the normalised term, lead), never in these records.
+//! rest; until then reading one is an error that names its key. Variant 2 is the tombstone of a lead that was erased. Search
+//! terms stand in a table of their own (keyed digest of the normalised term, lead), never in these records.
 //!
 //! Must never: guess at a record it does not know, or print what a record holds.
 
@@ -27,7 +27,7 @@ pub use delivery::{decode_delivery, encode_delivery};
 pub use dictionary::Dictionary;
 pub use event::{decode_event, encode_event};
 pub use history::{decode_entry, encode_entry};
-pub use lead::{decode_lead, encode_lead};
+pub use lead::{decode_lead, decode_tombstone, encode_lead, wipe_lead};
 
 use crate::StoreError;
 use minicbor::{Decode, Encode};

@@ -1,0 +1,191 @@
+//! The duplicate guard: before a first attempt, and before the first after a person asked for another, whether the same
+//! person went to the recipient before.
+//!
+//! Exact: a delivery holds its mark in memory from before it looks into the store until its settlement is stored. Another
+//! with the same mark meets either the mark or the settlement; then it waits until the first one's fate is known.
+
+use crate::run::Inner;
+use std::collections::HashMap;
+use std::time::Duration;
+use steadfast_flow::{DuplicateAction, DuplicateGuard, DuplicateOn, StepPlan};
+use steadfast_lead::{DeliveryId, Lead, Timestamp};
+use steadfast_retry::{Delivery, DuplicateFate, HoldReason, Settlement, State, duplicate, hold};
+use steadfast_store::{StoreError, Term};
+
+/// Marked deliveries read at once.
+const PAGE: usize = 256;
+/// No lead is older than this when it is delivered; earlier ones cannot have been delivered within the window.
+const LEAD_AGE_MAX: Duration = Duration::from_secs(91 * 86_400);
+/// How soon a delivery that waits for another is looked at again: at first, and at the latest.
+const LOOK_SOON: Duration = Duration::from_secs(1);
+const LOOK_LATE: Duration = Duration::from_secs(60);
+
+/// Marks of the deliveries that are being sent for the first time.
+#[derive(Default)]
+pub(crate) struct Reservations {
+    holders: HashMap<Term, DeliveryId>,
+    marks: HashMap<DeliveryId, Term>,
+}
+
+impl Reservations {
+    /// Takes a mark, if nobody else has it.
+    ///
+    /// # Errors
+    /// Who has it.
+    fn take(&mut self, mark: Term, delivery: DeliveryId) -> Result<(), DeliveryId> {
+        let holder = *self.holders.entry(mark).or_insert(delivery);
+        if holder != delivery {
+            return Err(holder);
+        }
+        self.marks.insert(delivery, mark);
+        Ok(())
+    }
+
+    /// Its settlement is stored.
+    pub(crate) fn release(&mut self, delivery: DeliveryId) {
+        if let Some(mark) = self.marks.remove(&delivery) {
+            self.holders.remove(&mark);
+        }
+    }
+}
+
+/// What stands in a delivery's way.
+enum Earlier {
+    /// The person went to the recipient.
+    Went { delivery: DeliveryId, at: Timestamp },
+    /// It is on its way there.
+    OnItsWay { delivery: DeliveryId, next_look: Option<Timestamp> },
+}
+
+impl Inner {
+    /// What becomes of a delivery in place of sending it; `None` where it may be sent. Then it holds its mark until
+    /// [`Reservations::release`].
+    pub(crate) async fn guard(
+        &self,
+        delivery: &Delivery,
+        lead: &Lead,
+        plan: &StepPlan,
+        now: Timestamp,
+    ) -> Option<Settlement> {
+        let guard = plan.duplicates.as_deref()?;
+        if delivery.test || delivery.progress.attempts > 0 {
+            return None;
+        }
+        let mark = self.mark(guard, &plan.endpoint.recipient, &lead.fields)?;
+        let taken = self.reserved.lock().take(mark, delivery.id);
+        let earlier = match taken {
+            Err(holder) => Some(Earlier::OnItsWay { delivery: holder, next_look: None }),
+            Ok(()) => self.earlier_patiently(guard, mark, delivery.id, now).await,
+        };
+        match earlier? {
+            Earlier::Went { delivery: other, at } => self.settle_duplicate(delivery, guard, other, at, now),
+            Earlier::OnItsWay { delivery: other, next_look } => self.wait_for_other(delivery, other, next_look, now),
+        }
+    }
+
+    fn settle_duplicate(
+        &self,
+        delivery: &Delivery,
+        guard: &DuplicateGuard,
+        other: DeliveryId,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Option<Settlement> {
+        let fate = match guard.action() {
+            DuplicateAction::Reject => DuplicateFate::Reject,
+            DuplicateAction::Review => DuplicateFate::Review,
+            DuplicateAction::Skip => DuplicateFate::Skip,
+        };
+        let (fields, recipient) = (guard.fields_told(), &delivery.endpoint.recipient);
+        let went = match guard.on() {
+            DuplicateOn::Delivered => "was delivered",
+            DuplicateOn::Sent => "was sent",
+        };
+        let because = format!("not sent: {other}, of the same {fields}, {went} to {recipient} at {at}");
+        duplicate(delivery, fate, because.into(), self.fence(delivery), now)
+    }
+
+    fn wait_for_other(
+        &self,
+        delivery: &Delivery,
+        other: DeliveryId,
+        next_look: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Settlement> {
+        let waited = delivery.state.due().map_or(Duration::ZERO, |due| now.since(due));
+        let soon = now.after(waited.clamp(LOOK_SOON, LOOK_LATE));
+        let until = next_look.map_or(soon, |next| next.after(LOOK_SOON).max(soon));
+        tracing::debug!(delivery = %delivery.id, %other, %until, "waits for another of the same person");
+        hold(delivery, until, HoldReason::Duplicate, self.fence(delivery), now)
+    }
+
+    async fn earlier_patiently(
+        &self,
+        guard: &DuplicateGuard,
+        mark: Term,
+        own: DeliveryId,
+        now: Timestamp,
+    ) -> Option<Earlier> {
+        const AFTER_FAILURE: Duration = Duration::from_secs(1);
+        loop {
+            match self.earlier(guard, mark, own, now).await {
+                Ok(earlier) => return earlier,
+                Err(error) => {
+                    tracing::error!(delivery = %own, %error, "duplicates could not be looked for; trying again");
+                    self.clock.sleep_until(self.clock.now().after(AFTER_FAILURE)).await;
+                }
+            }
+        }
+    }
+
+    /// The first delivery with a mark that went within the guard's window; else one that is on its way.
+    async fn earlier(
+        &self,
+        guard: &DuplicateGuard,
+        mark: Term,
+        own: DeliveryId,
+        now: Timestamp,
+    ) -> Result<Option<Earlier>, StoreError> {
+        let since = now.before(guard.window());
+        let mut after = DeliveryId::first_at(since.before(LEAD_AGE_MAX));
+        let mut on_its_way = None;
+        loop {
+            let found = self.store.marked(mark, after, PAGE).await?;
+            let mut others = found.iter().filter(|other| other.id != own);
+            let went = others.clone().find_map(|other| went(other, guard.on(), since));
+            if went.is_some() {
+                return Ok(went);
+            }
+            on_its_way = on_its_way.or_else(|| others.find_map(on_its_way_there));
+            match found.last() {
+                Some(last) if found.len() == PAGE => after = last.id,
+                Some(_) | None => return Ok(on_its_way),
+            }
+        }
+    }
+}
+
+fn went(other: &Delivery, on: DuplicateOn, since: Timestamp) -> Option<Earlier> {
+    let at = went_at(other, on).filter(|at| *at >= since)?;
+    Some(Earlier::Went { delivery: other.id, at })
+}
+
+/// It was tried, and will be tried again.
+fn on_its_way_there(other: &Delivery) -> Option<Earlier> {
+    let next_look = other.state.next_look()?;
+    (other.progress.attempts > 0).then_some(Earlier::OnItsWay { delivery: other.id, next_look: Some(next_look) })
+}
+
+/// When a delivery went to its recipient, as the guard means it; `None` where it did not.
+fn went_at(delivery: &Delivery, on: DuplicateOn) -> Option<Timestamp> {
+    if let State::Delivered { at, .. } = delivery.state {
+        return Some(at);
+    }
+    match on {
+        DuplicateOn::Delivered => None,
+        DuplicateOn::Sent => {
+            let first = delivery.progress.first_attempt_at.unwrap_or(delivery.accepted_at);
+            delivery.body.is_some().then_some(first)
+        }
+    }
+}
