@@ -83,7 +83,17 @@ impl Engine {
     /// # Errors
     /// [`Refusal`]; nothing of the lead was kept.
     pub async fn accept(&self, posted: Posted) -> Result<Receipt, Refusal> {
-        self.inner.accept(posted).await
+        // Whoever asked may go away at any moment, and what they waited on is dropped then. What is begun is finished all
+        // the same: a lead that is stored must be known to dispatch.
+        let inner = Arc::clone(&self.inner);
+        match tokio::spawn(async move { inner.accept(posted).await }).await {
+            Ok(accepted) => accepted,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only a runtime that ends cancels it.
+                Err(_) => Err(Refusal::Draining),
+            },
+        }
     }
 
     /// Waits until every delivery of a lead is done or needs a person, at most `patience`; answers with the deliveries as
