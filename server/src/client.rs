@@ -5,6 +5,7 @@ use std::time::Duration;
 use steadfast_channel::{
     AllowedNetworks, Bytes, DoorSettings, HeaderMap, HeaderValue, HttpDoor, Method, Parcel, Target, Timeouts,
 };
+use steadfast_retry::Answer;
 
 /// How much of an answer is read.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -16,6 +17,14 @@ pub(crate) struct ApiClient {
     door: HttpDoor,
     base: String,
     key: Option<HeaderValue>,
+}
+
+/// What the server answered.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// When it wants to be asked again.
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: serde_json::Value,
 }
 
 impl ApiClient {
@@ -48,15 +57,30 @@ impl ApiClient {
         self.call(Method::POST, path, Bytes::from(body)).await
     }
 
-    async fn call(&self, method: Method, path: &str, body: Bytes) -> Result<serde_json::Value> {
+    /// Posts lines of JSON under an idempotency key. Whatever the status, it is told.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub(crate) async fn post_lines(&self, path: &str, idempotency_key: &str, body: Vec<u8>) -> Result<Reply> {
+        let mut headers = self.headers();
+        headers.insert("content-type", HeaderValue::from_static("application/x-ndjson"));
+        headers.insert("idempotency-key", HeaderValue::from_str(idempotency_key)?);
+        let answer = self.send(Method::POST, path, headers, Bytes::from(body)).await?;
+        let retry_after = answer.header("retry-after").and_then(|seconds| seconds.trim().parse().ok());
+        let body = serde_json::from_slice(&answer.body).unwrap_or_default();
+        Ok(Reply { status: answer.status, retry_after: retry_after.map(Duration::from_secs), body })
+    }
+
+    fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert("accept", HeaderValue::from_static("application/json"));
-        if !body.is_empty() {
-            headers.insert("content-type", HeaderValue::from_static("application/json"));
-        }
         if let Some(key) = &self.key {
             headers.insert("authorization", key.clone());
         }
+        headers
+    }
+
+    async fn send(&self, method: Method, path: &str, headers: HeaderMap, body: Bytes) -> Result<Answer> {
         let target = Target::parse(&format!("{}{path}", self.base))?;
         let timeouts = Timeouts::within(PATIENCE);
         let parcel = Parcel { target, method, headers, body, timeouts, response_bytes_max: ANSWER_BYTES_MAX };
@@ -64,7 +88,15 @@ impl ApiClient {
         if let Some(fault) = evidence.fault {
             bail!("no answer from {}: {} ({})", self.base, fault.detail, fault.kind);
         }
-        let answer = evidence.answer.context("no answer")?;
+        evidence.answer.context("no answer")
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Bytes) -> Result<serde_json::Value> {
+        let mut headers = self.headers();
+        if !body.is_empty() {
+            headers.insert("content-type", HeaderValue::from_static("application/json"));
+        }
+        let answer = self.send(method, path, headers, body).await?;
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         if !(200..300).contains(&answer.status) {
             let said = body.get("detail").or_else(|| body.get("title")).and_then(|text| text.as_str());

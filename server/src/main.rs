@@ -8,6 +8,7 @@ mod command;
 mod config;
 mod demo;
 mod http_port;
+mod import;
 mod token_use;
 
 use clap::{Parser, Subcommand};
@@ -118,6 +119,8 @@ enum Command {
         #[arg(long)]
         chart: Option<PathBuf>,
     },
+    /// Post leads from a file to a running server; exits 1 when a line was refused.
+    Import(command::ImportArgs),
     /// Look at deliveries of a running server and act on them.
     Deliveries {
         #[command(flatten)]
@@ -218,6 +221,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Simulate { scenario, json, seed, chart } => {
             command::simulate(&scenario, &command::Shown { json, seed, chart }, &mut out)?;
         }
+        Command::Import(args) => return wait_for(command::import(args, &mut out)),
         Command::Deliveries { connection, action } => wait_for(command::deliveries(&connection, action, &mut out))?,
         Command::Key { key: KeyCommand::New { name, scopes } } => {
             let scopes: Vec<Scope> = scopes.into_iter().map(Scope::from).collect();
@@ -229,6 +233,6 @@ fn run(command: Command) -> anyhow::Result<bool> {
 }
 
 /// Runs what has to wait on a runtime of its own.
-fn wait_for(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn wait_for<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
