@@ -232,6 +232,19 @@ async fn a_file_is_imported_and_what_was_refused_is_told_with_its_line() {
     assert_eq!(log[448].delivery, last, "nothing was sent twice");
 }
 
+/// The line an import has settled, once it is beyond this one; nothing when it ended first.
+async fn line_beyond(child: &mut Child, state: &Path, beyond: u64) -> Option<u64> {
+    while child.try_wait().unwrap().is_none() {
+        let said = std::fs::read(state).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+        let line = said.and_then(|said| said["line"].as_u64()).unwrap_or(0);
+        if line > beyond {
+            return Some(line);
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    None
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_that_is_killed_goes_on_where_it_was_and_every_line_arrives_once() {
     const LINES: usize = 6_000;
@@ -246,25 +259,15 @@ async fn an_import_that_is_killed_goes_on_where_it_was_and_every_line_arrives_on
         let more: &[&str] = if kills == 0 { &[] } else { &["--resume"] };
         let mut child = import(&server.address, &file.path, more);
         // Killed once it has settled something more.
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break Some(status);
-            }
-            let line = std::fs::read(&state).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-            let line = line.and_then(|state| state["line"].as_u64()).unwrap_or(0);
-            if line > come_to && kills < 5 {
-                come_to = line;
-                child.kill().await.unwrap();
-                break None;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        };
-        let Some(status) = status else {
+        let beyond = if kills < 5 { come_to } else { u64::MAX };
+        if let Some(line) = line_beyond(&mut child, &state, beyond).await {
+            come_to = line;
+            child.kill().await.unwrap();
             kills += 1;
             continue;
-        };
+        }
         let output = child.wait_with_output().await.unwrap();
-        assert!(status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let expected = format!("{LINES} accepted, 0 refused\n");
         assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{output:?}");
         break;
