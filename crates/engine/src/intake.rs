@@ -1,13 +1,13 @@
 //! Intake: check, plan, store, answer; then send from memory without reading back.
 
 use crate::dispatch::Start;
-use crate::run::{Engine, Inner, flow_of, queue_of};
+use crate::run::{Engine, Inner, flow_of};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use steadfast_lead::{Fields, FlowName, Lead, LeadId, SourceName, Timestamp};
 use steadfast_retry::{Delivery, Event, EventKind};
-use steadfast_store::{Acceptance, Accepted, Dedupe, StoreError};
+use steadfast_store::{Acceptance, Accepted, Dedupe, QueueKey, StoreError};
 
 /// A lead as it was posted.
 #[derive(Clone, Debug)]
@@ -229,7 +229,7 @@ impl Inner {
     fn begin_deliveries(self: &Arc<Self>, lead: &Arc<Lead>, deliveries: &[Delivery]) {
         let now = self.clock.now();
         for delivery in deliveries {
-            let queue = queue_of(delivery);
+            let queue = QueueKey::of(delivery);
             let started = self.dispatch.lock().take_fresh(&queue, delivery.id, now);
             if started {
                 let start = Start { delivery: delivery.id, position: None, queue };

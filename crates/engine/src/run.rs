@@ -257,7 +257,7 @@ impl Inner {
     /// Tells dispatch where a delivery waits now, if it does.
     pub(crate) fn offer(&self, delivery: &Delivery) {
         if let Some(due) = delivery.state.next_look() {
-            self.dispatch.lock().offer(&queue_of(delivery), DuePosition { due, id: delivery.id });
+            self.dispatch.lock().offer(&QueueKey::of(delivery), DuePosition { due, id: delivery.id });
             self.nudge.notify_one();
         }
     }
@@ -272,11 +272,6 @@ fn endpoints_of(book: &Book) -> HashMap<Endpoint, Duration> {
         *age = step.retry.policy.max_lead_age.get().max(*age);
     }
     used
-}
-
-/// The queue a delivery waits in.
-pub(crate) fn queue_of(delivery: &Delivery) -> QueueKey {
-    QueueKey { endpoint: delivery.endpoint.clone(), priority: delivery.priority }
 }
 
 /// The flow of that name in a book.

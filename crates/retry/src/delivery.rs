@@ -74,6 +74,8 @@ named_enum! {
         LimitLowered = "limit_lowered",
         /// The same person went to the recipient before.
         Duplicate = "duplicate",
+        /// Its endpoint's breaker was open for longer than the recipient's `longest_hold`.
+        HeldTooLong = "held_too_long",
     }
 }
 

@@ -1,9 +1,11 @@
 //! The journal's lines: what happened, in the order it was committed. What the journal says, figures are folded from.
 
+use crate::breaker::Transition;
 use crate::delivery::{CloseReason, Endpoint, HoldReason, ReviewCause, StateName};
 use crate::evidence::named_enum;
 use crate::look_up::LookUpAnswer;
 use crate::outcome::Outcome;
+use crate::stop::{Stop, StopTarget};
 use std::time::Duration;
 use steadfast_lead::{DeliveryId, FlowName, LeadId, RecipientName, StepName, Timestamp};
 
@@ -77,6 +79,24 @@ pub enum EventKind {
         endpoint: Endpoint,
         /// Until when.
         until: Timestamp,
+    },
+    /// The breaker of an endpoint changed its state.
+    BreakerChanged {
+        /// Whose breaker.
+        endpoint: Endpoint,
+        /// From where to where, and why.
+        transition: Box<Transition>,
+    },
+    /// A person stopped a recipient, a flow or a source.
+    Stopped(Box<Stop>),
+    /// A person ended a stop.
+    Resumed {
+        /// What goes on.
+        target: StopTarget,
+        /// Who did it.
+        by: Box<str>,
+        /// Why, in their words.
+        reason: Box<str>,
     },
     /// A configuration took effect.
     ConfigApplied {
@@ -155,6 +175,9 @@ impl EventKind {
             EventKind::LookUpSettled(_) => "look_up_settled",
             EventKind::DeliveryChanged { .. } => "delivery_changed",
             EventKind::EndpointPaused { .. } => "endpoint_paused",
+            EventKind::BreakerChanged { .. } => "breaker_changed",
+            EventKind::Stopped(_) => "stopped",
+            EventKind::Resumed { .. } => "resumed",
             EventKind::ConfigApplied { .. } => "config_applied",
         }
     }

@@ -26,6 +26,7 @@ mod ramp;
 pub mod reading;
 mod settle;
 mod shard;
+mod stop;
 
 pub use admit::{Admission, admit};
 pub use backoff::{Seed, Window, delay, nominal, window};
@@ -46,3 +47,4 @@ pub use ramp::{Ramp, Took};
 pub use reading::Reading;
 pub use settle::{Attempt, Change, EndpointPause, Entry, Sent, Settlement, Terms, settle};
 pub use shard::{Epoch, Fence, Shard};
+pub use stop::{Stop, StopTarget};

@@ -109,6 +109,7 @@ impl<'a> Batch<'a> {
             Change::BeginErasure(erasure, _) => self.begin_erasure(erasure).map(Answer::Saved),
             Change::Wipe(rows, _) => self.wipe(rows).map(Answer::Wiped),
             Change::FinishErasure(number, at, _) => self.finish_erasure(*number, *at).map(|()| Answer::Done),
+            Change::Protect(rows, _) => self.protect(rows).map(|()| Answer::Done),
             Change::Scrub(..) => Ok(Answer::Done),
             Change::Close(_) => {
                 self.statement("UPDATE meta SET clean = 1")?.execute([])?;
@@ -233,8 +234,14 @@ impl<'a> Batch<'a> {
 
     /// Writes the row anew; what is not changed is not named, because SQLite rewrites an index whose columns are.
     fn update(&self, row: &DeliveryRow, before: &Standing) -> Result<(), Failure> {
-        let same_place = (row.route, row.endpoint, row.class, row.kind)
-            == (before.route, before.endpoint, before.class, before.kind);
+        let same_place = (row.route, row.endpoint, row.kind) == (before.route, before.endpoint, before.kind);
+        if same_place && row.class != before.class {
+            self.statement(
+                "UPDATE deliveries SET state = ?2, version = ?3, next_look = ?4, record = ?5, class = ?6 WHERE id = ?1",
+            )?
+            .execute(params![row.id, row.state, row.version, row.next_look, row.record, row.class])?;
+            return Ok(());
+        }
         if same_place {
             self.statement(
                 "UPDATE deliveries SET state = ?2, version = ?3, next_look = ?4, record = ?5 WHERE id = ?1",
@@ -271,7 +278,7 @@ impl<'a> Batch<'a> {
         *self.counts.entry((route, state)).or_insert(0) += by;
     }
 
-    fn line(&mut self, record: &[u8]) {
+    pub(crate) fn line(&mut self, record: &[u8]) {
         crate::journal::push_line(&mut self.lines, record);
         self.line_count += 1;
     }

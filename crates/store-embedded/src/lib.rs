@@ -12,6 +12,7 @@ mod header;
 mod journal;
 mod names;
 mod open;
+mod protection;
 mod queue;
 mod read;
 mod rows;

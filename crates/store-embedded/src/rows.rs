@@ -2,10 +2,13 @@
 
 use crate::forget::{TermRow, WipeRows};
 use crate::names::Names;
+use crate::protection::ProtectionRows;
 use std::sync::Arc;
-use steadfast_lead::{DeliveryId, Timestamp};
+use steadfast_lead::{DeliveryId, Priority, Timestamp};
 use steadfast_retry::{Delivery, Epoch, Settlement};
-use steadfast_store::record::{Code, code_of_kind, encode_delivery, encode_entry, encode_event, encode_lead};
+use steadfast_store::record::{
+    Code, RecordError, code_of_kind, encode_delivery, encode_entry, encode_event, encode_lead,
+};
 use steadfast_store::{Acceptance, Accepted, ConfigVersion, Dedupe, Erasure, Settled, StoreError, Wiped};
 use tokio::sync::oneshot;
 
@@ -22,6 +25,7 @@ pub(crate) enum Change {
     Wipe(Box<WipeRows>, Reply<Wiped>),
     FinishErasure(u64, Timestamp, Reply<()>),
     Scrub(u64, Reply<Option<u64>>),
+    Protect(Box<ProtectionRows>, Reply<()>),
     Close(Reply<()>),
 }
 
@@ -32,7 +36,7 @@ impl Change {
             Change::Take(_, None) => false,
             Change::Accept(..) | Change::Settle(..) | Change::Take(_, Some(_)) | Change::Config(..) => true,
             Change::BeginErasure(..) | Change::Wipe(..) | Change::FinishErasure(..) => true,
-            Change::Scrub(..) | Change::Close(_) => true,
+            Change::Scrub(..) | Change::Protect(..) | Change::Close(_) => true,
         }
     }
 
@@ -46,9 +50,22 @@ impl Change {
             Change::Wipe(_, reply) => drop(reply.send(Err(error))),
             Change::FinishErasure(_, _, reply) => drop(reply.send(Err(error))),
             Change::Scrub(_, reply) => drop(reply.send(Err(error))),
-            Change::Close(reply) => drop(reply.send(Err(error))),
+            Change::Protect(_, reply) | Change::Close(reply) => drop(reply.send(Err(error))),
         }
     }
+}
+
+/// Set in the class of a delivery whose next attempt is a retry.
+const RETRIES: u8 = 0x10;
+
+/// The class of a queue as a number.
+pub(crate) fn class_of(priority: Priority, retries: bool) -> u8 {
+    priority.code() | if retries { RETRIES } else { 0 }
+}
+
+/// The priority of a class, and whether it is one of retries.
+pub(crate) fn of_class(class: u8) -> Result<(Priority, bool), RecordError> {
+    Ok((Priority::of_code(class & !RETRIES)?, class & RETRIES != 0))
 }
 
 /// One row of `deliveries`.
@@ -66,15 +83,17 @@ pub(crate) struct DeliveryRow {
 
 impl DeliveryRow {
     fn of(delivery: &Delivery, names: &Names) -> Self {
+        let next_look = delivery.state.next_look().map(Timestamp::as_micros);
         DeliveryRow {
             id: delivery.id.raw(),
             route: names.route(&delivery.flow, &delivery.endpoint.recipient),
             state: delivery.state.name().code(),
             endpoint: names.endpoint(&delivery.endpoint),
-            class: delivery.priority.code(),
+            // Of what waits for nothing the class means nothing: left alone, the row's indexes are.
+            class: class_of(delivery.priority, delivery.is_retry() && next_look.is_some()),
             kind: delivery.last_kind.and_then(code_of_kind).unwrap_or(0),
             version: delivery.version,
-            next_look: delivery.state.next_look().map(Timestamp::as_micros),
+            next_look,
             record: encode_delivery(delivery, &names.words),
         }
     }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 /// "Stdf": says that a SQLite file is a Steadfast store.
 pub(crate) const APPLICATION_ID: u32 = 0x5374_6466;
 /// The store format this version writes.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 /// Pages of the write-ahead log after which SQLite itself checkpoints, should the writer's own estimate be low.
 const AUTO_CHECKPOINT_PAGES: u32 = 4_000;
@@ -21,6 +21,8 @@ const STATEMENTS_KEPT: usize = 64;
 
 /// `listed` serves every filter by flow, recipient and state (a route is a flow and a recipient), `kinds` the filter by kind,
 /// `due` the queues. All end in the row's id, which is how lists are ordered.
+///
+/// The class of a delivery is its priority, and whether its next attempt is a retry ([`crate::rows::class_of`]).
 ///
 /// A lead's row names its terms (each with the id it stands for) and its idempotency key, so that forgetting a lead finds
 /// them without an index. `terms` is cut into periods by the time in the id: terms are random, and so what is written now
@@ -55,6 +57,8 @@ CREATE TABLE erasures (
     finished_at INTEGER);
 CREATE INDEX unfinished ON erasures (number) WHERE finished_at IS NULL;
 CREATE TABLE pauses (endpoint INTEGER PRIMARY KEY, until INTEGER NOT NULL);
+CREATE TABLE guards (endpoint INTEGER PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE stops (target TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE configs (version INTEGER PRIMARY KEY, at INTEGER NOT NULL, by TEXT NOT NULL, text TEXT NOT NULL);
 ";
 

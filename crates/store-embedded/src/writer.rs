@@ -308,7 +308,7 @@ fn reply(change: Change, answer: Answer) {
         (Change::Wipe(_, reply), Answer::Wiped(wiped)) => drop(reply.send(Ok(wiped))),
         (Change::FinishErasure(_, _, reply), _) => drop(reply.send(Ok(()))),
         (Change::Take(_, reply), _) => drop(reply.map(|reply| reply.send(Ok(())))),
-        (Change::Close(reply), _) => drop(reply.send(Ok(()))),
+        (Change::Protect(_, reply) | Change::Close(reply), _) => drop(reply.send(Ok(()))),
         // `Batch::apply` answers each change with its own kind.
         (Change::Accept(..) | Change::Settle(..) | Change::Config(..), _) => {}
         // A step of scrubbing is answered where it is done.

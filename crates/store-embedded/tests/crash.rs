@@ -136,6 +136,7 @@ async fn journalled(store: &EmbeddedStore) -> (u64, u64) {
                 EventKind::LeadAccepted { deliveries, .. } => accepted += u64::from(deliveries),
                 EventKind::AttemptSettled(_) => attempts += 1,
                 EventKind::LookUpSettled(_) | EventKind::DeliveryChanged { .. } | EventKind::EndpointPaused { .. } => {}
+                EventKind::BreakerChanged { .. } | EventKind::Stopped(_) | EventKind::Resumed { .. } => {}
                 EventKind::ConfigApplied { .. } => {}
             }
         }

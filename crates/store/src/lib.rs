@@ -8,12 +8,14 @@
 pub mod conformance;
 mod erasure;
 mod memory;
+mod protection;
 pub mod record;
 mod seam;
 mod term;
 
 pub use erasure::{Erasure, Erasures, LeadErasure, Tombstone, Wiped};
 pub use memory::MemoryStore;
+pub use protection::{KeptGuard, Protection};
 pub use seam::{
     Acceptance, Accepted, CommitReport, ConfigVersion, ConfigVersions, Count, Cursor, Dedupe, Deliveries, DuePosition,
     Filter, Health, Identity, Journal, MARKS_MAX, Page, Pending, QueueHead, QueueKey, Queues, Settled, Store,

@@ -4,6 +4,7 @@
 //! the lease is a new one, and the stop was clean only after a close.
 
 mod forgetting;
+mod protection;
 
 use crate::{
     Acceptance, Accepted, ConfigVersion, ConfigVersions, Count, Cursor, Dedupe, Deliveries, DuePosition, Filter,
@@ -14,7 +15,10 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use steadfast_lead::{DeliveryId, FlowName, Lead, LeadId, NodeNumber, RecipientName, Timestamp};
-use steadfast_retry::{Delivery, Endpoint, EndpointPause, Entry, Epoch, Event, Seed, Settlement, StateName};
+use steadfast_retry::{
+    Delivery, Endpoint, EndpointPause, Entry, Epoch, Event, GuardSnapshot, Seed, Settlement, StateName, Stop,
+    StopTarget,
+};
 use tokio::sync::watch;
 
 /// Nothing in memory needs a secret.
@@ -52,6 +56,8 @@ struct Data {
     taken: BTreeSet<DeliveryId>,
     guards: HashMap<(FlowName, Box<str>), (Dedupe, LeadId)>,
     pauses: BTreeMap<Endpoint, Timestamp>,
+    protected: BTreeMap<Endpoint, GuardSnapshot>,
+    stops: BTreeMap<StopTarget, Stop>,
     journal: Vec<Event>,
     configs: Vec<ConfigVersion>,
     forgetting: Forgetting,
@@ -73,6 +79,8 @@ impl MemoryStore {
             taken: BTreeSet::new(),
             guards: HashMap::new(),
             pauses: BTreeMap::new(),
+            protected: BTreeMap::new(),
+            stops: BTreeMap::new(),
             journal: Vec::new(),
             configs: Vec::new(),
             forgetting: Forgetting::default(),
@@ -227,7 +235,7 @@ impl Data {
     fn place(&mut self, delivery: &Delivery) {
         *self.counts.entry(count_key(delivery)).or_insert(0) += 1;
         if let Some(due) = delivery.state.next_look() {
-            self.queues.entry(queue_key(delivery)).or_default().insert(DuePosition { due, id: delivery.id });
+            self.queues.entry(QueueKey::of(delivery)).or_default().insert(DuePosition { due, id: delivery.id });
         }
     }
 
@@ -236,7 +244,7 @@ impl Data {
             *count -= 1;
         }
         self.counts.retain(|_, count| *count > 0);
-        if let (Some(due), Some(queue)) = (delivery.state.next_look(), self.queues.get_mut(&queue_key(delivery))) {
+        if let (Some(due), Some(queue)) = (delivery.state.next_look(), self.queues.get_mut(&QueueKey::of(delivery))) {
             queue.remove(&DuePosition { due, id: delivery.id });
         }
         self.queues.retain(|_, queue| !queue.is_empty());
@@ -274,10 +282,6 @@ fn fits(filter: &Filter, delivery: &Delivery) -> bool {
 
 fn count_key(delivery: &Delivery) -> (FlowName, RecipientName, StateName) {
     (delivery.flow.clone(), delivery.endpoint.recipient.clone(), delivery.state.name())
-}
-
-fn queue_key(delivery: &Delivery) -> QueueKey {
-    QueueKey { endpoint: delivery.endpoint.clone(), priority: delivery.priority }
 }
 
 impl Writes for MemoryStore {

@@ -1,6 +1,6 @@
 //! The traits every store implements, and the values that cross them.
 
-use crate::{Erasures, Term, TermKey};
+use crate::{Erasures, Protection, Term, TermKey};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,13 +146,22 @@ pub enum Health {
     },
 }
 
-/// One queue: what waits for an endpoint in one priority class, in order of due time.
+/// One queue: what waits for an endpoint in one priority class, first attempts and retries apart, in order of due time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QueueKey {
     /// Which endpoint.
     pub endpoint: Endpoint,
     /// Which class.
     pub priority: Priority,
+    /// Whether it holds retries by the schedule, which the endpoint's retry budget pays for.
+    pub retries: bool,
+}
+
+impl QueueKey {
+    /// The queue a delivery waits in, if it waits.
+    pub fn of(delivery: &Delivery) -> Self {
+        QueueKey { endpoint: delivery.endpoint.clone(), priority: delivery.priority, retries: delivery.is_retry() }
+    }
 }
 
 /// The front of one queue.
@@ -316,7 +325,9 @@ pub struct CommitReport {
 }
 
 /// All of it.
-pub trait Store: Writes + Queues + Deliveries + Erasures + Journal + ConfigVersions + Send + Sync + 'static {
+pub trait Store:
+    Writes + Queues + Deliveries + Erasures + Journal + ConfigVersions + Protection + Send + Sync + 'static
+{
     /// What it is.
     fn identity(&self) -> Identity;
 }

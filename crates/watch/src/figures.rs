@@ -136,7 +136,11 @@ impl Figures {
                     self.of(&settled.recipient).ended(end, &self.families);
                 }
             }
-            EventKind::EndpointPaused { .. } | EventKind::ConfigApplied { .. } => {}
+            EventKind::EndpointPaused { .. }
+            | EventKind::BreakerChanged { .. }
+            | EventKind::Stopped(_)
+            | EventKind::Resumed { .. }
+            | EventKind::ConfigApplied { .. } => {}
         }
     }
 

@@ -104,6 +104,9 @@ impl Observer for Screen {
             EventKind::LookUpSettled(_)
             | EventKind::DeliveryChanged { .. }
             | EventKind::EndpointPaused { .. }
+            | EventKind::BreakerChanged { .. }
+            | EventKind::Stopped(_)
+            | EventKind::Resumed { .. }
             | EventKind::ConfigApplied { .. } => {}
         }
     }

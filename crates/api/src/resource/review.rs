@@ -184,6 +184,9 @@ fn suggestion(cause: ReviewCause, last: Option<Outcome>) -> &'static str {
         ReviewCause::Duplicate => {
             "The same person went to this recipient before. Dismiss it, or mark it as delivered if the recipient has it; a retry is held against the guard again."
         }
+        ReviewCause::HeldTooLong => {
+            "The recipient's breaker was open for longer than longest_hold. Look whether the recipient is back, then retry, or dismiss it."
+        }
         ReviewCause::LimitLowered => {
             "max_retries was lowered below what was used already. Retry for a fresh budget, or dismiss it."
         }

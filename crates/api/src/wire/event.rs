@@ -2,7 +2,7 @@
 
 use crate::wire::{fine_millis, words};
 use serde::Serialize;
-use steadfast_retry::{AttemptSettled, Event, EventKind};
+use steadfast_retry::{AttemptSettled, Event, EventKind, StopTarget};
 use steadfast_store::Cursor;
 use utoipa::ToSchema;
 
@@ -50,6 +50,12 @@ enum WhatView {
         #[schema(schema_with = words::time)]
         until: String,
     },
+    /// The breaker of an endpoint changed its state.
+    BreakerChanged(Box<BreakerChangedView>),
+    /// A person stopped a recipient, a flow or a source.
+    Stopped(StopChangedView),
+    /// A person ended a stop.
+    Resumed(StopChangedView),
     /// A configuration took effect.
     ConfigApplied {
         /// Its version.
@@ -160,6 +166,59 @@ struct DeliveryChangedView {
     by: Option<String>,
 }
 
+/// A breaker that changed its state.
+#[derive(Serialize, ToSchema)]
+struct BreakerChangedView {
+    /// Whose.
+    recipient: String,
+    /// Where.
+    endpoint: String,
+    /// The state it left.
+    #[schema(schema_with = words::breaker)]
+    from: &'static str,
+    /// The state it is in now.
+    #[schema(schema_with = words::breaker)]
+    to: &'static str,
+    /// Why, in one word.
+    reason: &'static str,
+    /// Why, with the figures.
+    because: String,
+    /// Counts its changes.
+    generation: u64,
+    /// Who did it, where a person did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+}
+
+/// What a person stopped or let go on: one of the three names, with `flow` beside a source.
+#[derive(Serialize, ToSchema)]
+struct StopChangedView {
+    /// The recipient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<String>,
+    /// The flow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow: Option<String>,
+    /// The source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    /// Who did it.
+    by: String,
+    /// Why, in their words.
+    reason: String,
+}
+
+impl StopChangedView {
+    fn of(target: &StopTarget, by: &str, reason: &str) -> Self {
+        let (recipient, flow, source) = match target {
+            StopTarget::Recipient(recipient) => (Some(recipient.to_string()), None, None),
+            StopTarget::Flow(flow) => (None, Some(flow.to_string()), None),
+            StopTarget::Source(flow, source) => (None, Some(flow.to_string()), Some(source.to_string())),
+        };
+        StopChangedView { recipient, flow, source, by: by.to_owned(), reason: reason.to_owned() }
+    }
+}
+
 impl EventView {
     /// A line at its place.
     pub(crate) fn of(cursor: Cursor, event: &Event) -> Self {
@@ -205,6 +264,18 @@ fn what(kind: &EventKind) -> WhatView {
             endpoint: endpoint.origin.to_string(),
             until: until.to_string(),
         },
+        EventKind::BreakerChanged { endpoint, transition } => WhatView::BreakerChanged(Box::new(BreakerChangedView {
+            recipient: endpoint.recipient.to_string(),
+            endpoint: endpoint.origin.to_string(),
+            from: transition.from.name(),
+            to: transition.to.name(),
+            reason: transition.reason.name(),
+            because: transition.to_string(),
+            generation: transition.generation,
+            by: transition.by.as_ref().map(|by| by.by.to_string()),
+        })),
+        EventKind::Stopped(stop) => WhatView::Stopped(StopChangedView::of(&stop.target, &stop.by, &stop.reason)),
+        EventKind::Resumed { target, by, reason } => WhatView::Resumed(StopChangedView::of(target, by, reason)),
         EventKind::ConfigApplied { version, by } => WhatView::ConfigApplied { version: *version, by: by.to_string() },
     }
 }

@@ -1,6 +1,7 @@
 //! The schemas of our own words: text with the values it can have.
 
 use steadfast_lead::Priority;
+use steadfast_retry::breaker::BreakerState;
 use steadfast_retry::{
     CloseReason, DecisionName, ErrorKind, FailureKind, FaultKind, HoldReason, Phase, ReviewCause, StateName,
 };
@@ -40,6 +41,11 @@ pub(crate) fn cause() -> Object {
 /// Why held.
 pub(crate) fn held() -> Object {
     one_of(HoldReason::ALL.iter().map(|why| why.name()))
+}
+
+/// Where a breaker stands.
+pub(crate) fn breaker() -> Object {
+    one_of(BreakerState::ALL.iter().map(|state| state.name()))
 }
 
 /// Why closed.

@@ -12,7 +12,8 @@ fn at(millis: i64) -> Timestamp {
 
 fn queue(recipient: &str) -> QueueKey {
     let recipient = RecipientName::new(recipient).unwrap();
-    QueueKey { endpoint: Endpoint { recipient, origin: "https://x:443".into() }, priority: Priority::Normal }
+    let endpoint = Endpoint { recipient, origin: "https://x:443".into() };
+    QueueKey { endpoint, priority: Priority::Normal, retries: false }
 }
 
 struct Ids(IdSequence);

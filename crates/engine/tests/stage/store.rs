@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use steadfast_lead::{DeliveryId, Lead, LeadId, Timestamp};
-use steadfast_retry::{Delivery, EndpointPause, Entry, Event, Settlement};
+use steadfast_retry::{Delivery, EndpointPause, Entry, Event, Settlement, Stop, StopTarget};
 use steadfast_store::{
     Acceptance, Accepted, ConfigVersion, ConfigVersions, Count, Cursor, Deliveries, DuePosition, Erasure, Erasures,
-    Filter, Health, Identity, Journal, LeadErasure, MemoryStore, Page, Pending, QueueHead, QueueKey, Queues, Settled,
-    Store, StoreError, Term, Tombstone, Wiped, Writes,
+    Filter, Health, Identity, Journal, KeptGuard, LeadErasure, MemoryStore, Page, Pending, Protection, QueueHead,
+    QueueKey, Queues, Settled, Store, StoreError, Term, Tombstone, Wiped, Writes,
 };
 use tokio::sync::watch;
 
@@ -199,6 +199,31 @@ impl ConfigVersions for MoodyStore {
 
     fn configs(&self, limit: usize) -> Pending<Vec<ConfigVersion>> {
         self.memory.configs(limit)
+    }
+}
+
+impl Protection for MoodyStore {
+    fn keep_guard(&self, guard: KeptGuard, events: Vec<Event>) -> Pending<()> {
+        match self.full() {
+            Some(full) => Box::pin(std::future::ready(Err(full))),
+            None => self.memory.keep_guard(guard, events),
+        }
+    }
+
+    fn guards(&self) -> Pending<Vec<KeptGuard>> {
+        self.memory.guards()
+    }
+
+    fn keep_stop(&self, stop: Stop, event: Event) -> Pending<()> {
+        self.memory.keep_stop(stop, event)
+    }
+
+    fn end_stop(&self, target: StopTarget, event: Event) -> Pending<()> {
+        self.memory.end_stop(target, event)
+    }
+
+    fn stops(&self) -> Pending<Vec<Stop>> {
+        self.memory.stops()
     }
 }
 

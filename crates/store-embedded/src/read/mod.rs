@@ -4,11 +4,13 @@
 mod deliveries;
 mod forgetting;
 mod list;
+mod protection;
 mod queues;
 
 pub(crate) use deliveries::{configs, counts, delivery, history, lead, load};
 pub(crate) use forgetting::{find, marked, terms_of, tombstone, unfinished_erasures};
 pub(crate) use list::list;
+pub(crate) use protection::{guards, stops};
 pub(crate) use queues::{due, heads, pauses, taken};
 
 use crate::names::Names;

@@ -3,10 +3,10 @@
 use super::deliveries::delivery_id;
 use super::unreadable;
 use crate::names::Names;
+use crate::rows::{class_of, of_class};
 use rusqlite::{Connection, OptionalExtension, params};
-use steadfast_lead::{DeliveryId, Priority, Timestamp};
+use steadfast_lead::{DeliveryId, Timestamp};
 use steadfast_retry::EndpointPause;
-use steadfast_store::record::Code;
 use steadfast_store::{DuePosition, QueueHead, QueueKey, StoreError};
 
 /// How much of a queue one read answers with at most.
@@ -35,7 +35,8 @@ pub(crate) fn heads(connection: &Connection, names: &Names) -> Result<Vec<QueueH
             .optional()
             .map_err(unreadable)?;
         let Some((endpoint, class, next)) = next else { return Ok(heads) };
-        let key = QueueKey { endpoint: names.endpoint_of(endpoint)?, priority: Priority::of_code(class)? };
+        let (priority, retries) = of_class(class)?;
+        let key = QueueKey { endpoint: names.endpoint_of(endpoint)?, priority, retries };
         heads.push(QueueHead { key, next: Timestamp::from_micros(next) });
         last = (i64::from(endpoint), i64::from(class));
     }
@@ -50,7 +51,7 @@ pub(crate) fn due(
     limit: usize,
 ) -> Result<Vec<DuePosition>, StoreError> {
     let Some(endpoint) = names.known_endpoint(&queue.endpoint) else { return Ok(Vec::new()) };
-    let class = queue.priority.code();
+    let class = class_of(queue.priority, queue.retries);
     let limit = limit.min(DUE_MAX);
     let mut found = Vec::with_capacity(limit.min(256));
     let read = |sql: &str, time: i64, id: i64, left: usize| -> Result<Vec<(i64, i64)>, StoreError> {

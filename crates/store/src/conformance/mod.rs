@@ -17,6 +17,7 @@ pub mod journal;
 pub mod ledger;
 pub mod lifetime;
 pub mod lists;
+pub mod protection;
 pub mod queues;
 pub mod settlements;
 
@@ -62,6 +63,7 @@ macro_rules! conformance_suite {
             erasing: terms_find_leads_newest_first, a_wiped_lead_keeps_ids_states_times_and_counts_only, a_change_in_between_keeps_everything,
                 a_lease_that_was_lost_wipes_nothing, what_was_erased_is_barred_for_its_time, an_order_outlasts_an_unclean_stop,
                 keys_of_a_wiped_lead_are_forgotten, marks_find_what_was_tried_or_delivered, a_second_wiping_is_harmless;
+            protection: the_newest_guard_of_each_endpoint_is_kept, stops_last_until_they_are_ended;
             lifetime: a_close_is_clean, a_drop_is_not, each_opening_has_a_larger_epoch, a_closed_store_takes_nothing,
                 everything_outlasts_an_unclean_stop;
         );

@@ -6,10 +6,6 @@ use std::time::Duration;
 use steadfast_lead::{Priority, Timestamp};
 use steadfast_retry::{Delivery, EndpointPause, HoldReason, State};
 
-fn queue_of(delivery: &Delivery) -> QueueKey {
-    QueueKey { endpoint: delivery.endpoint.clone(), priority: delivery.priority }
-}
-
 fn position(delivery: &Delivery) -> DuePosition {
     DuePosition { due: delivery.state.next_look().unwrap(), id: delivery.id }
 }
@@ -36,7 +32,7 @@ pub async fn what_waits_is_found_in_order_of_due_time(rig: &mut dyn Rig) {
         let due = world.now.after(Duration::from_secs((7 * number) % 10));
         waiting.push(world.settled(&*store, &before, State::Waiting { due }).await);
     }
-    let key = queue_of(&waiting[0]);
+    let key = QueueKey::of(&waiting[0]);
     let mut expected: Vec<DuePosition> = waiting.iter().map(position).collect();
     expected.sort();
     for limit in [1, 3, 100] {
@@ -57,17 +53,17 @@ pub async fn a_delivery_moves_between_queues(rig: &mut dyn Rig) {
         let mut moved = settlement(&*store, &delivery, moves.pop().unwrap(), world.now);
         moved.delivery.priority = priority;
         moved.delivery.endpoint.origin = format!("https://{}.example:443", priority.name()).into();
-        left.push(queue_of(&delivery));
+        left.push(QueueKey::of(&delivery));
         delivery = moved.delivery.clone();
         assert_eq!(store.settle(moved).await, Ok(Settled::Applied));
-        let head = QueueHead { key: queue_of(&delivery), next: position(&delivery).due };
+        let head = QueueHead { key: QueueKey::of(&delivery), next: position(&delivery).due };
         assert_eq!(store.heads().await, Ok(vec![head]));
-        assert_eq!(whole(&*store, &queue_of(&delivery), 10).await, [position(&delivery)]);
+        assert_eq!(whole(&*store, &QueueKey::of(&delivery), 10).await, [position(&delivery)]);
         for key in &left {
             assert_eq!(store.due(key.clone(), None, 10).await, Ok(vec![]));
         }
     }
-    let key = queue_of(&delivery);
+    let key = QueueKey::of(&delivery);
     let delivered = State::Delivered { at: world.now, probable: false, by_hand: false };
     world.settled(&*store, &delivery, delivered).await;
     assert_eq!(store.heads().await, Ok(vec![]));
@@ -85,7 +81,7 @@ pub async fn heads_are_the_fronts(rig: &mut dyn Rig) {
             let due = world.now.after(Duration::from_secs(10 + number as u64));
             let mut settlement = settlement(&*store, &before, State::Waiting { due }, world.now);
             settlement.delivery.priority = priority;
-            expected.push(QueueHead { key: queue_of(&settlement.delivery), next: due });
+            expected.push(QueueHead { key: QueueKey::of(&settlement.delivery), next: due });
             store.settle(settlement).await.unwrap();
             let later = world.accepted(&*store, "auto", &[recipient]).await.remove(0);
             let due = due.after(Duration::from_secs(60));

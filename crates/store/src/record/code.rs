@@ -3,6 +3,7 @@
 
 use super::RecordError;
 use steadfast_lead::Priority;
+use steadfast_retry::breaker::{BreakerState, Reason};
 use steadfast_retry::{
     CloseReason, DecisionName, ErrorKind, FailureKind, FaultKind, HoldReason, LookUpAnswer, Phase, ReviewCause,
     StateName,
@@ -48,7 +49,14 @@ codes!(HoldReason, "hold reason", {
 });
 codes!(ReviewCause, "review cause", {
     Exhausted = 0, FinalError = 1, Expired = 2, Unrecognized = 3, InDoubt = 4, StepGone = 5, Interrupted = 6,
-    LimitLowered = 7, Duplicate = 8,
+    LimitLowered = 7, Duplicate = 8, HeldTooLong = 9,
+});
+codes!(BreakerState, "breaker state", {
+    Closed = 0, Open = 1, HalfOpen = 2, Recovery = 3, Credentials = 4, ForcedOpen = 5, Disabled = 6,
+});
+codes!(Reason, "reason of a breaker", {
+    InARow = 0, Ratio = 1, OpenTimeOver = 2, ProbeFailed = 3, ProbeExpired = 4, ProbesSucceeded = 5, RampOver = 6,
+    Refused = 7, ByHand = 8,
 });
 codes!(CloseReason, "close reason", { Dismissed = 0, Expired = 1, Erased = 2, Superseded = 3, });
 codes!(DecisionName, "decision", { Deliver = 0, Reject = 1, Retry = 2, Hold = 3, Review = 4, Close = 5, LookUp = 6, });

@@ -1,8 +1,10 @@
 //! One line of the journal.
 
 use super::delivery::{EndpointTwin, recipient_name, step_name};
+use super::guard::TransitionTwin;
 use super::history::OutcomeTwin;
 use super::lead::flow_name;
+use super::stop::{StopTwin, TargetTwin};
 use super::time::{at, from_duration, offset, to_duration};
 use super::{Code, Dictionary, RecordError, read, write};
 use minicbor::{Decode, Encode};
@@ -37,6 +39,13 @@ enum KindTwin<'a> {
     ConfigApplied(#[n(0)] u64, #[b(1)] &'a str),
     #[n(5)]
     LookUpSettled(#[n(0)] LookUpTwin),
+    #[n(6)]
+    BreakerChanged(#[n(0)] EndpointTwin, #[b(1)] TransitionTwin<'a>),
+    #[n(7)]
+    Stopped(#[b(0)] StopTwin<'a>),
+    /// Target, by, reason.
+    #[n(8)]
+    Resumed(#[b(0)] TargetTwin<'a>, #[b(1)] &'a str, #[b(2)] &'a str),
 }
 
 #[derive(Encode, Decode)]
@@ -136,6 +145,11 @@ pub fn encode_event(event: &Event, names: &Dictionary) -> Vec<u8> {
             KindTwin::EndpointPaused(EndpointTwin::of(endpoint, names), offset(*until, event.at))
         }
         EventKind::ConfigApplied { version, by } => KindTwin::ConfigApplied(*version, by),
+        EventKind::BreakerChanged { endpoint, transition } => {
+            KindTwin::BreakerChanged(EndpointTwin::of(endpoint, names), TransitionTwin::of(transition, event.at))
+        }
+        EventKind::Stopped(stop) => KindTwin::Stopped(StopTwin::of(stop)),
+        EventKind::Resumed { target, by, reason } => KindTwin::Resumed(TargetTwin::of(target), by, reason),
         EventKind::LookUpSettled(settled) => KindTwin::LookUpSettled(look_up_twin(settled, names)),
     };
     write(&EventTwin { at: event.at.as_micros(), kind }, 96)
@@ -165,6 +179,14 @@ pub fn decode_event(record: &[u8], names: &Dictionary) -> Result<Event, RecordEr
         },
         KindTwin::EndpointPaused(endpoint, until) => {
             EventKind::EndpointPaused { endpoint: endpoint.value(names)?, until: at(until, base) }
+        }
+        KindTwin::BreakerChanged(endpoint, transition) => EventKind::BreakerChanged {
+            endpoint: endpoint.value(names)?,
+            transition: Box::new(transition.value(base)?),
+        },
+        KindTwin::Stopped(stop) => EventKind::Stopped(Box::new(stop.value()?)),
+        KindTwin::Resumed(target, by, reason) => {
+            EventKind::Resumed { target: target.value()?, by: by.into(), reason: reason.into() }
         }
         KindTwin::ConfigApplied(version, by) => EventKind::ConfigApplied { version, by: by.into() },
         KindTwin::LookUpSettled(twin) => EventKind::LookUpSettled(Box::new(look_up(&twin, names)?)),

@@ -14,8 +14,10 @@ mod code;
 mod delivery;
 mod dictionary;
 mod event;
+mod guard;
 mod history;
 mod lead;
+mod stop;
 #[cfg(test)]
 mod strategies;
 #[cfg(test)]
@@ -26,8 +28,10 @@ pub use code::{Code, code_of_kind, kind_of_code};
 pub use delivery::{decode_delivery, encode_delivery};
 pub use dictionary::Dictionary;
 pub use event::{decode_event, encode_event};
+pub use guard::{decode_guard, encode_guard};
 pub use history::{decode_entry, encode_entry};
 pub use lead::{decode_lead, decode_tombstone, encode_lead, wipe_lead};
+pub use stop::{decode_stop, encode_stop};
 
 use crate::StoreError;
 use minicbor::{Decode, Encode};

@@ -10,10 +10,12 @@ use steadfast_lead::{
     DeliveryId, Fields, FlowName, JsonLimits, Lead, LeadId, Number, Priority, RecipientName, SourceName, StepName,
     Timestamp, Value, parse_object,
 };
+use steadfast_retry::breaker::{BreakerSnapshot, BreakerState, ByHand, Counted, Figures, Reason, Transition};
 use steadfast_retry::{
-    Answer, Attempt, AttemptSettled, BodyMark, Change, CloseReason, Decision, DecisionName, Delivery, Endpoint, Entry,
-    ErrorKind, Event, EventKind, Evidence, FailureKind, Fault, FaultKind, HoldReason, LegProgress, LookUp,
-    LookUpAnswer, LookUpSettled, Outcome, Phase, ReviewCause, State, StateName, Timings, Verdict, Window,
+    Answer, Attempt, AttemptSettled, BodyMark, BudgetSnapshot, Change, CloseReason, Decision, DecisionName, Delivery,
+    Endpoint, Entry, ErrorKind, Event, EventKind, Evidence, FailureKind, Fault, FaultKind, GuardSnapshot, HoldReason,
+    LegProgress, LookUp, LookUpAnswer, LookUpSettled, Outcome, Phase, ReviewCause, State, StateName, Stop, StopTarget,
+    Timings, Took, Verdict, Window,
 };
 
 fn text() -> impl Strategy<Value = Box<str>> {
@@ -313,6 +315,71 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         looked_up().prop_map(|settled| EventKind::LookUpSettled(Box::new(settled))),
         (endpoint(), time()).prop_map(|(endpoint, until)| EventKind::EndpointPaused { endpoint, until }),
         (any::<u64>(), text()).prop_map(|(version, by)| EventKind::ConfigApplied { version, by }),
+        (endpoint(), transition()).prop_map(|(endpoint, transition)| EventKind::BreakerChanged {
+            endpoint,
+            transition: Box::new(transition)
+        }),
+        stop().prop_map(|stop| EventKind::Stopped(Box::new(stop))),
+        (stop_target(), text(), text()).prop_map(|(target, by, reason)| EventKind::Resumed { target, by, reason }),
     ];
     (time(), kind).prop_map(|(at, kind)| Event { at, kind })
+}
+
+fn stop_target() -> impl Strategy<Value = StopTarget> {
+    prop_oneof![
+        name().prop_map(|recipient| StopTarget::Recipient(RecipientName::new(&recipient).unwrap())),
+        name().prop_map(|flow| StopTarget::Flow(FlowName::new(&flow).unwrap())),
+        (name(), name()).prop_map(|(flow, source)| {
+            StopTarget::Source(FlowName::new(&flow).unwrap(), SourceName::new(&source).unwrap())
+        }),
+    ]
+}
+
+pub(super) fn stop() -> impl Strategy<Value = Stop> {
+    (stop_target(), text(), text(), time()).prop_map(|(target, by, reason, since)| Stop { target, by, reason, since })
+}
+
+fn transition() -> impl Strategy<Value = Transition> {
+    let figures = (any::<(u32, u32, u32, u32, u8, u8)>(), option::of(duration())).prop_map(
+        |((in_a_row, failures, calls, refusals, successes, strikes), open_for)| Figures {
+            counted: Counted { in_a_row, failures, calls },
+            refusals,
+            successes,
+            open_for,
+            strikes,
+        },
+    );
+    let by = option::of((text(), text()).prop_map(|(by, reason)| ByHand { by, reason }));
+    let states = (select(BreakerState::ALL.to_vec()), select(BreakerState::ALL.to_vec()));
+    (time(), states, select(Reason::ALL.to_vec()), figures, any::<u64>(), by).prop_map(
+        |(at, (from, to), reason, figures, generation, by)| Transition {
+            at,
+            from,
+            to,
+            reason,
+            figures,
+            generation,
+            by,
+        },
+    )
+}
+
+pub(super) fn guard() -> impl Strategy<Value = GuardSnapshot> {
+    let breaker = (select(BreakerState::ALL.to_vec()), time(), any::<(u64, u8, u8)>(), duration()).prop_map(
+        |(state, since, (generation, strikes, successes), open_for)| BreakerSnapshot {
+            state,
+            since,
+            generation,
+            strikes,
+            open_for,
+            successes,
+        },
+    );
+    let budget = (any::<u32>(), time())
+        .prop_map(|(tokens_thousandths, filled_at)| BudgetSnapshot { tokens_thousandths, filled_at });
+    (breaker, budget, any::<(u32, u32)>()).prop_map(|(breaker, budget, (answers, at_once))| GuardSnapshot {
+        breaker,
+        budget,
+        took: Took { answers, at_once },
+    })
 }

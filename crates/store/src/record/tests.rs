@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use std::fmt::Debug;
 use std::time::Duration;
 use steadfast_lead::{LeadId, NodeNumber, Priority};
+use steadfast_retry::breaker::{BreakerState, Reason};
 use steadfast_retry::{
     CloseReason, DecisionName, Entry, ErrorKind, FailureKind, FaultKind, HoldReason, LookUpAnswer, Phase, ReviewCause,
     Seed, State, StateName,
@@ -40,6 +41,16 @@ proptest! {
         let names = Dictionary::default();
         let record = encode_event(&event, &names);
         prop_assert_eq!(decode_event(&record, &names), Ok(event));
+    }
+
+    #[test]
+    fn guards_read_back(guard in strategies::guard()) {
+        prop_assert_eq!(decode_guard(&encode_guard(&guard)), Ok(guard));
+    }
+
+    #[test]
+    fn stops_read_back(stop in strategies::stop()) {
+        prop_assert_eq!(decode_stop(&encode_stop(&stop)), Ok(stop));
     }
 
     #[test]
@@ -86,6 +97,8 @@ fn every_value_of_every_enum_has_its_own_number() {
     all_have_codes(CloseReason::ALL);
     all_have_codes(DecisionName::ALL);
     all_have_codes(LookUpAnswer::ALL);
+    all_have_codes(BreakerState::ALL);
+    all_have_codes(Reason::ALL);
     all_have_codes(FaultKind::ALL);
     all_have_codes(ErrorKind::ALL);
     all_have_codes(FailureKind::ALL);
