@@ -5,11 +5,13 @@
 //!
 //! Must never: answer before the sync, retry a failed sync, write from two threads, or hold a decision of the engine.
 
+mod backup;
 mod batch;
 mod erasures;
 mod forget;
 mod header;
 mod journal;
+mod migrate;
 mod names;
 mod open;
 mod protection;
@@ -21,6 +23,8 @@ mod scrub;
 mod store;
 mod writer;
 
+pub use backup::{BackupError, Examined, back_up, examine};
+pub use migrate::{MigrateError, Migrated, migrate};
 pub use open::OpenError;
 pub use store::{EmbeddedStore, Options};
 pub use writer::{Now, OnCommit};

@@ -4,7 +4,7 @@ use crate::batch::Ledger;
 use crate::header::{Found, inspect};
 use crate::journal;
 use crate::names::{KINDS, Names};
-use crate::schema::{APPLICATION_ID, FORMAT, TABLES, set_up_writer};
+use crate::schema::{APPLICATION_ID, FORMAT, OLDEST_FORMAT, TABLES, set_up_writer};
 use rusqlite::{Connection, params};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
@@ -15,7 +15,8 @@ use steadfast_retry::{Epoch, Seed};
 use steadfast_store::record::Dictionary;
 use steadfast_store::{Cursor, Identity, TermKey};
 
-const FILE: &str = "steadfast.db";
+/// The store's main file.
+pub(crate) const FILE: &str = "steadfast.db";
 const LOCK: &str = "lock";
 
 /// Why a data folder could not be opened. Nothing in it was changed.
@@ -62,12 +63,25 @@ pub enum OpenError {
         /// The latest this version reads.
         known: u32,
     },
+    /// An earlier version wrote it.
+    #[error(
+        "{} is in store format {found}, this version works with format {known}: run `steadfast migrate --data {}`, which \
+         makes a backup first", folder.join(FILE).display(), folder.display()
+    )]
+    Older {
+        /// Which folder.
+        folder: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The one this version works with.
+        known: u32,
+    },
     /// It was written before the first release.
     #[error(
         "{} is in store format {found}, from before the first release; this version reads format {known}: begin with an \
          empty folder", path.display()
     )]
-    Older {
+    TooOld {
         /// Which file.
         path: PathBuf,
         /// Its format.
@@ -139,7 +153,8 @@ pub(crate) fn open(folder: &Path, birth: Birth, cache_bytes: usize) -> Result<Op
     Ok(Opened { lock, file, connection, main_file, names: Arc::new(names), ledger, tip, identity })
 }
 
-fn lock(folder: &Path) -> Result<File, OpenError> {
+/// Takes the folder for this process, until the lock is dropped. Makes it where there is none.
+pub(crate) fn lock(folder: &Path) -> Result<File, OpenError> {
     let unusable = |source| OpenError::Unusable { path: folder.to_owned(), source };
     if folder.exists() && !folder.is_dir() {
         return Err(OpenError::NotAFolder { path: folder.to_owned() });
@@ -166,7 +181,8 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-fn check(folder: &Path, file: &Path) -> Result<(), OpenError> {
+/// Whether what is in the folder may be opened at all.
+pub(crate) fn check(folder: &Path, file: &Path) -> Result<(), OpenError> {
     let log = folder.join(format!("{FILE}-wal"));
     let found = inspect(file, &log).map_err(|source| OpenError::Unusable { path: folder.to_owned(), source })?;
     match found {
@@ -194,7 +210,11 @@ fn prepare(connection: &Connection, file: &Path, birth: Birth, cache_bytes: usiz
         return Err(OpenError::Newer { path: file.to_owned(), found: format, known: FORMAT });
     }
     if format < FORMAT && application != 0 {
-        return Err(OpenError::Older { path: file.to_owned(), found: format, known: FORMAT });
+        let folder = file.parent().unwrap_or(file).to_owned();
+        return Err(match format {
+            OLDEST_FORMAT.. => OpenError::Older { folder, found: format, known: FORMAT },
+            0..OLDEST_FORMAT => OpenError::TooOld { path: file.to_owned(), found: format, known: FORMAT },
+        });
     }
     set_up_writer(connection, cache_bytes).map_err(unreadable)?;
     if application == 0 {
@@ -224,7 +244,8 @@ fn begin_epoch(connection: &Connection) -> rusqlite::Result<Identity> {
     let (seed, node, epoch, clean, last, term_key): (i64, u8, i64, bool, Option<i64>, [u8; 32]) = transaction
         .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)))?;
     let last_id =
-        "SELECT max(coalesce((SELECT max(id) FROM leads), -1), coalesce((SELECT max(id) FROM deliveries), -1))";
+        "SELECT max(coalesce((SELECT max(id) FROM leads), -1), coalesce((SELECT max(id) FROM deliveries), -1),
+                   coalesce((SELECT last_id FROM meta), -1))";
     let last_id: i64 = transaction.query_row(last_id, [], |row| row.get(0))?;
     let epoch = epoch + 1;
     transaction.execute("UPDATE meta SET epoch = ?1, clean = 0", [epoch])?;

@@ -1,14 +1,17 @@
 //! The tables, and what every connection is set to.
 //!
 //! Kept narrow: columns are only what an index or a check needs, everything else is in the records. The format's number
-//! rises with every change here; a store is never opened by a version that knows a lower one.
+//! rises with every change here, and the change comes with a migration in `migrate.rs`; a store is never opened by a version that
+//! knows a lower one.
 
 use rusqlite::Connection;
 
 /// "Stdf": says that a SQLite file is a Steadfast store.
 pub(crate) const APPLICATION_ID: u32 = 0x5374_6466;
 /// The store format this version writes.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
+/// The oldest format that can be brought to the present one; see `migrate.rs`.
+pub(crate) const OLDEST_FORMAT: u32 = 2;
 
 /// Pages of the write-ahead log after which SQLite itself checkpoints, should the writer's own estimate be low.
 const AUTO_CHECKPOINT_PAGES: u32 = 4_000;
@@ -24,13 +27,16 @@ const STATEMENTS_KEPT: usize = 64;
 ///
 /// The class of a delivery is its priority, and whether its next attempt is a retry ([`crate::rows::class_of`]).
 ///
+/// `counts` says how many deliveries of a route stand where, `pruned` how many that ended there were deleted since.
+/// `meta.last_id` is the largest id that was ever deleted.
+///
 /// A lead's row names its terms (each with the id it stands for) and its idempotency key, so that forgetting a lead finds
 /// them without an index. `terms` is cut into periods by the time in the id: terms are random, and so what is written now
 /// stays together on few pages, however large the table grows.
 pub(crate) const TABLES: &str = "
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1), seed INTEGER NOT NULL, term_key BLOB NOT NULL, node INTEGER NOT NULL, epoch INTEGER NOT NULL,
-    clean INTEGER NOT NULL, last_commit_at INTEGER);
+    clean INTEGER NOT NULL, last_commit_at INTEGER, last_id INTEGER);
 CREATE TABLE names (kind INTEGER NOT NULL, number INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (kind, number))
     WITHOUT ROWID;
 CREATE TABLE leads (id INTEGER PRIMARY KEY, record BLOB NOT NULL, terms BLOB, dedupe_key TEXT);
@@ -44,6 +50,8 @@ CREATE TABLE history (delivery INTEGER NOT NULL, seq INTEGER NOT NULL, record BL
     WITHOUT ROWID;
 CREATE TABLE journal (seq INTEGER PRIMARY KEY, lines BLOB NOT NULL);
 CREATE TABLE counts (route INTEGER NOT NULL, state INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (route, state))
+    WITHOUT ROWID;
+CREATE TABLE pruned (route INTEGER NOT NULL, state INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (route, state))
     WITHOUT ROWID;
 CREATE TABLE taken (delivery INTEGER PRIMARY KEY);
 CREATE TABLE idempotency (
