@@ -8,6 +8,7 @@ use stage::{Stage, answered, at, delivered, flow, idle, recipient, reset, secs, 
 use steadfast_engine::EngineLimits;
 use steadfast_flow::{Address, Settings};
 use steadfast_lead::{StepName, Value};
+use steadfast_retry::pace::ConcurrencyLimit;
 use steadfast_retry::{ReviewCause, State, Verb};
 
 fn at_address(url: &str) -> Settings {
@@ -161,14 +162,14 @@ async fn another_mapping_waits_for_a_person_while_an_attempt_is_in_doubt() {
 #[tokio::test(start_paused = true)]
 async fn a_recipients_concurrency_changes_at_once_in_both_directions() {
     let mut two = settings();
-    recipient(&mut two).concurrency = Some(2);
+    recipient(&mut two).protection.concurrency = Some(ConcurrencyLimit::Fixed(2));
     let stage = Stage::of(two.clone(), EngineLimits::default()).await;
     for _ in 0..6 {
         stage.lead().await;
     }
     assert_eq!(stage.door.sends(), 2);
     let mut four = settings();
-    recipient(&mut four).concurrency = Some(4);
+    recipient(&mut four).protection.concurrency = Some(ConcurrencyLimit::Fixed(4));
     stage.follow(&four, 2);
     idle().await;
     assert_eq!(stage.door.sends(), 4);

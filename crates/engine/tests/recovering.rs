@@ -8,6 +8,7 @@ use stage::{Stage, answered, at, delivered, in_doubt, recipient, secs, settings}
 use steadfast_engine::EngineLimits;
 use steadfast_flow::InDoubtMode;
 use steadfast_lead::DeliveryId;
+use steadfast_retry::pace::ConcurrencyLimit;
 use steadfast_retry::{ErrorKind, Outcome, ReviewCause, State};
 use steadfast_store::Writes;
 
@@ -139,7 +140,7 @@ async fn an_interrupted_delivery_whose_step_is_gone_asks_a_person() {
     let id = stage.lead().await;
     let mut other = settings();
     stage::flow(&mut other).steps[0].id = steadfast_lead::StepName::new("other").unwrap();
-    recipient(&mut other).concurrency = Some(1);
+    recipient(&mut other).protection.concurrency = Some(ConcurrencyLimit::Fixed(1));
     let stage = stage.crash(other, secs(0)).await;
     assert_eq!(stage.review_cause(id).await, ReviewCause::StepGone);
     assert!(stage.store.memory().health() == steadfast_store::Health::Ready);

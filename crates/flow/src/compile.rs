@@ -9,7 +9,7 @@ use crate::look_up::LookUpPlan;
 use crate::mapping::FieldSettings;
 use crate::person::ContactFields;
 use crate::place::{Fault, Place};
-use crate::plan::{Book, FlowPlan, RecipientPlan, StepPlan};
+use crate::plan::{Book, FlowPlan, StepPlan};
 use crate::recipe::says;
 use crate::request::Request;
 use crate::request_settings::{Auth, FIELD_NAME_BYTES_MAX, RequestSettings, auth_fault};
@@ -23,8 +23,6 @@ use steadfast_lead::{AccountName, FlowName, RecipientName};
 use steadfast_retry::policy::{Key, Level, Limits, MaxLeadAge, Reach, show_duration};
 use steadfast_retry::{Endpoint, InDoubt};
 
-/// Attempts under way at once that one recipient may be allowed.
-pub const CONCURRENCY: RangeInclusive<u32> = 1..=1_000;
 /// How long an attempt in doubt may be made to wait.
 pub const IN_DOUBT_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3_600);
 /// What `limits.max_retries` may be.
@@ -59,7 +57,6 @@ impl Settings {
         let mut book = Book { version, erasure: self.erasure, ..Book::default() };
         for (name, recipient) in &self.recipients {
             faults.extend(self.recipient_faults(name, recipient));
-            book.recipients.insert(name.clone(), RecipientPlan { concurrency: recipient.concurrency });
         }
         for (name, flow) in &self.flows {
             match self.flow_plan(name, flow) {
@@ -71,7 +68,25 @@ impl Settings {
                 Err(found) => faults.extend(found),
             }
         }
+        faults.extend(self.plan_recipients(&mut book));
         if faults.is_empty() { Ok(book) } else { Err(each_once(faults)) }
+    }
+
+    /// After the flows: how long a probe may take depends on the steps that send to a recipient.
+    fn plan_recipients(&self, book: &mut Book) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let steps = book.steps_by_recipient();
+        for (name, recipient) in &self.recipients {
+            let place = recipient_place(name);
+            if !recipient.protection.faults(&place).is_empty() {
+                continue;
+            }
+            match recipient.protection.plan(&place, steps.get(name).map_or(&[], Vec::as_slice)) {
+                Ok(plan) => drop(book.recipients.insert(name.clone(), plan)),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        faults
     }
 
     fn count_faults(&self) -> Vec<Fault> {
@@ -113,7 +128,7 @@ impl Settings {
         levels.push(recipient_level(name, recipient));
         let mut faults = self.chain(&levels).standing_faults();
         faults.extend(self.unknown_account(&place, recipient.account.as_ref()));
-        faults.extend(concurrency_fault(&place, recipient.concurrency));
+        faults.extend(recipient.protection.faults(&place));
         faults.extend(limit_faults(&place.key("limits"), &recipient.limits));
         faults.extend(in_doubt_fault(&place, &recipient.in_doubt));
         faults.extend(guard_faults(&place, recipient.duplicates.as_ref()));
@@ -329,12 +344,6 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
 
 fn too_many(place: Place, count: usize, most: usize) -> Option<Fault> {
     (count > most).then(|| Fault::of(place, &format!("{count} entries"), "are too many", &format!("at most {most}")))
-}
-
-fn concurrency_fault(place: &Place, concurrency: Option<u32>) -> Option<Fault> {
-    let value = concurrency.filter(|value| !CONCURRENCY.contains(value))?;
-    let allowed = format!("{} to {}", CONCURRENCY.start(), CONCURRENCY.end());
-    Some(Fault::of(place.key("concurrency"), &value.to_string(), "is out of range", &allowed))
 }
 
 fn limit_faults(place: &Place, limits: &Limits) -> Vec<Fault> {

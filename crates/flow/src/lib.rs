@@ -18,6 +18,7 @@ mod normal;
 mod person;
 mod place;
 mod plan;
+mod protection;
 mod recipe;
 mod region;
 mod request;
@@ -32,7 +33,7 @@ mod warnings;
 
 pub use address::{ADDRESS_BYTES_MAX, Address, BadAddress};
 pub use body::{BODY_DEPTH_MAX, BODY_ENTRIES_MAX, BODY_INDEX_MAX, BodyEntry, BodySettings, Segment, SoapVersion};
-pub use compile::{ALIASES_MAX, CONCURRENCY, FIELDS_MAX, IN_DOUBT_DELAY, LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
+pub use compile::{ALIASES_MAX, FIELDS_MAX, IN_DOUBT_DELAY, LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
 pub use duplicates::{DuplicateAction, DuplicateGuard, DuplicateOn, DuplicateSettings, GUARD_FIELDS_MAX, GUARD_WINDOW};
 pub use erasure::{ErasureRules, OnReturn, REFUSE_FOR_DEFAULT, REFUSE_FOR_MAX};
 pub use explain::{Explained, ExplainedValue, Fits, PlannedRetry};
@@ -43,6 +44,7 @@ pub use mapping::{FieldSettings, FieldType};
 pub use person::{CONTACTS_MAX, Contact, ContactFields, ContactKind};
 pub use place::{Fault, Place, Warning};
 pub use plan::{Book, FlowPlan, RecipientPlan, StepPlan};
+pub use protection::{BreakerKeys, CONCURRENCY, LONGEST_HOLD, OnOpen, PROBE_LEASE, ProtectionSettings, SLOW_CALL};
 pub use recipe::BODY_BYTES_MAX;
 pub use request::{Preview, RenderFailed, Rendered, Request, RequestTimeouts, URL_BYTES_MAX};
 pub use request_settings::{

@@ -4,15 +4,18 @@ use crate::duplicates::DuplicateGuard;
 use crate::erasure::ErasureRules;
 use crate::look_up::LookUpPlan;
 use crate::person::ContactFields;
+use crate::protection::OnOpen;
 use crate::request::{RenderFailed, Rendered, Request};
 use crate::source::SourceSettings;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use steadfast_lead::{
     AccountName, DeliveryId, FlowName, IdSequence, Lead, Priority, RecipientName, SourceName, StepName,
 };
+use steadfast_retry::pace::PaceSettings;
 use steadfast_retry::policy::Resolved;
-use steadfast_retry::{Delivery, Endpoint, InDoubt, LegProgress, Reading, State};
+use steadfast_retry::{Delivery, Endpoint, GuardSettings, InDoubt, LegProgress, Reading, State};
 
 /// One step of a flow, ready to be followed.
 #[derive(Clone, Debug)]
@@ -98,6 +101,14 @@ fn first_delivery(step: &StepPlan, lead: &Lead, ids: &mut IdSequence) -> Deliver
 pub struct RecipientPlan {
     /// Attempts under way at once, at most; `None` leaves it to the server's bound.
     pub concurrency: Option<u32>,
+    /// Breaker and retry budget of each of its endpoints.
+    pub guard: GuardSettings,
+    /// How many attempts in a span of time, and how many at once, over all its endpoints.
+    pub pace: PaceSettings,
+    /// What becomes of deliveries while a breaker is open.
+    pub on_open: OnOpen,
+    /// How long an open breaker may hold a delivery before a person looks; `None` for as long as the lead keeps.
+    pub longest_hold: Option<Duration>,
 }
 
 /// Everything configured, resolved and checked, under one version.
@@ -121,6 +132,15 @@ impl Book {
         let (flow, sources) = self.sources.get_key_value(flow)?;
         let (source, settings) = sources.get_key_value(source)?;
         Some((flow, source, settings))
+    }
+
+    /// The steps that send to each recipient; a recipient of none is not there.
+    pub(crate) fn steps_by_recipient(&self) -> HashMap<RecipientName, Vec<Arc<StepPlan>>> {
+        let mut steps: HashMap<RecipientName, Vec<Arc<StepPlan>>> = HashMap::new();
+        for step in self.flows.values().flat_map(|flow| &flow.steps) {
+            steps.entry(step.endpoint.recipient.clone()).or_default().push(Arc::clone(step));
+        }
+        steps
     }
 
     /// The plan of a step; `None` when the configuration no longer has it.

@@ -6,6 +6,7 @@ use crate::duplicates::DuplicateSettings;
 use crate::erasure::ErasureRules;
 use crate::lookups::Lookups;
 use crate::mapping::FieldSettings;
+use crate::protection::ProtectionSettings;
 use crate::request_settings::{Auth, RequestSettings};
 use crate::source::SourceSettings;
 use std::collections::BTreeMap;
@@ -48,8 +49,8 @@ pub struct AccountSettings {
 pub struct RecipientSettings {
     /// Whose it is; `None` lets every account's flows use it.
     pub account: Option<AccountName>,
-    /// Attempts under way at once, at most.
-    pub concurrency: Option<u32>,
+    /// How it is protected.
+    pub protection: ProtectionSettings,
     /// What it says about retrying.
     pub retry: Layer,
     /// What no flow may exceed.

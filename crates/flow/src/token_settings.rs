@@ -266,7 +266,7 @@ fn path_fault(key: &str, path: &str) -> Option<Fault> {
         .then(|| Fault::of(Place::of(key), path, "is not a path", "names joined by dots, such as data.items[0].token"))
 }
 
-fn range_fault(key: &str, value: Option<Duration>, range: RangeInclusive<Duration>) -> Option<Fault> {
+pub(crate) fn range_fault(key: &str, value: Option<Duration>, range: RangeInclusive<Duration>) -> Option<Fault> {
     let value = value.filter(|value| !range.contains(value))?;
     let allowed = format!("{} to {}", show_duration(*range.start()), show_duration(*range.end()));
     Some(Fault::of(Place::of(key), &show_duration(value), "is out of range", &allowed))

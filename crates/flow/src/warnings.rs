@@ -2,7 +2,7 @@
 
 use crate::address::Address;
 use crate::answers;
-use crate::compile::StepScope;
+use crate::compile::{StepScope, recipient_place};
 use crate::place::{Place, Warning};
 use crate::plan::{Book, StepPlan};
 use crate::request_settings::{Auth, Format, RequestSettings};
@@ -21,6 +21,11 @@ impl Settings {
         let scopes = steps.filter_map(|(name, index, step)| Some((self.step_scope(name, index)?, step)));
         let mut warnings: Vec<Warning> =
             scopes.flat_map(|((scope, recipient), step)| step_warnings(&scope, recipient, step)).collect();
+        let senders = book.steps_by_recipient();
+        for (name, recipient) in &self.recipients {
+            let steps = senders.get(name).map_or(&[][..], Vec::as_slice);
+            warnings.extend(recipient.protection.warnings(&recipient_place(name), steps));
+        }
         let steps = self.steps_without_term();
         if steps > 0 {
             let text = format!("every 2xx answer counts as sold ({steps} step(s)): what a body says is not read");

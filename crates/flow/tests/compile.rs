@@ -10,6 +10,7 @@ use steadfast_flow::{
 };
 use steadfast_lead::{AccountName, FlowName, PolicyName, Priority, RecipientName, StepName};
 use steadfast_retry::InDoubt;
+use steadfast_retry::pace::ConcurrencyLimit;
 use steadfast_retry::policy::{CustomPolicy, Key, Layer, Limits, Policies};
 
 fn flow_name() -> FlowName {
@@ -76,7 +77,7 @@ fn a_step_is_resolved_with_everything_it_is_laid_over() {
         |name: &'static str, value: &str| Header { name: HeaderName::from_static(name), value: Secret::new(value) };
     recipient(&mut settings).request.headers = vec![given("x-a", "1"), given("x-b", "2")];
     recipient(&mut settings).request.timeout = Some(Duration::from_secs(3));
-    recipient(&mut settings).concurrency = Some(8);
+    recipient(&mut settings).protection.concurrency = Some(ConcurrencyLimit::Fixed(8));
     recipient(&mut settings).limits = Limits { max_retries: Some(0), max_lead_age: None };
     recipient(&mut settings).in_doubt.delay = Some(Duration::from_secs(60));
     flow(&mut settings).in_doubt =

@@ -5,6 +5,7 @@
 
 use super::auth_keys::AUTH;
 use super::forgetting_keys::{DUPLICATES, DUPLICATES_KEY, ERASURE};
+use super::protection_keys::{BREAKER, BREAKER_KEY, CONCURRENCY, CONCURRENCY_KEY, RATE_LIMIT, RETRY_BUDGET};
 use super::response_keys::{MATCH, PATH, RESPONSE, RESPONSE_KEY, RULE, RULES_KEY};
 use super::retry_keys::{POLICY_TABLE, RETRY};
 use super::source_keys::{DEDUPE, SOURCE};
@@ -235,7 +236,10 @@ pub(crate) const RECIPIENT: Table = Table {
     about: "A partner system.",
     keys: &[
         key("account", "text", "an account's name", "", "Whose it is; without, flows of every account may use it."),
-        key("concurrency", "whole number", "1 to 1000", "the server's", "Attempts to it under way at once, at most."),
+        CONCURRENCY_KEY,
+        RATE_LIMIT,
+        RETRY_BUDGET,
+        BREAKER_KEY,
         key("retry", "table", "see [retry]", "", "What it says about retrying, over what the flow says."),
         key("limits", "table", "see [recipients.NAME.limits]", "", "What no flow or step may exceed."),
         IN_DOUBT,
@@ -252,10 +256,19 @@ pub(crate) const RECIPIENT: Table = Table {
 /// `[recipients.NAME.limits]`.
 pub(crate) const LIMITS: Table = Table {
     header: "[recipients.NAME.limits]",
-    about: "Caps on whatever the levels make together.",
+    about: "What no flow and no step may exceed. Caps on whatever the levels make together; what the recipient itself says may \
+            not be above them.",
     keys: &[
         key("max_retries", "whole number", "0 to 1000", "", "Most retries; 0 turns retrying off."),
         key("max_lead_age", "duration", "1s to 90d", "", "Oldest lead."),
+        key(
+            "max_rate",
+            "text",
+            "1 to 100000 and /s, /min or /h, such as 50/s or 300/min",
+            "",
+            "The most that rate_limit may be, and the rate where there is no rate_limit.",
+        ),
+        key("max_concurrency", "whole number", "1 to 10000", "", "The most that concurrency may be or grow to."),
     ],
 };
 
@@ -422,7 +435,7 @@ pub(crate) const REQUEST: Table = Table {
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 22] = [
+pub(crate) const TABLES: [&Table; 24] = [
     &ROOT,
     &SERVER,
     &API_KEY,
@@ -431,6 +444,8 @@ pub(crate) const TABLES: [&Table; 22] = [
     &POLICY_TABLE,
     &ACCOUNT,
     &RECIPIENT,
+    &CONCURRENCY,
+    &BREAKER,
     &LIMITS,
     &FLOW,
     &FIELD,

@@ -16,6 +16,10 @@ mod literals;
 mod mapping_tests;
 mod page;
 mod problem;
+mod protection_keys;
+mod protection_section;
+#[cfg(test)]
+mod protection_tests;
 mod references;
 mod request_section;
 mod response_keys;
@@ -44,6 +48,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::Path;
 use steadfast_flow::{Book, Fault, Place, Settings, Warning};
+use steadfast_lead::RecipientName;
 use steadfast_retry::Reading as Answers;
 use toml::de::DeTable;
 use tree::Reader;
@@ -141,7 +146,8 @@ pub(crate) fn read(file: &str, text: String, around: &Surroundings<'_>) -> Resul
             return Err(Problems::new(file, &text, &masks, problems));
         }
     };
-    let warnings = settings.warnings(&book).iter().map(|warning| warning_problem(warning, &spans)).collect();
+    let warned = settings.warnings(&book).into_iter().chain(unreached_concurrency(&server, &book));
+    let warnings = warned.map(|warning| warning_problem(&warning, &spans)).collect();
     let warnings = Problems::new(file, &text, &masks, warnings);
     Ok(Loaded { settings, book, server, warnings, text })
 }
@@ -239,6 +245,17 @@ fn key_account_problems(server: &ServerSettings, settings: &Settings, spans: &Sp
         Problem { span: spans.nearest(&place), key: place.as_str().to_owned(), ..Problem::of_file(message) }
     };
     server.keys.iter().filter(unknown).map(problem).collect()
+}
+
+/// Attempts at once to one recipient beyond what all recipients together may have.
+fn unreached_concurrency(server: &ServerSettings, book: &Book) -> Vec<Warning> {
+    let most = server.concurrency;
+    let beyond = book.recipients.iter().filter(|(_, plan)| plan.concurrency.is_some_and(|count| count > most));
+    let warning = |name: &RecipientName| Warning {
+        place: Place::of("recipients").key(name.as_str()).key("concurrency"),
+        text: format!("never reached: server.concurrency is {most}"),
+    };
+    beyond.map(|(name, _)| warning(name)).collect()
 }
 
 fn warning_problem(warning: &Warning, spans: &Spans) -> Problem {

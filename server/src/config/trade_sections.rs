@@ -3,6 +3,7 @@
 use super::auth_section::auth;
 use super::forgetting_section::duplicates;
 use super::keys::{ACCOUNT, FIELD, FLOW, LIMITS, RECIPIENT, STEP, Table};
+use super::protection_section::protection;
 use super::request_section::{request, request_at};
 use super::response_section::{response, rules};
 use super::retry_keys::RETRY;
@@ -41,18 +42,23 @@ pub(crate) fn accounts(entries: Vec<(String, Found<'_>)>) -> BTreeMap<AccountNam
 
 /// `[recipients.NAME]`.
 pub(crate) fn recipients(entries: Vec<(String, Found<'_>)>) -> BTreeMap<RecipientName, RecipientSettings> {
-    by_name(entries, &RECIPIENT, RecipientName::new, |recipient| RecipientSettings {
+    by_name(entries, &RECIPIENT, RecipientName::new, recipient)
+}
+
+fn recipient(recipient: &Section<'_>) -> RecipientSettings {
+    let capped = recipient.section("limits", &LIMITS);
+    RecipientSettings {
         account: account_name(recipient),
-        concurrency: recipient.count("concurrency"),
+        protection: protection(recipient, &capped),
         retry: retry(recipient),
-        limits: limits(&recipient.section("limits", &LIMITS)),
+        limits: limits(&capped),
         in_doubt: in_doubt(recipient),
         request: request(recipient),
         auth: auth(recipient),
         response: response(recipient),
         rules: rules(recipient),
         duplicates: duplicates(recipient),
-    })
+    }
 }
 
 /// `[flows.NAME]`.

@@ -12,7 +12,7 @@ use crate::breaker::Symptom;
 use steadfast_lead::Timestamp;
 
 /// What an operator can set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PaceSettings {
     /// How many in a span of time; `None` for no limit.
     pub rate: Option<Rate>,
