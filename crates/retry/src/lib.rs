@@ -7,6 +7,7 @@ mod admit;
 mod backoff;
 pub mod breaker;
 mod budget;
+pub mod calendar;
 mod change;
 mod classify;
 mod decide;

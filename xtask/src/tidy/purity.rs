@@ -18,8 +18,9 @@ const PURE: [Pure; 4] = [
     Pure { package: "steadfast-lead", may_need: &["bytes", "jiff", "serde", "serde_json", "thiserror"] },
     Pure {
         package: "steadfast-retry",
-        // Parsers of answers: none of them opens anything or keeps time.
-        may_need: &["bytes", "encoding_rs", "httpdate", "regex", "roxmltree", "scraper", "thiserror"],
+        // Parsers of answers: none of them opens anything or keeps time. Of jiff, dates and the zones compiled in, which are
+        // data (`TimeZoneDatabase::bundled`), and strsim for the zone that was meant.
+        may_need: &["bytes", "encoding_rs", "httpdate", "jiff", "regex", "roxmltree", "scraper", "strsim", "thiserror"],
     },
     Pure {
         package: "steadfast-flow",
