@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use steadfast_api::ServeLimits;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// What to run with.
@@ -36,6 +36,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
     let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
     let assembled = assemble(&loaded, &data, None).await?;
     let address = listener.local_addr()?;
+    // Before it says that it is ready: whoever waited for that may stop it at once.
+    let signals = Signals::listen()?;
     let flows = loaded.settings.flows.len();
     writeln!(
         std::io::stdout(),
@@ -44,11 +46,35 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
         if flows == 1 { "" } else { "s" },
         assembled.version
     )?;
-    run(listener, &assembled, &args.config, loaded.server.drain_timeout).await
+    run(listener, &assembled, signals, &args.config, loaded.server.drain_timeout).await
+}
+
+/// What tells a running server to stop or to reload.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From now on they no longer end the process.
+    fn listen() -> Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
 }
 
 /// Serves until told to stop, then drains.
-pub(crate) async fn run(listener: TcpListener, assembled: &Assembled, config: &Path, patience: Duration) -> Result<()> {
+async fn run(
+    listener: TcpListener,
+    assembled: &Assembled,
+    signals: Signals,
+    config: &Path,
+    patience: Duration,
+) -> Result<()> {
     let (stop, stopped) = watch::channel(false);
     let router = steadfast_api::router(assembled.api.clone());
     let mut until = stopped.clone();
@@ -56,7 +82,7 @@ pub(crate) async fn run(listener: TcpListener, assembled: &Assembled, config: &P
         // A sender that is gone means stop as well.
         let _stopped = until.wait_for(|stop| *stop).await;
     }));
-    watch_signals(assembled, config).await?;
+    watch_signals(assembled, signals, config).await;
     drain(assembled, patience).await?;
     stop.send_replace(true);
     serving.await.context("serving")??;
@@ -64,18 +90,15 @@ pub(crate) async fn run(listener: TcpListener, assembled: &Assembled, config: &P
 }
 
 /// Returns when told to stop; reloads meanwhile.
-async fn watch_signals(assembled: &Assembled, config: &Path) -> Result<()> {
+async fn watch_signals(assembled: &Assembled, mut signals: Signals, config: &Path) {
     const LOOK_EVERY: Duration = Duration::from_secs(2);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut seen = stamp(config);
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => {
+            _ = signals.terminate.recv() => return,
+            _ = signals.interrupt.recv() => return,
+            _ = signals.hangup.recv() => {
                 seen = stamp(config);
                 reload(assembled, config).await;
             }
