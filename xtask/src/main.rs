@@ -1,7 +1,8 @@
-//! The house's own tools, run as `cargo xtask NAME`: checks that no compiler does. Reads the repository, never changes it, and
-//! never goes out to the network.
+//! The house's own tools, run as `cargo xtask NAME`: checks that no compiler does, and measuring. Checks read the repository and
+//! never change it; nothing goes out to the network.
 
 mod audit;
+mod bench;
 mod problem;
 mod source;
 mod tidy;
@@ -26,6 +27,12 @@ enum Tool {
     Tidy,
     /// Checks every dependency: source, licence, bans, single versions, known advisories. Offline.
     Audit,
+    /// Measures the table of performance targets and writes docs/performance.md. Builds a release first.
+    Bench {
+        /// What to measure, and how: see `cargo xtask bench -- --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -33,6 +40,7 @@ fn main() -> ExitCode {
     let (name, checked) = match arguments.tool {
         Tool::Tidy => ("tidy", Workspace::load().and_then(|workspace| tidy::check(&workspace))),
         Tool::Audit => ("audit", Workspace::load().and_then(|workspace| audit::check(&workspace))),
+        Tool::Bench { arguments } => return bench::run(&arguments),
     };
     match checked {
         Ok(report) => tell(name, &report),
