@@ -184,6 +184,14 @@ impl State {
         }
     }
 
+    /// When it ended; `None` for what goes on, or waits for a person.
+    pub const fn ended_at(&self) -> Option<Timestamp> {
+        match self {
+            State::Delivered { at, .. } | State::Rejected { at, .. } | State::Closed { at, .. } => Some(*at),
+            State::Waiting { .. } | State::Held { .. } | State::InReview { .. } => None,
+        }
+    }
+
     /// When it would have gone if nothing had held it: `start - due` is the time held.
     pub const fn due(&self) -> Option<Timestamp> {
         match self {

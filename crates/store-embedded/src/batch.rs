@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use steadfast_lead::{DeliveryId, LeadId, Timestamp};
 use steadfast_retry::Epoch;
 use steadfast_store::record::decode_delivery;
-use steadfast_store::{Accepted, ConfigVersion, Cursor, Settled, StoreError, Wiped};
+use steadfast_store::{Accepted, ConfigVersion, Cursor, Pruned, Settled, StoreError, Wiped};
 
 /// Guards looked at for every one written, so that forgotten ones go in small steps and never pile up.
 const GUARDS_SWEPT_PER_NEW: i64 = 4;
@@ -22,6 +22,7 @@ pub(crate) enum Answer {
     Settled(Settled),
     Saved(u64),
     Wiped(Wiped),
+    Pruned(Pruned),
     Done,
 }
 
@@ -62,6 +63,7 @@ pub(crate) struct Batch<'a> {
     lines: Vec<u8>,
     line_count: u64,
     counts: BTreeMap<(u32, u8), i64>,
+    pruned: BTreeMap<(u32, u8), i64>,
     marks: HashMap<i64, bool>,
     names_kept: [usize; 3],
     guards_new: i64,
@@ -81,6 +83,7 @@ impl<'a> Batch<'a> {
             lines: Vec::new(),
             line_count: 0,
             counts: BTreeMap::new(),
+            pruned: BTreeMap::new(),
             marks: HashMap::new(),
             names_kept: ledger.names_kept,
             guards_new: 0,
@@ -110,6 +113,7 @@ impl<'a> Batch<'a> {
             Change::Wipe(rows, _) => self.wipe(rows).map(Answer::Wiped),
             Change::FinishErasure(number, at, _) => self.finish_erasure(*number, *at).map(|()| Answer::Done),
             Change::Protect(rows, _) => self.protect(rows).map(|()| Answer::Done),
+            Change::Prune(rows, _) => self.prune(rows).map(Answer::Pruned),
             Change::Scrub(..) => Ok(Answer::Done),
             Change::Close(_) => {
                 self.statement("UPDATE meta SET clean = 1")?.execute([])?;
@@ -274,8 +278,13 @@ impl<'a> Batch<'a> {
         Ok(u64::try_from(version).unwrap_or(0))
     }
 
-    fn count(&mut self, route: u32, state: u8, by: i64) {
+    pub(crate) fn count(&mut self, route: u32, state: u8, by: i64) {
         *self.counts.entry((route, state)).or_insert(0) += by;
+    }
+
+    /// One that had ended there is deleted.
+    pub(crate) fn count_pruned(&mut self, route: u32, state: u8) {
+        *self.pruned.entry((route, state)).or_insert(0) += 1;
     }
 
     pub(crate) fn line(&mut self, record: &[u8]) {
@@ -317,6 +326,11 @@ impl<'a> Batch<'a> {
         let sql = "INSERT INTO counts (route, state, n) VALUES (?1, ?2, ?3)
                    ON CONFLICT DO UPDATE SET n = n + excluded.n";
         for ((route, state), by) in self.counts.iter().filter(|(_, by)| **by != 0) {
+            self.statement(sql)?.execute(params![route, state, by])?;
+        }
+        let sql = "INSERT INTO pruned (route, state, n) VALUES (?1, ?2, ?3)
+                   ON CONFLICT DO UPDATE SET n = n + excluded.n";
+        for ((route, state), by) in &self.pruned {
             self.statement(sql)?.execute(params![route, state, by])?;
         }
         Ok(())
@@ -399,8 +413,8 @@ impl Ledger {
 /// What a settlement is held against.
 pub(crate) struct Standing {
     pub(crate) version: u32,
-    route: u32,
-    state: u8,
+    pub(crate) route: u32,
+    pub(crate) state: u8,
     endpoint: u32,
     class: u8,
     kind: u8,

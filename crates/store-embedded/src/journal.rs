@@ -4,8 +4,9 @@
 use crate::names::Names;
 use minicbor::{Decoder, Encoder};
 use rusqlite::{Connection, params};
+use steadfast_lead::Timestamp;
 use steadfast_retry::Event;
-use steadfast_store::record::decode_event;
+use steadfast_store::record::{decode_event, event_time};
 use steadfast_store::{Cursor, StoreError};
 
 const LINE_BITS: u32 = 16;
@@ -35,6 +36,15 @@ pub(crate) fn end(connection: &Connection) -> Result<(i64, Cursor), StoreError> 
         (row.get(0).map_err(crate::read::unreadable)?, row.get(1).map_err(crate::read::unreadable)?);
     let count = records(&lines).collect::<Result<Vec<_>, _>>()?.len();
     Ok((seq, cursor(seq, u64::try_from(count.saturating_sub(1)).unwrap_or(0))))
+}
+
+/// The last line of a row: its cursor, and when it was written. `None` for a row without any.
+pub(crate) fn last_line(row: i64, lines: &[u8]) -> Result<Option<(Cursor, Timestamp)>, StoreError> {
+    let mut last = None;
+    for (record, line) in records(lines).zip(0_u64..) {
+        last = Some((record?, line));
+    }
+    last.map(|(record, line)| Ok((cursor(row, line), event_time(record)?))).transpose()
 }
 
 /// Lines after a cursor.

@@ -17,6 +17,7 @@ mod open;
 mod protection;
 mod queue;
 mod read;
+mod retention;
 mod rows;
 mod schema;
 mod scrub;

@@ -55,6 +55,7 @@ fn keep_what_was_pruned(connection: &Connection) -> Result<(), String> {
     statements(
         connection,
         "ALTER TABLE meta ADD COLUMN last_id INTEGER;
+         ALTER TABLE meta ADD COLUMN journal_pruned INTEGER NOT NULL DEFAULT 0;
          CREATE TABLE pruned (route INTEGER NOT NULL, state INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (route, state))
              WITHOUT ROWID;",
     )

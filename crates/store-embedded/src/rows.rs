@@ -3,13 +3,14 @@
 use crate::forget::{TermRow, WipeRows};
 use crate::names::Names;
 use crate::protection::ProtectionRows;
+use crate::retention::PruneRows;
 use std::sync::Arc;
 use steadfast_lead::{DeliveryId, Priority, Timestamp};
 use steadfast_retry::{Delivery, Epoch, Settlement};
 use steadfast_store::record::{
     Code, RecordError, code_of_kind, encode_delivery, encode_entry, encode_event, encode_lead,
 };
-use steadfast_store::{Acceptance, Accepted, ConfigVersion, Dedupe, Erasure, Settled, StoreError, Wiped};
+use steadfast_store::{Acceptance, Accepted, ConfigVersion, Dedupe, Erasure, Pruned, Settled, StoreError, Wiped};
 use tokio::sync::oneshot;
 
 /// Where an answer goes.
@@ -25,6 +26,7 @@ pub(crate) enum Change {
     Wipe(Box<WipeRows>, Reply<Wiped>),
     FinishErasure(u64, Timestamp, Reply<()>),
     Scrub(u64, Reply<Option<u64>>),
+    Prune(Box<PruneRows>, Reply<Pruned>),
     Protect(Box<ProtectionRows>, Reply<()>),
     Close(Reply<()>),
 }
@@ -36,7 +38,7 @@ impl Change {
             Change::Take(_, None) => false,
             Change::Accept(..) | Change::Settle(..) | Change::Take(_, Some(_)) | Change::Config(..) => true,
             Change::BeginErasure(..) | Change::Wipe(..) | Change::FinishErasure(..) => true,
-            Change::Scrub(..) | Change::Protect(..) | Change::Close(_) => true,
+            Change::Scrub(..) | Change::Prune(..) | Change::Protect(..) | Change::Close(_) => true,
         }
     }
 
@@ -50,6 +52,7 @@ impl Change {
             Change::Wipe(_, reply) => drop(reply.send(Err(error))),
             Change::FinishErasure(_, _, reply) => drop(reply.send(Err(error))),
             Change::Scrub(_, reply) => drop(reply.send(Err(error))),
+            Change::Prune(_, reply) => drop(reply.send(Err(error))),
             Change::Protect(_, reply) | Change::Close(reply) => drop(reply.send(Err(error))),
         }
     }

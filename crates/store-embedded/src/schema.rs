@@ -28,7 +28,7 @@ const STATEMENTS_KEPT: usize = 64;
 /// The class of a delivery is its priority, and whether its next attempt is a retry ([`crate::rows::class_of`]).
 ///
 /// `counts` says how many deliveries of a route stand where, `pruned` how many that ended there were deleted since.
-/// `meta.last_id` is the largest id that was ever deleted.
+/// `meta.last_id` is the largest id that was ever deleted, `meta.journal_pruned` the cursor of the last line that was.
 ///
 /// A lead's row names its terms (each with the id it stands for) and its idempotency key, so that forgetting a lead finds
 /// them without an index. `terms` is cut into periods by the time in the id: terms are random, and so what is written now
@@ -36,7 +36,8 @@ const STATEMENTS_KEPT: usize = 64;
 pub(crate) const TABLES: &str = "
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1), seed INTEGER NOT NULL, term_key BLOB NOT NULL, node INTEGER NOT NULL, epoch INTEGER NOT NULL,
-    clean INTEGER NOT NULL, last_commit_at INTEGER, last_id INTEGER);
+    clean INTEGER NOT NULL, last_commit_at INTEGER, last_id INTEGER,
+    journal_pruned INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE names (kind INTEGER NOT NULL, number INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (kind, number))
     WITHOUT ROWID;
 CREATE TABLE leads (id INTEGER PRIMARY KEY, record BLOB NOT NULL, terms BLOB, dedupe_key TEXT);

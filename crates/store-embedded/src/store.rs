@@ -124,9 +124,12 @@ impl EmbeddedStore {
     }
 
     pub(crate) fn write<T: Send + 'static>(&self, change: impl FnOnce(Reply<T>) -> Change) -> Pending<T> {
-        let (reply, answer) = oneshot::channel();
-        self.queue.push(change(reply));
-        Box::pin(async move { answer.await.unwrap_or_else(|_| Err(closed())) })
+        write_to(&self.queue, change)
+    }
+
+    /// Where changes go, for what is written only after something was read.
+    pub(crate) fn queue(&self) -> Arc<Queue> {
+        Arc::clone(&self.queue)
     }
 
     pub(crate) fn ask<T, F>(&self, question: F) -> Pending<T>
@@ -139,6 +142,13 @@ impl EmbeddedStore {
             None => Box::pin(std::future::ready(Err(closed()))),
         }
     }
+}
+
+/// Gives a change to the writer, and its answer.
+pub(crate) fn write_to<T: Send + 'static>(queue: &Queue, change: impl FnOnce(Reply<T>) -> Change) -> Pending<T> {
+    let (reply, answer) = oneshot::channel();
+    queue.push(change(reply));
+    Box::pin(async move { answer.await.unwrap_or_else(|_| Err(closed())) })
 }
 
 impl Drop for EmbeddedStore {

@@ -306,13 +306,14 @@ fn reply(change: Change, answer: Answer) {
             drop(reply.send(Ok(number)))
         }
         (Change::Wipe(_, reply), Answer::Wiped(wiped)) => drop(reply.send(Ok(wiped))),
+        (Change::Prune(_, reply), Answer::Pruned(pruned)) => drop(reply.send(Ok(pruned))),
         (Change::FinishErasure(_, _, reply), _) => drop(reply.send(Ok(()))),
         (Change::Take(_, reply), _) => drop(reply.map(|reply| reply.send(Ok(())))),
         (Change::Protect(_, reply) | Change::Close(reply), _) => drop(reply.send(Ok(()))),
         // `Batch::apply` answers each change with its own kind.
         (Change::Accept(..) | Change::Settle(..) | Change::Config(..), _) => {}
         // A step of scrubbing is answered where it is done.
-        (Change::BeginErasure(..) | Change::Wipe(..) | Change::Scrub(..), _) => {}
+        (Change::BeginErasure(..) | Change::Wipe(..) | Change::Prune(..) | Change::Scrub(..), _) => {}
     }
 }
 

@@ -10,12 +10,14 @@ mod erasure;
 mod memory;
 mod protection;
 pub mod record;
+mod retention;
 mod seam;
 mod term;
 
 pub use erasure::{Erasure, Erasures, LeadErasure, Tombstone, Wiped};
 pub use memory::MemoryStore;
 pub use protection::{KeptGuard, Protection};
+pub use retention::{EXPIRED_DELIVERIES_MAX, EXPIRED_MAX, Expired, ExpiredLead, Expiry, Pruned, Retention};
 pub use seam::{
     Acceptance, Accepted, CommitReport, ConfigVersion, ConfigVersions, Count, Cursor, Dedupe, Deliveries, DuePosition,
     Filter, Health, Identity, Journal, MARKS_MAX, Page, Pending, QueueHead, QueueKey, Queues, Settled, Store,

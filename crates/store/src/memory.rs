@@ -5,6 +5,7 @@
 
 mod forgetting;
 mod protection;
+mod retention;
 
 use crate::{
     Acceptance, Accepted, ConfigVersion, ConfigVersions, Count, Cursor, Dedupe, Deliveries, DuePosition, Filter,
@@ -12,6 +13,7 @@ use crate::{
 };
 use forgetting::Forgetting;
 use parking_lot::Mutex;
+use retention::Gone;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use steadfast_lead::{DeliveryId, FlowName, Lead, LeadId, NodeNumber, RecipientName, Timestamp};
@@ -61,6 +63,7 @@ struct Data {
     journal: Vec<Event>,
     configs: Vec<ConfigVersion>,
     forgetting: Forgetting,
+    gone: Gone,
 }
 
 impl MemoryStore {
@@ -84,6 +87,7 @@ impl MemoryStore {
             journal: Vec::new(),
             configs: Vec::new(),
             forgetting: Forgetting::default(),
+            gone: Gone::default(),
         };
         MemoryStore::open(Arc::new(Mutex::new(data)))
     }
@@ -108,7 +112,7 @@ impl MemoryStore {
             seed: held.seed,
             term_key: TERM_KEY,
             node: held.node,
-            last_id: last_lead.max(last_delivery),
+            last_id: last_lead.max(last_delivery).max(held.gone.last_id),
             epoch: Epoch(held.epoch),
             clean: std::mem::replace(&mut held.clean, false),
             last_commit_at: held.last_commit_at,
@@ -159,7 +163,7 @@ fn ready<T: Send + 'static>(answer: Result<T, StoreError>) -> Pending<T> {
 
 impl Data {
     fn tip(&self) -> Cursor {
-        Cursor(u64::try_from(self.journal.len()).unwrap_or(u64::MAX))
+        Cursor(self.gone.lines + u64::try_from(self.journal.len()).unwrap_or(u64::MAX))
     }
 
     fn accept(&mut self, acceptance: Acceptance) -> Result<Accepted, StoreError> {
@@ -404,8 +408,9 @@ impl Deliveries for MemoryStore {
 impl Journal for MemoryStore {
     fn events(&self, after: Cursor, limit: usize) -> Pending<Vec<(Cursor, Event)>> {
         self.read(|data| {
-            let lines = data.journal.iter().zip(1..).map(|(event, line)| (Cursor(line), event.clone()));
-            lines.skip(usize::try_from(after.0).unwrap_or(usize::MAX)).take(limit).collect()
+            let first = data.gone.lines + 1;
+            let lines = data.journal.iter().zip(first..).map(|(event, line)| (Cursor(line), event.clone()));
+            lines.skip_while(|(line, _)| *line <= after).take(limit).collect()
         })
     }
 

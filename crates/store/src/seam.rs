@@ -1,6 +1,6 @@
 //! The traits every store implements, and the values that cross them.
 
-use crate::{Erasures, Protection, Term, TermKey};
+use crate::{Erasures, Protection, Retention, Term, TermKey};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
@@ -326,7 +326,7 @@ pub struct CommitReport {
 
 /// All of it.
 pub trait Store:
-    Writes + Queues + Deliveries + Erasures + Journal + ConfigVersions + Protection + Send + Sync + 'static
+    Writes + Queues + Deliveries + Erasures + Journal + ConfigVersions + Protection + Retention + Send + Sync + 'static
 {
     /// What it is.
     fn identity(&self) -> Identity;

@@ -7,8 +7,9 @@ use steadfast_lead::{DeliveryId, Lead, LeadId, Timestamp};
 use steadfast_retry::{Delivery, EndpointPause, Entry, Event, Settlement, Stop, StopTarget};
 use steadfast_store::{
     Acceptance, Accepted, ConfigVersion, ConfigVersions, Count, Cursor, Deliveries, DuePosition, Erasure, Erasures,
-    Filter, Health, Identity, Journal, KeptGuard, LeadErasure, MemoryStore, Page, Pending, Protection, QueueHead,
-    QueueKey, Queues, Settled, Store, StoreError, Term, Tombstone, Wiped, Writes,
+    Expired, ExpiredLead, Expiry, Filter, Health, Identity, Journal, KeptGuard, LeadErasure, MemoryStore, Page,
+    Pending, Protection, Pruned, QueueHead, QueueKey, Queues, Retention, Settled, Store, StoreError, Term, Tombstone,
+    Wiped, Writes,
 };
 use tokio::sync::watch;
 
@@ -224,6 +225,31 @@ impl Protection for MoodyStore {
 
     fn stops(&self) -> Pending<Vec<Stop>> {
         self.memory.stops()
+    }
+}
+
+impl Retention for MoodyStore {
+    fn expired(&self, expiry: Arc<Expiry>, after: Option<LeadId>) -> Pending<Expired> {
+        self.memory.expired(expiry, after)
+    }
+
+    fn prune_leads(&self, leads: Vec<ExpiredLead>, expiry: Arc<Expiry>) -> Pending<Pruned> {
+        match self.full() {
+            Some(full) => Box::pin(std::future::ready(Err(full))),
+            None => self.memory.prune_leads(leads, expiry),
+        }
+    }
+
+    fn prune_rest(&self, expiry: Arc<Expiry>) -> Pending<Pruned> {
+        self.memory.prune_rest(expiry)
+    }
+
+    fn pruned(&self) -> Pending<Vec<Count>> {
+        self.memory.pruned()
+    }
+
+    fn journal_pruned_to(&self) -> Pending<Cursor> {
+        self.memory.journal_pruned_to()
     }
 }
 

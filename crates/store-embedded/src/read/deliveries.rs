@@ -75,8 +75,12 @@ pub(crate) fn history(
 
 /// Every count that is not zero.
 pub(crate) fn counts(connection: &Connection, names: &Names) -> Result<Vec<Count>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT route, state, n FROM counts WHERE n <> 0").map_err(unreadable)?;
+    counts_of(connection, names, "SELECT route, state, n FROM counts WHERE n <> 0")
+}
+
+/// What a statement selects of a table of counts, sorted.
+pub(super) fn counts_of(connection: &Connection, names: &Names, sql: &str) -> Result<Vec<Count>, StoreError> {
+    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
     let rows = statement
         .query_map([], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u8>(1)?, row.get::<_, i64>(2)?)))
         .map_err(unreadable)?;

@@ -6,12 +6,14 @@ mod forgetting;
 mod list;
 mod protection;
 mod queues;
+mod retention;
 
 pub(crate) use deliveries::{configs, counts, delivery, history, lead, load};
 pub(crate) use forgetting::{find, marked, terms_of, tombstone, unfinished_erasures};
 pub(crate) use list::list;
 pub(crate) use protection::{guards, stops};
 pub(crate) use queues::{due, heads, pauses, taken};
+pub(crate) use retention::{expired, journal_pruned_to, pruned, rest_over};
 
 use crate::names::Names;
 use crate::queue::closed;

@@ -8,7 +8,7 @@ use steadfast_retry::{CloseReason, Delivery, Entry, Epoch, EventKind, Fence, Rev
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-fn term(byte: u8) -> Term {
+pub(super) fn term(byte: u8) -> Term {
     Term::from_bytes([byte; 16])
 }
 
@@ -24,14 +24,14 @@ fn tombstone(at: Timestamp) -> Tombstone {
     Tombstone { at, by: "ann".into(), reason: Some("ticket 7".into()) }
 }
 
-fn wiping(store: &dyn Store, lead: LeadId, deliveries: &[Delivery], at: Timestamp) -> LeadErasure {
+pub(super) fn wiping(store: &dyn Store, lead: LeadId, deliveries: &[Delivery], at: Timestamp) -> LeadErasure {
     let epoch = store.identity().epoch;
     let one =
         |before: &Delivery| erase(before, "ann", Fence { shard: Shard::of(&before.endpoint.recipient), epoch }, at);
     LeadErasure { lead, tombstone: tombstone(at), settlements: deliveries.iter().map(one).collect() }
 }
 
-fn order(world: &World, terms: &[u8]) -> Erasure {
+pub(super) fn order(world: &World, terms: &[u8]) -> Erasure {
     let terms = terms.iter().copied().map(term).collect();
     Erasure { number: 0, at: world.now, by: "ann".into(), reason: None, terms, lead: None }
 }

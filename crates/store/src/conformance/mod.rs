@@ -19,6 +19,7 @@ pub mod lifetime;
 pub mod lists;
 pub mod protection;
 pub mod queues;
+pub mod retention;
 pub mod settlements;
 
 pub use fixtures::{World, recounted, settlement, walk};
@@ -64,6 +65,10 @@ macro_rules! conformance_suite {
                 a_lease_that_was_lost_wipes_nothing, what_was_erased_is_barred_for_its_time, an_order_outlasts_an_unclean_stop,
                 keys_of_a_wiped_lead_are_forgotten, marks_find_what_was_tried_or_delivered, a_second_wiping_is_harmless;
             protection: the_newest_guard_of_each_endpoint_is_kept, stops_last_until_they_are_ended;
+            retention: what_ended_goes_whole_and_stays_counted, ids_of_what_is_gone_are_not_given_again, what_has_not_ended_stays,
+                what_changed_since_it_was_found_stays, a_lead_is_kept_for_its_time_from_its_end, many_leads_go_in_slices,
+                a_key_lasts_until_its_own_time, old_lines_of_the_journal_go_and_the_newest_stays,
+                configurations_go_once_they_gave_way, what_is_kept_of_the_erased_has_its_own_time;
             lifetime: a_close_is_clean, a_drop_is_not, each_opening_has_a_larger_epoch, a_closed_store_takes_nothing,
                 everything_outlasts_an_unclean_stop;
         );

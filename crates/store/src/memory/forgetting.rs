@@ -30,6 +30,29 @@ impl Forgetting {
         self.marks.extend(marks);
     }
 
+    /// Whether what is kept of an erased lead is to stay: what was erased before `before` need not.
+    pub(super) fn keeps(&self, lead: LeadId, before: Option<Timestamp>) -> bool {
+        self.tombstones.get(&lead).is_some_and(|tombstone| before.is_none_or(|before| tombstone.at >= before))
+    }
+
+    /// Drops everything about a lead that is deleted.
+    pub(super) fn drop_lead(&mut self, lead: LeadId, deliveries: &[DeliveryId]) {
+        self.terms.retain(|(_, owner)| *owner != lead);
+        self.marks.retain(|(_, owner)| !deliveries.contains(owner));
+        self.tombstones.remove(&lead);
+    }
+
+    /// Drops orders carried out before a time, all but the newest, and what they bar.
+    pub(super) fn prune(&mut self, before: Timestamp) -> u64 {
+        let there = self.orders.len() + self.barred.len();
+        let newest = self.orders.last().map(|(order, _)| order.number);
+        self.orders.retain(|(order, finished)| {
+            Some(order.number) == newest || finished.is_none_or(|finished| finished >= before)
+        });
+        self.barred.retain(|_, at| *at >= before);
+        u64::try_from(there - self.orders.len() - self.barred.len()).unwrap_or(u64::MAX)
+    }
+
     fn begin(&mut self, erasure: Erasure) -> u64 {
         for term in &erasure.terms {
             let at = self.barred.entry(*term).or_insert(erasure.at);

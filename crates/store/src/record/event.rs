@@ -155,6 +155,15 @@ pub fn encode_event(event: &Event, names: &Dictionary) -> Vec<u8> {
     write(&EventTwin { at: event.at.as_micros(), kind }, 96)
 }
 
+/// When a line was written, and nothing else of it.
+///
+/// # Errors
+/// [`RecordError`] when the record cannot be understood.
+pub fn event_time(record: &[u8]) -> Result<Timestamp, RecordError> {
+    let twin: EventTwin<'_> = read(WHAT, record)?;
+    Ok(Timestamp::from_micros(twin.at))
+}
+
 /// Reads a line of the journal.
 ///
 /// # Errors

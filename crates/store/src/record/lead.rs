@@ -103,11 +103,45 @@ pub fn decode_lead(id: LeadId, record: &[u8], names: &Dictionary) -> Result<(Lea
         test: twin.test,
         fields: open(&twin.body)?,
     };
-    let deliveries = twin.deliveries.iter().map(|offset| {
+    Ok((lead, delivery_ids(id, &twin)?))
+}
+
+/// A lead without what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeadOutline {
+    /// Its flow.
+    pub flow: FlowName,
+    /// Its deliveries, in the order of its steps.
+    pub deliveries: Vec<DeliveryId>,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// When it was wiped, if it was.
+    pub erased_at: Option<Timestamp>,
+}
+
+/// Reads what a lead is without what it says: much cheaper than the whole.
+///
+/// # Errors
+/// [`RecordError`] when the record cannot be understood.
+pub fn outline_lead(id: LeadId, record: &[u8], names: &Dictionary) -> Result<LeadOutline, RecordError> {
+    let twin: LeadTwin<'_> = read(WHAT, record)?;
+    Ok(LeadOutline {
+        flow: flow_name(twin.flow, names)?,
+        deliveries: delivery_ids(id, &twin)?,
+        accepted_at: Timestamp::from_micros(twin.accepted_at),
+        erased_at: match twin.body {
+            BodyTwin::Erased(at, ..) => Some(Timestamp::from_micros(at)),
+            BodyTwin::Plain(_) | BodyTwin::Sealed(_) => None,
+        },
+    })
+}
+
+fn delivery_ids(id: LeadId, twin: &LeadTwin<'_>) -> Result<Vec<DeliveryId>, RecordError> {
+    let ids = twin.deliveries.iter().map(|offset| {
         let raw = id.raw().wrapping_add(*offset);
         DeliveryId::from_raw(raw).ok_or_else(|| damaged("a delivery's id is negative"))
     });
-    Ok((lead, deliveries.collect::<Result<_, _>>()?))
+    ids.collect()
 }
 
 fn open(body: &BodyTwin<'_>) -> Result<Fields, RecordError> {

@@ -27,10 +27,10 @@ mod time;
 pub use code::{Code, code_of_kind, kind_of_code};
 pub use delivery::{decode_delivery, encode_delivery};
 pub use dictionary::Dictionary;
-pub use event::{decode_event, encode_event};
+pub use event::{decode_event, encode_event, event_time};
 pub use guard::{decode_guard, encode_guard};
 pub use history::{decode_entry, encode_entry};
-pub use lead::{decode_lead, decode_tombstone, encode_lead, wipe_lead};
+pub use lead::{LeadOutline, decode_lead, decode_tombstone, encode_lead, outline_lead, wipe_lead};
 pub use stop::{decode_stop, encode_stop};
 
 use crate::StoreError;
