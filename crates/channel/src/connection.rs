@@ -25,6 +25,10 @@ use tokio::time::Instant;
 const HEADERS_MAX: usize = 128;
 /// How many bytes of answer are buffered at once; the whole head must fit.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// How many bytes may come for each byte of the largest body: framed one by one, each takes six.
+const FRAMED_FACTOR: u64 = 8;
+/// What else may come: the head, and interim answers before it.
+const HEADS_BYTES_MAX: u64 = 256 * 1024;
 /// What is set aside for a body whose length is only announced.
 const BODY_ROOM_MAX: u64 = 64 * 1024;
 
@@ -93,7 +97,9 @@ impl Link {
         deadline: &mut Deadline<'_>,
         on_first_byte: &mut Option<Instant>,
     ) -> Exchange {
-        self.tally.begin(request.body().is_end_stream(), self.is_reused);
+        let bytes_max = u64::try_from(body_bytes_max).unwrap_or(u64::MAX);
+        let read_max = bytes_max.saturating_mul(FRAMED_FACTOR).saturating_add(HEADS_BYTES_MAX);
+        self.tally.begin(request.body().is_end_stream(), read_max, self.is_reused);
         self.is_reused = true;
         request.body_mut().bind(&self.tally);
         let pending = self.sender.try_send_request(request);

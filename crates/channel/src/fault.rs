@@ -92,6 +92,9 @@ fn of_stream(error: &io::Error) -> Fault {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
             fault(FaultKind::Protocol, format!("The answer's body is not framed as HTTP allows: {error}."))
         }
+        io::ErrorKind::FileTooLarge => {
+            fault(FaultKind::ResponseTooLarge, "More came than any answer with a body of the allowed size needs.")
+        }
         _ => reset(),
     }
 }

@@ -19,16 +19,18 @@ use tokio_rustls::client::TlsStream;
 pub(crate) struct Tally {
     written: AtomicU64,
     read: AtomicU64,
+    read_max: AtomicU64,
     body_taken: AtomicBool,
     flushed: AtomicBool,
     probe: AtomicBool,
 }
 
 impl Tally {
-    /// Starts counting anew for a request; `probe` on a connection that lay idle.
-    pub(crate) fn begin(&self, body_is_empty: bool, probe: bool) {
+    /// Starts counting anew for a request whose answer has at most `read_max` bytes; `probe` on a connection that lay idle.
+    pub(crate) fn begin(&self, body_is_empty: bool, read_max: u64, probe: bool) {
         self.written.store(0, Relaxed);
         self.read.store(0, Relaxed);
+        self.read_max.store(read_max, Relaxed);
         self.body_taken.store(body_is_empty, Relaxed);
         self.flushed.store(false, Relaxed);
         self.probe.store(probe, Relaxed);
@@ -61,6 +63,11 @@ impl Tally {
 
     fn add_read(&self, bytes: usize) {
         self.read.store(self.read.load(Relaxed) + bytes as u64, Relaxed);
+    }
+
+    fn check_read(&self) -> io::Result<()> {
+        let is_over = self.read.load(Relaxed) > self.read_max.load(Relaxed);
+        if is_over { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
     }
 
     fn note_flush(&self) {
@@ -193,6 +200,7 @@ impl AsyncRead for Wire {
         let before = buf.filled().len();
         let polled = layered!(self, stream => stream.poll_read(cx, buf));
         self.tally.add_read(buf.filled().len() - before);
+        self.tally.check_read()?;
         polled
     }
 }

@@ -50,6 +50,8 @@ pub struct Log {
     pub requests: usize,
     /// How many connections came to their end.
     pub ended: usize,
+    /// How many bytes of floods were taken, in all: by the door, or by the socket's buffers.
+    pub flooded: usize,
 }
 
 impl Log {
@@ -173,7 +175,12 @@ impl Player {
             Act::ReadRequest => self.read_request().await,
             Act::Write(bytes) => self.stream.write_all(&bytes).await,
             Act::Flood(bytes) => loop {
-                self.stream.write_all(&bytes).await?;
+                let mut rest = &bytes[..];
+                while !rest.is_empty() {
+                    let taken = self.stream.write(rest).await?;
+                    self.log.send_modify(|log| log.flooded += taken);
+                    rest = &rest[taken..];
+                }
             },
             Act::Drip(bytes, pause) => loop {
                 for byte in &bytes {
