@@ -29,6 +29,8 @@ multiplier = 1.5
 max_interval = "1s"
 total_timeout = "10m"
 [recipients.bank]
+retry_budget = false
+breaker = {{ mode = "off" }}
 [flows.auto]
 [[flows.auto.steps]]
 id = "sell"

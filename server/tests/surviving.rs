@@ -27,6 +27,8 @@ total_timeout = "10m"
 [retry]
 policy = "quick"
 [recipients.bank]
+retry_budget = false
+breaker = {{ mode = "off" }}
 [flows.auto]
 [[flows.auto.steps]]
 id = "sell"

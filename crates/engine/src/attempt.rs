@@ -1,17 +1,18 @@
 //! One attempt, as a page to frame: load, admit, render, send, read, settle, store.
 
 use crate::desk::RefusedAction;
-use crate::dispatch::Start;
+use crate::dispatch::{Errand, Heard, Start};
 use crate::door::Order;
 use crate::run::Inner;
 use crate::settling::{AFTER_FULL, Saved};
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_flow::{Rendered, StepPlan};
-use steadfast_lead::{DeliveryId, Lead, RecipientName, Timestamp};
+use steadfast_lead::{DeliveryId, Lead, Timestamp};
+use steadfast_retry::policy::show_duration;
 use steadfast_retry::{
-    Admission, BodyMark, Delivery, Evidence, FaultKind, HoldReason, LookedUp, Phase, ReviewCause, Sent, Settlement,
-    Verb, admit, assume_delivered, refer, replan, settle, settle_look_up,
+    Admission, BodyMark, Delivery, Entry, Evidence, FaultKind, HoldReason, LookedUp, Phase, ReviewCause, Sent,
+    Settlement, Verb, admit, assume_delivered, park, refer, replan, settle, settle_look_up,
 };
 use steadfast_store::{DuePosition, StoreError};
 
@@ -40,15 +41,16 @@ impl Inner {
     }
 
     async fn attempt(self: &Arc<Self>, start: Start, loaded: Option<Loaded>) {
-        let slot = RecipientSlot { inner: Arc::clone(self), recipient: Some(start.queue.endpoint.recipient.clone()) };
         let loaded = match loaded {
             Some(loaded) => Some(loaded),
             None => self.load(&start).await,
         };
         let ended = match loaded {
-            Some((delivery, lead)) => self.frame(delivery, &lead, slot).await,
+            Some((delivery, lead)) => self.frame(delivery, &lead, start.errand).await,
             None => Ended::Nothing,
         };
+        // What sent nothing gives its right to an attempt back before it is stored.
+        self.dispatch.lock().answered(start.delivery, None, self.clock.now());
         let stands = match ended {
             Ended::Settled(settlement) => match self.save(*settlement, true).await {
                 Saved::Applied(delivery) => Some(delivery),
@@ -77,7 +79,7 @@ impl Inner {
         }
     }
 
-    async fn frame(&self, mut delivery: Delivery, lead: &Lead, slot: RecipientSlot) -> Ended {
+    async fn frame(&self, mut delivery: Delivery, lead: &Lead, errand: Errand) -> Ended {
         let now = self.clock.now();
         let fence = self.fence(&delivery);
         let book = self.book();
@@ -85,6 +87,14 @@ impl Inner {
             let because = format!("the configuration no longer has step {} of flow {}", delivery.step, delivery.flow);
             return settled(refer(&delivery, ReviewCause::StepGone, because.into(), fence, now));
         };
+        if let Some((lot, stop)) = self.lot_of(lead, &plan.endpoint.recipient) {
+            let parked = delivery.endpoint == lot;
+            return if parked {
+                Ended::NotYet(Box::new(delivery))
+            } else {
+                settled(park(&delivery, &lot, &stop, fence, now))
+            };
+        }
         if plan.endpoint != delivery.endpoint {
             // It joins the queue of its new endpoint, whose pause and whose recipient's slots bind it there.
             return settled(replan(&delivery, &plan.endpoint, fence, now));
@@ -98,6 +108,10 @@ impl Inner {
             Admission::AssumeDelivered => return settled(assume_delivered(&delivery, fence, now)),
             Admission::Hold { until, why } => return not_yet(delivery, until, why),
             Admission::Review { cause, because } => return settled(refer(&delivery, cause, because, fence, now)),
+        };
+        let passes = match errand {
+            Errand::Attempt { passes } => passes,
+            Errand::Referral => return self.refer_held(delivery, plan, now),
         };
         if let Some(kept) = self.guard(&delivery, lead, plan, now).await {
             return settled(Some(kept));
@@ -113,7 +127,7 @@ impl Inner {
                         "the mapping changed while an attempt is in doubt; sending other bytes may sell twice";
                     return settled(refer(&delivery, ReviewCause::InDoubt, because.into(), fence, now));
                 };
-                if self.take(&delivery, plan).await.is_err() {
+                if self.take(&delivery, plan, passes).await.is_err() {
                     return Ended::Nothing;
                 }
                 let order = Order::new(&delivery, plan, rendered, at_most);
@@ -121,12 +135,42 @@ impl Inner {
                 self.sent(now, plan, Some(mark), evidence)
             }
         };
-        drop(slot);
         let settlement = settle(&delivery, sent, &self.terms(&delivery, plan, book.version));
-        if let Some(pause) = &settlement.pause {
-            self.dispatch.lock().pause(&pause.endpoint, pause.until);
-        }
+        self.tell(&settlement);
         settled(Some(settlement))
+    }
+
+    /// What came of a send is told before it is stored: the recipient's slot is free, and its guard knows.
+    fn tell(&self, settlement: &Settlement) {
+        let mut dispatch = self.dispatch.lock();
+        let (verdict, started, ended) = match &settlement.entry {
+            Entry::Attempt(attempt) => (&attempt.verdict, attempt.started, attempt.ended),
+            Entry::LookUp(look_up) => (&look_up.verdict, look_up.started, look_up.ended),
+            Entry::Change(_) => return,
+        };
+        if let Some(pause) = &settlement.pause {
+            dispatch.pause(&pause.endpoint, pause.until, ended);
+        }
+        let asked = settlement.pause.as_ref().map(|pause| pause.until.since(ended));
+        let heard = Heard { verdict, took: ended.since(started), asked };
+        dispatch.answered(settlement.delivery.id, Some(heard), ended);
+    }
+
+    /// A delivery that may not be sent now and was looked at all the same: held too long, or not yet.
+    fn refer_held(&self, delivery: Delivery, plan: &StepPlan, now: Timestamp) -> Ended {
+        let held_max = self.dispatch.lock().longest_hold(&plan.endpoint, now);
+        let due = delivery.state.due().unwrap_or(now);
+        match held_max.filter(|most| now.since(due) >= *most) {
+            None => Ended::NotYet(Box::new(delivery)),
+            Some(most) => {
+                let because = format!(
+                    "the breaker of {} is open, and it was held for longer than longest_hold = {}",
+                    plan.endpoint,
+                    show_duration(most)
+                );
+                settled(refer(&delivery, ReviewCause::HeldTooLong, because.into(), self.fence(&delivery), now))
+            }
+        }
     }
 
     /// Asks the recipient whether it has the lead. Needs no mark: a look-up that is cut off is simply asked again.
@@ -150,13 +194,17 @@ impl Inner {
         let verdict = look_up.reading.read(&evidence);
         let (ended, endpoint) = (self.clock.now().max(started), look_up.endpoint.clone());
         let looked = LookedUp { started, ended, endpoint, evidence, verdict };
-        Some(settle_look_up(delivery, looked, &self.terms(delivery, plan, config_version)))
+        let settlement = settle_look_up(delivery, looked, &self.terms(delivery, plan, config_version));
+        if look_up.endpoint == plan.endpoint {
+            self.tell(&settlement);
+        }
+        Some(settlement)
     }
 
-    /// Marks the delivery as taken before anything is sent: durably where its step asks for it, otherwise with the next
-    /// commit. Fails only when the store has stopped for good.
-    async fn take(&self, delivery: &Delivery, plan: &StepPlan) -> Result<(), StoreError> {
-        if !plan.in_doubt.wants_intent() {
+    /// Marks the delivery as taken before anything is sent: durably where its step asks for it or it passes others, otherwise
+    /// with the next commit. Fails only when the store has stopped for good.
+    async fn take(&self, delivery: &Delivery, plan: &StepPlan, passes: bool) -> Result<(), StoreError> {
+        if !plan.in_doubt.wants_intent() && !passes {
             self.store.take(delivery.id);
             return Ok(());
         }
@@ -172,7 +220,7 @@ impl Inner {
 
     fn sent(&self, started: Timestamp, plan: &StepPlan, body: Option<BodyMark>, evidence: Evidence) -> Sent {
         let verdict = plan.reading.read(&evidence);
-        let held_until = self.dispatch.lock().last_pause(&plan.endpoint).filter(|until| *until <= started);
+        let held_until = self.dispatch.lock().released_at(&plan.endpoint).filter(|at| *at <= started);
         let ended = self.clock.now().max(started);
         Sent { started, ended, held_until, body, endpoint: plan.endpoint.clone(), evidence, verdict }
     }
@@ -181,9 +229,10 @@ impl Inner {
     /// `stands` is the delivery as it is stored, `None` where that is not known.
     pub(crate) async fn obey_and_finish(&self, id: DeliveryId, mut stands: Option<Box<Delivery>>) {
         loop {
+            let now = self.clock.now();
             let left = match &stands {
-                Some(_) => self.dispatch.lock().next_verb_or_finish(id),
-                None => self.dispatch.lock().next_verb_or_give_back(id),
+                Some(_) => self.dispatch.lock().next_verb_or_finish(id, now),
+                None => self.dispatch.lock().next_verb_or_give_back(id, now),
             };
             let Some((verb, by)) = left else { break };
             stands = self.obey(id, stands, &verb, &by).await;
@@ -242,18 +291,4 @@ fn keep_body(delivery: &mut Delivery, plan: &StepPlan, rendered: &Rendered) -> O
         delivery.body = None;
     }
     Some(mark)
-}
-
-/// A recipient's own slot, given back when the recipient has answered or the attempt is dropped.
-struct RecipientSlot {
-    inner: Arc<Inner>,
-    recipient: Option<RecipientName>,
-}
-
-impl Drop for RecipientSlot {
-    fn drop(&mut self) {
-        if let Some(recipient) = self.recipient.take() {
-            self.inner.dispatch.lock().answered(&recipient);
-        }
-    }
 }

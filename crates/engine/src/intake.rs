@@ -1,6 +1,6 @@
 //! Intake: check, plan, store, answer; then send from memory without reading back.
 
-use crate::dispatch::Start;
+use crate::dispatch::{Errand, Start};
 use crate::run::{Engine, Inner, flow_of};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -232,7 +232,8 @@ impl Inner {
             let queue = QueueKey::of(delivery);
             let started = self.dispatch.lock().take_fresh(&queue, delivery.id, now);
             if started {
-                let start = Start { delivery: delivery.id, position: None, queue };
+                let errand = Errand::Attempt { passes: false };
+                let start = Start { delivery: delivery.id, position: None, queue, errand };
                 self.spawn_attempt(start, Some((delivery.clone(), Arc::clone(lead))));
             } else {
                 self.offer(delivery);

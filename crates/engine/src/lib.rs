@@ -13,6 +13,7 @@ mod duplicates;
 mod erase;
 mod intake;
 mod observe;
+mod protect;
 mod recover;
 mod run;
 mod settling;
@@ -21,6 +22,7 @@ mod waiters;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use desk::{Acted, RefusedAction};
+pub use dispatch::{EndpointHold, EndpointStanding, RecipientStanding};
 pub use door::{Door, Order, Purpose};
 pub use erase::{ErasedLead, Erasing, RefusedErasure, Whom};
 pub use intake::{Idempotency, Posted, Receipt, Refusal};

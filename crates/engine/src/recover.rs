@@ -22,14 +22,15 @@ impl Inner {
             .filter(|count| matches!(count.state, StateName::Waiting | StateName::Held | StateName::InFlight));
         self.open.store(open.map(|count| count.deliveries).sum(), Ordering::Relaxed);
         for pause in self.store.pauses(now).await? {
-            self.dispatch.lock().pause(&pause.endpoint, pause.until);
+            self.dispatch.lock().pause(&pause.endpoint, pause.until, now);
         }
+        self.restore_protection().await?;
         if !identity.clean {
             self.settle_interrupted(identity).await?;
             self.mark_possibly_sent(now).await?;
         }
         for QueueHead { key, next } in self.store.heads().await? {
-            self.dispatch.lock().known_in_store(&key, next);
+            self.dispatch.lock().known_in_store(&key, next, now);
         }
         self.nudge.notify_one();
         Ok(())

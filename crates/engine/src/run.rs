@@ -5,15 +5,16 @@ use crate::dispatch::{Dispatch, DispatchLimits, Refill, Start};
 use crate::door::Door;
 use crate::duplicates::Reservations;
 use crate::observe::Observer;
+use crate::protect::{keep_guards, protected_by};
 use crate::waiters::Waiters;
 use parking_lot::{Mutex, RwLock};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use steadfast_flow::{Book, FlowPlan, StepPlan};
 use steadfast_lead::{DeliveryId, IdSequence, Timestamp};
-use steadfast_retry::{Delivery, Endpoint, Fence, Shard, Terms};
+use steadfast_retry::{Delivery, Endpoint, Fence, Shard, Stop, StopTarget, Terms};
 use steadfast_store::{DuePosition, Health, QueueKey, Store, StoreError};
 use tokio::sync::{Notify, watch};
 
@@ -22,8 +23,6 @@ use tokio::sync::{Notify, watch};
 pub struct EngineLimits {
     /// Attempts under way at once, in all.
     pub slots: usize,
-    /// Attempts under way at once per recipient, where its own setting says nothing.
-    pub recipient_slots: usize,
     /// Positions of one queue held in memory.
     pub window: usize,
     /// Deliveries that wait or are held, at most: beyond it no lead is taken.
@@ -38,7 +37,6 @@ impl Default for EngineLimits {
     fn default() -> Self {
         EngineLimits {
             slots: 512,
-            recipient_slots: 256,
             window: 1_024,
             open_max: 10_000_000,
             body_kept_bytes_max: 4_096,
@@ -93,6 +91,10 @@ pub(crate) struct Inner {
     pub(crate) reserved: Mutex<Reservations>,
     /// Something changed that dispatch must look at.
     pub(crate) nudge: Notify,
+    /// A guard changed, and is to be stored.
+    pub(crate) guards_changed: Notify,
+    /// What people stopped.
+    pub(crate) stops: RwLock<BTreeMap<StopTarget, Stop>>,
     /// Attempts and verbs under way: raised before one starts, lowered after it is settled.
     pub(crate) under_way: watch::Sender<usize>,
     pub(crate) draining: AtomicBool,
@@ -110,8 +112,7 @@ impl Engine {
     pub async fn start(parts: Parts) -> Result<Engine, StoreError> {
         let identity = parts.store.identity();
         let limits = parts.limits;
-        let dispatch =
-            DispatchLimits { slots: limits.slots, recipient_slots: limits.recipient_slots, window: limits.window };
+        let dispatch = DispatchLimits { slots: limits.slots, window: limits.window };
         let inner = Arc::new(Inner {
             store: parts.store,
             door: parts.door,
@@ -119,11 +120,13 @@ impl Engine {
             observer: parts.observer,
             limits,
             book: RwLock::new(Arc::new(Book::default())),
-            dispatch: Mutex::new(Dispatch::new(dispatch)),
+            dispatch: Mutex::new(Dispatch::new(dispatch, identity.seed)),
             ids: Mutex::new(IdSequence::resuming(identity.node, identity.last_id)),
             waiters: Waiters::default(),
             reserved: Mutex::default(),
             nudge: Notify::new(),
+            guards_changed: Notify::new(),
+            stops: RwLock::default(),
             under_way: watch::Sender::new(0),
             draining: AtomicBool::new(false),
             unsaved: AtomicUsize::new(0),
@@ -134,6 +137,7 @@ impl Engine {
         engine.inner.recover(identity).await?;
         engine.inner.resume_erasures().await?;
         tokio::spawn(dispatch_loop(Arc::clone(&engine.inner)));
+        tokio::spawn(keep_guards(Arc::clone(&engine.inner)));
         Ok(engine)
     }
 
@@ -144,13 +148,7 @@ impl Engine {
 
     /// Puts another configuration in force: what waits follows it when it fires.
     pub fn replace_book(&self, book: Book) {
-        {
-            let mut dispatch = self.inner.dispatch.lock();
-            for (recipient, plan) in &book.recipients {
-                dispatch.limit_recipient(recipient, plan.concurrency);
-            }
-            dispatch.use_endpoints(endpoints_of(&book));
-        }
+        self.inner.dispatch.lock().follow(&protected_by(&book), self.inner.clock.now());
         *self.inner.book.write() = Arc::new(book);
         self.inner.nudge.notify_one();
     }
@@ -219,6 +217,7 @@ impl Engine {
         let idle = async { under_way.wait_for(|count| *count == 0).await.is_ok() };
         let settled = tokio::time::timeout(patience, idle).await.unwrap_or(false);
         if settled {
+            self.inner.keep_all_guards().await?;
             self.inner.store.close().await?;
         }
         Ok(settled)
@@ -257,21 +256,11 @@ impl Inner {
     /// Tells dispatch where a delivery waits now, if it does.
     pub(crate) fn offer(&self, delivery: &Delivery) {
         if let Some(due) = delivery.state.next_look() {
-            self.dispatch.lock().offer(&QueueKey::of(delivery), DuePosition { due, id: delivery.id });
+            let now = self.clock.now();
+            self.dispatch.lock().offer(&QueueKey::of(delivery), DuePosition { due, id: delivery.id }, now);
             self.nudge.notify_one();
         }
     }
-}
-
-/// The endpoints that steps send to, each with the longest age a lead may reach there: where steps differ, what is too old
-/// for the shorter one is found when the endpoint's pause ends.
-fn endpoints_of(book: &Book) -> HashMap<Endpoint, Duration> {
-    let mut used: HashMap<Endpoint, Duration> = HashMap::new();
-    for step in book.flows.values().flat_map(|flow| &flow.steps) {
-        let age = used.entry(step.endpoint.clone()).or_default();
-        *age = step.retry.policy.max_lead_age.get().max(*age);
-    }
-    used
 }
 
 /// The flow of that name in a book.
@@ -291,6 +280,7 @@ async fn dispatch_loop(inner: Arc<Inner>) {
             inner.spawn_attempt(start, None);
         }
         if inner.draining.load(Ordering::SeqCst) {
+            inner.guards_changed.notify_one();
             return;
         }
         let wake = inner.clock.sleep_until(next_look.unwrap_or(Timestamp::MAX));
@@ -305,11 +295,14 @@ fn plan_round(inner: &Inner, now: Timestamp) -> (Vec<Refill>, Vec<Start>, Option
     /// Starts per round, so that the lock is never held for long.
     const STARTS_MAX: usize = 256;
     let mut dispatch = inner.dispatch.lock();
-    let refills = dispatch.refills(now);
     let mut starts = Vec::new();
     while starts.len() < STARTS_MAX {
         let Some(start) = dispatch.next(now) else { break };
         starts.push(start);
+    }
+    let refills = dispatch.refills(now);
+    if dispatch.has_changed() {
+        inner.guards_changed.notify_one();
     }
     let next_look = if starts.len() == STARTS_MAX { Some(now) } else { dispatch.next_look() };
     (refills, starts, next_look)
@@ -325,6 +318,7 @@ async fn read_range(inner: Arc<Inner>, refill: Refill) {
             None
         }
     };
-    inner.dispatch.lock().refilled(&refill, read);
+    let now = inner.clock.now();
+    inner.dispatch.lock().refilled(&refill, read, now);
     inner.nudge.notify_one();
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_engine::{Clock, Door, Engine, EngineLimits, ManualClock, NoObserver, Order, Parts, Posted, Purpose};
-use steadfast_flow::{Address, Book, FlowPlan, LookUpPlan, Request, RequestSettings, StepPlan};
+use steadfast_flow::{Address, Book, FlowPlan, LookUpPlan, RecipientPlan, Request, RequestSettings, StepPlan};
 use steadfast_lead::{DeliveryId, Fields, NodeNumber, Timestamp};
 use steadfast_retry::policy::Resolved;
 use steadfast_retry::{Entry, Evidence, Reading};
@@ -87,7 +87,8 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         steps: vec![Arc::new(step)],
         contacts: Default::default(),
     };
-    Book { version: 1, flows: [(scenario.flow.clone(), Arc::new(flow))].into(), ..Book::default() }
+    let recipients = [(scenario.endpoint.recipient.clone(), RecipientPlan::unprotected())].into();
+    Book { version: 1, flows: [(scenario.flow.clone(), Arc::new(flow))].into(), recipients, ..Book::default() }
 }
 
 /// Everything that can happen without time passing has happened: the runtime's own paused clock moves only then.

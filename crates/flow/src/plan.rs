@@ -13,7 +13,8 @@ use std::time::Duration;
 use steadfast_lead::{
     AccountName, DeliveryId, FlowName, IdSequence, Lead, Priority, RecipientName, SourceName, StepName,
 };
-use steadfast_retry::pace::PaceSettings;
+use steadfast_retry::breaker::{BreakerMode, BreakerSettings};
+use steadfast_retry::pace::{ConcurrencyLimit, LIMIT_MAX, PaceSettings};
 use steadfast_retry::policy::Resolved;
 use steadfast_retry::{Delivery, Endpoint, GuardSettings, InDoubt, LegProgress, Reading, State};
 
@@ -99,8 +100,6 @@ fn first_delivery(step: &StepPlan, lead: &Lead, ids: &mut IdSequence) -> Deliver
 /// What is known of a recipient beside its steps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecipientPlan {
-    /// Attempts under way at once, at most; `None` leaves it to the server's bound.
-    pub concurrency: Option<u32>,
     /// Breaker and retry budget of each of its endpoints.
     pub guard: GuardSettings,
     /// How many attempts in a span of time, and how many at once, over all its endpoints.
@@ -109,6 +108,18 @@ pub struct RecipientPlan {
     pub on_open: OnOpen,
     /// How long an open breaker may hold a delivery before a person looks; `None` for as long as the lead keeps.
     pub longest_hold: Option<Duration>,
+}
+
+impl RecipientPlan {
+    /// Nothing is held back: no breaker, no budget, no rate, and as many at once as there can be.
+    pub fn unprotected() -> Self {
+        let breaker = BreakerSettings { mode: BreakerMode::Off, ..BreakerSettings::default() };
+        RecipientPlan {
+            guard: GuardSettings { breaker, budget: false },
+            pace: PaceSettings { rate: None, concurrency: ConcurrencyLimit::Fixed(LIMIT_MAX) },
+            ..RecipientPlan::default()
+        }
+    }
 }
 
 /// Everything configured, resolved and checked, under one version.

@@ -155,9 +155,7 @@ impl ProtectionSettings {
             (ConcurrencyLimit::Adaptive { most }, Some(limit)) => ConcurrencyLimit::Adaptive { most: most.min(limit) },
             (ConcurrencyLimit::Adaptive { .. } | ConcurrencyLimit::Fixed(_), _) => concurrency,
         };
-        let written = self.concurrency.is_some() || self.max_concurrency.is_some();
         Ok(RecipientPlan {
-            concurrency: written.then(|| most(concurrency)),
             guard: GuardSettings { breaker, budget: self.retry_budget.unwrap_or(true) },
             pace: PaceSettings { rate: self.rate_limit.or(self.max_rate), concurrency },
             on_open: keys.on_open.unwrap_or_default(),

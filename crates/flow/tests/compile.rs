@@ -89,7 +89,7 @@ fn a_step_is_resolved_with_everything_it_is_laid_over() {
         RequestSettings { headers: vec![given("x-b", "3")], format: Some(Format::Form), ..RequestSettings::default() };
     let book = settings.compile(9).unwrap();
     assert_eq!(book.version, 9);
-    assert_eq!(book.recipients["bank"].concurrency, Some(8));
+    assert_eq!(book.recipients["bank"].pace.concurrency, ConcurrencyLimit::Fixed(8));
     let [sell, copy] = &book.flows["auto"].steps[..] else { panic!("two steps") };
     assert_eq!(sell.endpoint.to_string(), "bank at https://api.bank.example:443");
     assert_eq!((sell.in_doubt, sell.priority), (InDoubt::Hold, Priority::High));

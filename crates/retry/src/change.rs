@@ -6,6 +6,7 @@ use crate::erase::erase;
 use crate::event::{Event, EventKind};
 use crate::settle::{Change, Entry, Settlement};
 use crate::shard::Fence;
+use crate::stop::StopTarget;
 use steadfast_lead::Timestamp;
 
 /// What a person can do with one delivery.
@@ -103,13 +104,38 @@ pub fn hold(before: &Delivery, until: Timestamp, why: HoldReason, fence: Fence, 
     Some(change(before, State::Held { due, until, why }, why.name().into(), None, fence, now))
 }
 
-/// Moves a delivery to the endpoint its step sends to now, into that endpoint's queue. `None` where it has ended.
+/// Moves a delivery to the endpoint its step sends to now, into that endpoint's queue. From the lot of a stop that has ended
+/// it comes back to where its step sends. `None` where it has ended.
 pub fn replan(before: &Delivery, endpoint: &Endpoint, fence: Fence, now: Timestamp) -> Option<Settlement> {
     before.state.next_look()?;
-    let because = format!("its step sends to {endpoint} now");
-    let mut settlement = change(before, before.state.clone(), because.into(), None, fence, now);
+    let (state, because) = match (StopTarget::of_lot(&before.endpoint), &before.state) {
+        (Some(stop), State::Held { due, .. }) => {
+            (State::Waiting { due: *due }, format!("the {stop} goes on; its step sends to {endpoint}"))
+        }
+        (_, state) => (state.clone(), format!("its step sends to {endpoint} now")),
+    };
+    Some(moved(before, endpoint, state, because, fence, now))
+}
+
+/// Moves a delivery into the lot of a stop, where nothing is started while the stop lasts. It keeps its place in time. `None`
+/// where it has ended.
+pub fn park(before: &Delivery, lot: &Endpoint, stop: &StopTarget, fence: Fence, now: Timestamp) -> Option<Settlement> {
+    let (due, until) = (before.state.due()?, before.state.next_look()?);
+    let state = State::Held { due, until, why: HoldReason::Paused };
+    Some(moved(before, lot, state, format!("the {stop} is paused by hand"), fence, now))
+}
+
+fn moved(
+    before: &Delivery,
+    endpoint: &Endpoint,
+    state: State,
+    because: String,
+    fence: Fence,
+    now: Timestamp,
+) -> Settlement {
+    let mut settlement = change(before, state, because.into(), None, fence, now);
     settlement.delivery.endpoint = endpoint.clone();
-    Some(settlement)
+    settlement
 }
 
 /// Notes that an attempt may have been sent without a trace of it: before an unclean stop. Uses no retry. `None` where the

@@ -45,6 +45,13 @@ pub enum Lane {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Party(usize);
 
+impl Party {
+    /// Its number: the endpoints are counted from 0, in the order they were added.
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// Whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
@@ -117,6 +124,11 @@ impl Fair {
         self.in_flight
     }
 
+    /// Whether a slot is free for anybody.
+    pub const fn has_slot(&self) -> bool {
+        self.in_flight < self.slots
+    }
+
     /// Attempts of an endpoint under way.
     pub fn in_flight_of(&self, party: Party) -> usize {
         self.parties[party.0].in_flight
@@ -165,7 +177,7 @@ impl Fair {
 
     /// Whose turn it is, if a slot is free for anybody. Changes nothing: [`Fair::start`] or [`Fair::park`] follows.
     pub fn next(&self, now: Timestamp) -> Option<Turn> {
-        if self.in_flight >= self.slots {
+        if !self.has_slot() {
             return None;
         }
         let aged = if self.starts % AGED_TURNS == AGED_TURNS - 1 { self.aged(now) } else { None };

@@ -50,6 +50,7 @@ use std::path::Path;
 use steadfast_flow::{Book, Fault, Place, Settings, Warning};
 use steadfast_lead::RecipientName;
 use steadfast_retry::Reading as Answers;
+use steadfast_retry::pace::ConcurrencyLimit;
 use toml::de::DeTable;
 use tree::Reader;
 
@@ -250,7 +251,10 @@ fn key_account_problems(server: &ServerSettings, settings: &Settings, spans: &Sp
 /// Attempts at once to one recipient beyond what all recipients together may have.
 fn unreached_concurrency(server: &ServerSettings, book: &Book) -> Vec<Warning> {
     let most = server.concurrency;
-    let beyond = book.recipients.iter().filter(|(_, plan)| plan.concurrency.is_some_and(|count| count > most));
+    let beyond = book
+        .recipients
+        .iter()
+        .filter(|(_, plan)| matches!(plan.pace.concurrency, ConcurrencyLimit::Fixed(count) if count > most));
     let warning = |name: &RecipientName| Warning {
         place: Place::of("recipients").key(name.as_str()).key("concurrency"),
         text: format!("never reached: server.concurrency is {most}"),

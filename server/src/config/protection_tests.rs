@@ -23,13 +23,13 @@ fn what_is_written_is_in_force_and_the_rest_has_the_defaults_of_the_page() {
     let usual = plan("");
     assert_eq!(usual.guard, steadfast_retry::GuardSettings::default());
     assert_eq!((usual.pace.rate, usual.pace.concurrency), (None, ConcurrencyLimit::Adaptive { most: 50 }));
-    assert_eq!((usual.on_open, usual.longest_hold, usual.concurrency), (OnOpen::Hold, None, None));
+    assert_eq!((usual.on_open, usual.longest_hold), (OnOpen::Hold, None));
 
     let written = plan(
         "concurrency = 8\nrate_limit = \"50/s\"\nretry_budget = false\nbreaker = { mode = \"observe\", slow_call = \"5s\", \
          probe_lease = \"45s\" }",
     );
-    assert_eq!((written.pace.concurrency, written.concurrency), (ConcurrencyLimit::Fixed(8), Some(8)));
+    assert_eq!(written.pace.concurrency, ConcurrencyLimit::Fixed(8));
     assert_eq!(written.pace.rate.unwrap().to_string(), "50/s");
     let breaker = written.guard.breaker;
     assert_eq!((breaker.mode, written.guard.budget), (BreakerMode::Observe, false));

@@ -233,15 +233,13 @@ pub(crate) async fn detail(state: &ApiState, delivery: &Delivery) -> Result<Deli
     let book = engine.book();
     let plan = book.step(&delivery.flow, &delivery.step);
     let endpoint = plan.map_or(&delivery.endpoint, |plan| &plan.endpoint);
-    let pauses = engine.pauses();
-    let paused = pauses.iter().find(|(paused, _)| paused == endpoint).map(|(_, until)| *until);
     let shown = entries.get(..HISTORY_MAX).unwrap_or(&entries);
     Ok(DeliveryDetail {
         delivery: DeliveryView::of(delivery, engine.is_in_flight(delivery.id)),
         leg: LegView::of(delivery),
         body: BodyView::of(delivery),
         next: NextView::of(delivery, last(&entries)),
-        hold: HoldView::of(delivery, paused),
+        hold: HoldView::of(delivery, engine.hold_of(endpoint)),
         policy: plan.map(|plan| ExplainView::of(plan, book.version)),
         attempts: shown.iter().filter_map(|entry| Some(as_attempt(entry)?.into())).collect(),
         changes: shown

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use steadfast_flow::Book;
 use steadfast_lead::RecipientName;
 use steadfast_retry::Endpoint;
+use steadfast_retry::pace::ConcurrencyLimit;
 use steadfast_store::Count;
 use utoipa::ToSchema;
 
@@ -33,7 +34,7 @@ pub(crate) struct RecipientView {
     name: String,
     /// Whether the configuration in force has it.
     configured: bool,
-    /// Attempts under way at once, at most, where the configuration says so.
+    /// Attempts under way at once, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     concurrency: Option<u32>,
     /// How many of its deliveries stand where.
@@ -83,7 +84,7 @@ pub(crate) async fn list_recipients(
     };
     let items = known(&caller, &book, counts).into_iter().map(|(name, known)| RecipientView {
         configured: book.recipients.contains_key(&name),
-        concurrency: book.recipients.get(&name).and_then(|plan| plan.concurrency),
+        concurrency: book.recipients.get(&name).map(|plan| most_at_once(plan.pace.concurrency)),
         deliveries: known.deliveries,
         endpoints: known
             .origins
@@ -93,6 +94,12 @@ pub(crate) async fn list_recipients(
         name: name.to_string(),
     });
     Ok(json(StatusCode::OK, &RecipientsView { items: items.collect() }))
+}
+
+fn most_at_once(limit: ConcurrencyLimit) -> u32 {
+    match limit {
+        ConcurrencyLimit::Fixed(most) | ConcurrencyLimit::Adaptive { most } => most,
+    }
 }
 
 /// Recipients of the configuration and of what is stored, as far as the caller sees their flows.

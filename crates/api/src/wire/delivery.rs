@@ -4,6 +4,7 @@ use crate::wire::attempt::{AttemptView, ChangeView, LookUpView};
 use crate::wire::policy::ExplainView;
 use crate::wire::{hex, millis, words};
 use serde::Serialize;
+use steadfast_engine::EndpointHold;
 use steadfast_lead::Timestamp;
 use steadfast_retry::{Attempt, Decision, Delivery, State, StateName};
 use utoipa::ToSchema;
@@ -147,9 +148,10 @@ pub(crate) struct HoldView {
     /// Why.
     #[schema(schema_with = words::held)]
     why: &'static str,
-    /// Until when.
-    #[schema(schema_with = words::time)]
-    until: String,
+    /// Until when, at the latest; missing where another event has to come first, such as a person's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = words::time, required = false)]
+    until: Option<String>,
     /// Whether it holds the whole endpoint, not only this delivery.
     endpoint: bool,
 }
@@ -270,16 +272,16 @@ fn planned(attempt: &Attempt, due: Timestamp) -> Option<(Timestamp, Timestamp)> 
 }
 
 impl HoldView {
-    /// What holds a delivery: its own hold, or its endpoint's pause.
-    pub(crate) fn of(delivery: &Delivery, paused_until: Option<Timestamp>) -> Option<Self> {
+    /// What holds a delivery: its own hold, or its endpoint's where that lasts beyond its due time.
+    pub(crate) fn of(delivery: &Delivery, endpoint: Option<EndpointHold>) -> Option<Self> {
         let look = delivery.state.next_look()?;
-        if let Some(until) = paused_until.filter(|until| *until > look) {
-            let why = steadfast_retry::HoldReason::RetryAfter.name();
-            return Some(HoldView { why, until: until.to_string(), endpoint: true });
+        if let Some(hold) = endpoint.filter(|hold| hold.until.is_none_or(|until| until > look)) {
+            let until = hold.until.map(|until| until.to_string());
+            return Some(HoldView { why: hold.why.name(), until, endpoint: true });
         }
         match &delivery.state {
             State::Held { until, why, .. } => {
-                Some(HoldView { why: why.name(), until: until.to_string(), endpoint: false })
+                Some(HoldView { why: why.name(), until: Some(until.to_string()), endpoint: false })
             }
             State::Waiting { .. }
             | State::Delivered { .. }

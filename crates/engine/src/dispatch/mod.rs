@@ -1,29 +1,61 @@
 //! Which delivery goes next. Pure: state, an event and the time in; what to start, and when to look again, out.
 //!
-//! Holds a small window of each queue's near future; the rest stays in the store and is read in ranges as the window
-//! empties. A queue whose endpoint is paused loads and starts nothing.
+//! Every endpoint is a station: its queues, its guard (breaker, retry budget, way back), and what it waits for. Stations with
+//! something due that may go take turns by [`Fair`], which the simulator runs as well. Of each queue only a window of the near
+//! future is held; the rest stays in the store and is read in ranges as the window empties. A station that is held, by its
+//! recipient's asking, its breaker or a person, loads and starts nothing, however much waits behind it: no write, no memory.
+//!
+//! What is looked at without being sent (too old, held too long, to be moved to another endpoint) is a *referral*: it needs no
+//! right to an attempt, and takes at most a quarter of the slots.
 
+mod flights;
 mod queue;
+mod settings;
+mod standing;
+mod station;
+mod turns;
 
-use queue::Queue;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+pub use flights::PendingVerb;
+pub use settings::{Protected, RecipientProtection};
+pub use standing::{EndpointStanding, RecipientStanding};
+pub use station::EndpointHold;
+
+use flights::{Flights, Holding};
+use settings::Recipient;
+use station::{Duty, Station};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 use steadfast_lead::{DeliveryId, RecipientName, Timestamp};
-use steadfast_retry::{Endpoint, Verb};
-use steadfast_store::{DuePosition, QueueKey};
+use steadfast_retry::breaker::{Symptom, Transition};
+use steadfast_retry::fair::Fair;
+use steadfast_retry::{Endpoint, Event, EventKind, Guard, HoldReason, Seed, StopTarget, Verdict};
+use steadfast_store::{DuePosition, KeptGuard, QueueKey};
 
-/// Ids tell when they were made to the millisecond.
-const ID_STEP: Duration = Duration::from_millis(1);
+/// The share of the slots that referrals may take.
+const REFERRALS_SHARE: usize = 4;
+/// Lines for the journal kept for one endpoint until they are stored; beyond it the oldest are let go of.
+const LINES_MAX: usize = 64;
 
 /// Bounds of dispatch.
 #[derive(Clone, Copy, Debug)]
 pub struct DispatchLimits {
     /// Attempts under way at once, in all.
     pub slots: usize,
-    /// Attempts under way at once per recipient, where its own setting says nothing.
-    pub recipient_slots: usize,
     /// Positions of one queue held in memory.
     pub window: usize,
+}
+
+/// What is to be done with a delivery that is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// It holds the right to an attempt.
+    Attempt {
+        /// It passes others of its queue that have been due for longer: after an unclean stop nobody would look for it
+        /// there, so its mark must be durable before anything is sent.
+        passes: bool,
+    },
+    /// It is too old, was held too long, or has to move: nothing may be sent.
+    Referral,
 }
 
 /// A delivery to start: it holds a slot until [`Dispatch::next_verb_or_finish`].
@@ -35,6 +67,8 @@ pub struct Start {
     pub position: Option<DuePosition>,
     /// The queue it came from.
     pub queue: QueueKey,
+    /// What is to be done.
+    pub errand: Errand,
 }
 
 /// A range of a queue to read from the store.
@@ -48,53 +82,59 @@ pub struct Refill {
     pub limit: usize,
 }
 
-/// A verb that waits for the attempt to settle, and who gave it.
-pub type PendingVerb = (Verb, Box<str>);
+/// What was heard of an attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard<'a> {
+    /// What it meant.
+    pub verdict: &'a Verdict,
+    /// How long it took.
+    pub took: Duration,
+    /// How long the recipient asked to be left alone.
+    pub asked: Option<Duration>,
+}
 
 /// The state of dispatch.
 pub struct Dispatch {
     limits: DispatchLimits,
-    numbers: HashMap<QueueKey, usize>,
-    queues: Vec<(QueueKey, Queue)>,
-    ring: VecDeque<usize>,
+    seed: Seed,
+    fair: Fair,
+    numbers: HashMap<Endpoint, usize>,
+    stations: Vec<Station>,
+    recipient_numbers: HashMap<RecipientName, usize>,
+    recipients: Vec<Recipient>,
+    /// Whether it is known which endpoints steps send to.
+    follows: bool,
+    stops: BTreeSet<StopTarget>,
     timers: BTreeSet<(Timestamp, usize)>,
-    pauses: HashMap<Endpoint, Timestamp>,
-    /// Endpoints that some step sends to, with the age at which their deliveries are too old; `None` before it is known.
-    used: Option<HashMap<Endpoint, Duration>>,
-    in_flight: HashMap<DeliveryId, UnderWay>,
-    recipients: HashMap<RecipientName, Recipient>,
+    /// Stations something happened to since they were looked at.
+    touched: BTreeSet<usize>,
+    /// Stations with something to refer.
+    referring: BTreeSet<usize>,
+    wanted: Vec<Refill>,
+    flights: Flights,
+    changed: BTreeMap<usize, Vec<Event>>,
     open: bool,
-}
-
-/// What waits for a delivery under way.
-#[derive(Default)]
-struct UnderWay {
-    /// Verbs in the order they were given.
-    verbs: VecDeque<PendingVerb>,
-    /// Where it stood in its queue when that was passed over meanwhile.
-    passed_over: Option<(QueueKey, DuePosition)>,
-}
-
-#[derive(Default)]
-struct Recipient {
-    in_flight: usize,
-    limit: Option<usize>,
-    blocked: BTreeSet<usize>,
 }
 
 impl Dispatch {
     /// Nothing waits, nothing is under way, starting is allowed.
-    pub fn new(limits: DispatchLimits) -> Self {
+    pub fn new(limits: DispatchLimits, seed: Seed) -> Self {
         Dispatch {
             limits,
+            seed,
+            fair: Fair::new(limits.slots),
             numbers: HashMap::new(),
-            queues: Vec::new(),
-            ring: VecDeque::new(),
+            stations: Vec::new(),
+            recipient_numbers: HashMap::new(),
+            recipients: Vec::new(),
+            follows: false,
+            stops: BTreeSet::new(),
             timers: BTreeSet::new(),
-            pauses: HashMap::new(),
-            used: None,
-            in_flight: HashMap::new(),
-            recipients: HashMap::new(),
+            touched: BTreeSet::new(),
+            referring: BTreeSet::new(),
+            wanted: Vec::new(),
+            flights: Flights::default(),
+            changed: BTreeMap::new(),
             open: true,
         }
     }
@@ -104,69 +144,38 @@ impl Dispatch {
         self.open = false;
     }
 
-    /// Attempts under way.
+    /// Attempts under way, and verbs being stored.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.len()
+        self.flights.len()
     }
 
     /// Deliveries with an attempt (or a verb) under way, in no order.
     pub fn in_flight_ids(&self) -> Vec<DeliveryId> {
-        self.in_flight.keys().copied().collect()
+        self.flights.ids()
     }
 
     /// Whether an attempt (or a verb) of this delivery is under way.
     pub fn is_in_flight(&self, delivery: DeliveryId) -> bool {
-        self.in_flight.contains_key(&delivery)
-    }
-
-    /// Sets how many attempts a recipient may have under way.
-    pub fn limit_recipient(&mut self, recipient: &RecipientName, limit: Option<u32>) {
-        let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        self.recipients.entry(recipient.clone()).or_default().limit = limit;
-        self.unblock(recipient);
-    }
-
-    /// Sets the endpoints that steps send to, each with the age at which its deliveries are to be looked at even while it is
-    /// paused: they are too old then. What waits for another endpoint is not held by that endpoint's pause: its step sends
-    /// somewhere else by now, or is gone.
-    pub fn use_endpoints(&mut self, used: HashMap<Endpoint, Duration>) {
-        self.used = Some(used);
-        for number in 0..self.queues.len() {
-            self.schedule(number);
-        }
+        self.flights.contains(delivery)
     }
 
     /// Tells of a queue in the store whose first delivery is to be looked at `next`.
-    pub fn known_in_store(&mut self, key: &QueueKey, next: Timestamp) {
-        let number = self.number(key);
-        self.queues[number].1.expect_in_store(next);
-        self.schedule(number);
+    pub fn known_in_store(&mut self, key: &QueueKey, next: Timestamp, now: Timestamp) {
+        let number = self.number(&key.endpoint, now);
+        self.stations[number].queue(key, self.limits.window).expect_in_store(next);
+        self.touched.insert(number);
     }
 
     /// Tells of a delivery that waits: newly accepted, or settled to wait. The store has it already.
-    pub fn offer(&mut self, key: &QueueKey, position: DuePosition) {
-        let number = self.number(key);
-        self.queues[number].1.offer(position);
-        self.schedule(number);
-    }
-
-    /// Takes a slot for a delivery straight from intake, passing over its queue, if nothing stands in the way.
-    pub fn take_fresh(&mut self, key: &QueueKey, delivery: DeliveryId, now: Timestamp) -> bool {
-        let number = self.number(key);
-        let behind = self.queues[number].1.may_be_due(now);
-        if behind || !self.has_slot() || self.paused(&key.endpoint, now).is_some() {
-            return false;
-        }
-        self.take_slot(number, delivery)
+    pub fn offer(&mut self, key: &QueueKey, position: DuePosition, now: Timestamp) {
+        let number = self.number(&key.endpoint, now);
+        self.stations[number].queue(key, self.limits.window).offer(position);
+        self.touched.insert(number);
     }
 
     /// Keeps a delivery from being started while a verb is stored. `false` when it is under way already.
     pub fn reserve(&mut self, delivery: DeliveryId) -> bool {
-        let free = !self.in_flight.contains_key(&delivery);
-        if free {
-            self.in_flight.insert(delivery, UnderWay::default());
-        }
-        free
+        self.flights.begin(delivery, Holding::Place)
     }
 
     /// As [`Dispatch::reserve`] for several, all or none.
@@ -175,251 +184,219 @@ impl Dispatch {
     /// Those that are under way already.
     pub fn reserve_all(&mut self, deliveries: &[DeliveryId]) -> Result<(), Vec<DeliveryId>> {
         let busy: Vec<DeliveryId> =
-            deliveries.iter().copied().filter(|delivery| self.in_flight.contains_key(delivery)).collect();
+            deliveries.iter().copied().filter(|delivery| self.flights.contains(*delivery)).collect();
         if !busy.is_empty() {
             return Err(busy);
         }
-        self.in_flight.extend(deliveries.iter().map(|delivery| (*delivery, UnderWay::default())));
+        for delivery in deliveries {
+            self.flights.begin(*delivery, Holding::Place);
+        }
         Ok(())
     }
 
     /// Leaves a verb for when the attempt under way is settled. `false` when none is under way, or too many verbs wait.
     pub fn leave_verb(&mut self, delivery: DeliveryId, verb: PendingVerb) -> bool {
-        const VERBS_MAX: usize = 8;
-        match self.in_flight.get_mut(&delivery) {
-            Some(under_way) if under_way.verbs.len() < VERBS_MAX => {
-                under_way.verbs.push_back(verb);
-                true
-            }
-            Some(_) | None => false,
-        }
+        self.flights.leave_verb(delivery, verb)
     }
 
     /// The verb left longest ago for a delivery under way. `None` when there is none: then its slot is free, in the same
     /// step, so that no verb can be left behind in between. Afterwards [`Dispatch::offer`] says where the delivery waits
     /// now, if it does.
-    pub fn next_verb_or_finish(&mut self, delivery: DeliveryId) -> Option<PendingVerb> {
-        let verb = self.next_verb(delivery);
+    pub fn next_verb_or_finish(&mut self, delivery: DeliveryId, now: Timestamp) -> Option<PendingVerb> {
+        let verb = self.flights.next_verb(delivery);
         if verb.is_none() {
-            self.in_flight.remove(&delivery);
+            self.finish(delivery, now);
         }
         verb
     }
 
     /// As [`Dispatch::next_verb_or_finish`], where nothing is known of where the delivery stands now: if its place in a
     /// queue was passed over while it was under way, it stands there again.
-    pub fn next_verb_or_give_back(&mut self, delivery: DeliveryId) -> Option<PendingVerb> {
-        let verb = self.next_verb(delivery);
+    pub fn next_verb_or_give_back(&mut self, delivery: DeliveryId, now: Timestamp) -> Option<PendingVerb> {
+        let verb = self.flights.next_verb(delivery);
         if verb.is_some() {
             return verb;
         }
-        let under_way = self.in_flight.remove(&delivery);
-        if let Some((key, position)) = under_way.and_then(|under_way| under_way.passed_over) {
-            self.offer(&key, position);
+        if let Some((key, position)) = self.finish(delivery, now) {
+            self.offer(&key, position, now);
         }
         None
     }
 
-    fn next_verb(&mut self, delivery: DeliveryId) -> Option<PendingVerb> {
-        self.in_flight.get_mut(&delivery)?.verbs.pop_front()
+    fn finish(&mut self, delivery: DeliveryId, now: Timestamp) -> Option<(QueueKey, DuePosition)> {
+        // An attempt that nobody answered for did not start.
+        self.answered(delivery, None, now);
+        let (holding, passed_over) = self.flights.end(delivery)?;
+        if let Holding::Attempt { party, took, .. } = holding {
+            self.fair.finish(party, took);
+        }
+        passed_over
     }
 
-    /// The recipient has answered: its own slot is free, though the attempt is not settled yet.
-    pub fn answered(&mut self, recipient: &RecipientName) {
-        if let Some(held) = self.recipients.get_mut(recipient) {
-            held.in_flight = held.in_flight.saturating_sub(1);
+    /// What came of an attempt: its recipient has a slot free, though the attempt is not settled yet. `None` where it did not
+    /// start after all. Told once; a second time nothing happens.
+    pub fn answered(&mut self, delivery: DeliveryId, heard: Option<Heard<'_>>, now: Timestamp) {
+        let Some((party, permit, started)) = self.flights.answer(delivery, now) else { return };
+        let number = party.index();
+        let station = &mut self.stations[number];
+        let slow_call = station.guard.breaker().settings().slow_call;
+        let symptom = heard.map(|heard| Symptom::of(heard.verdict, heard.took, heard.asked, slow_call));
+        let transition = match &symptom {
+            Some(symptom) => station.guard.handle_result(permit, symptom, now),
+            None => station.guard.handle_unused(permit, now),
+        };
+        let recipient = &mut self.recipients[station.recipient];
+        let symptom = symptom.unwrap_or(Symptom::cancelled(Duration::ZERO));
+        recipient.pace.handle_result(started, &symptom, now);
+        let waiting = std::mem::take(&mut recipient.waiting);
+        for number in waiting.into_iter().chain([number]) {
+            self.stations[number].wait = None;
+            self.touched.insert(number);
         }
-        self.unblock(recipient);
+        self.note(number, transition);
     }
 
     /// Pauses an endpoint; the later of two pauses counts.
-    pub fn pause(&mut self, endpoint: &Endpoint, until: Timestamp) {
-        let held = self.pauses.entry(endpoint.clone()).or_insert(until);
-        *held = until.max(*held);
+    pub fn pause(&mut self, endpoint: &Endpoint, until: Timestamp, now: Timestamp) {
+        let number = self.number(endpoint, now);
+        let paused = &mut self.stations[number].paused_until;
+        *paused = (*paused).max(Some(until));
+        self.touched.insert(number);
     }
 
-    /// Until when an endpoint is paused.
+    /// Until when an endpoint's recipient asked to be left alone; nothing for an endpoint that no step sends to.
     pub fn paused(&self, endpoint: &Endpoint, now: Timestamp) -> Option<Timestamp> {
-        self.last_pause(endpoint).filter(|until| *until > now)
+        let station = self.stations.get(*self.numbers.get(endpoint)?)?;
+        station.paused_until.filter(|until| *until > now && self.duty(station) == Duty::Send)
     }
 
-    /// When the endpoint's last pause ends, or ended; nothing for an endpoint that no step sends to.
-    pub fn last_pause(&self, endpoint: &Endpoint) -> Option<Timestamp> {
-        let used = self.used.as_ref().is_none_or(|used| used.contains_key(endpoint));
-        self.pauses.get(endpoint).copied().filter(|_| used)
+    /// Why an endpoint starts nothing at `now`; `None` where it does, and for one that no step sends to.
+    pub fn hold(&self, endpoint: &Endpoint, now: Timestamp) -> Option<EndpointHold> {
+        self.hold_of(*self.numbers.get(endpoint)?, now)
     }
 
-    /// Endpoints paused at `now`.
+    /// When an endpoint was let go last after a pause or another hold.
+    pub fn released_at(&self, endpoint: &Endpoint) -> Option<Timestamp> {
+        let station = self.stations.get(*self.numbers.get(endpoint)?)?;
+        station.released_at.max(station.paused_until)
+    }
+
+    /// Endpoints paused at `now` by their recipients' asking.
     pub fn pauses(&self, now: Timestamp) -> Vec<(Endpoint, Timestamp)> {
-        self.pauses
-            .iter()
-            .filter(|(_, until)| **until > now)
-            .map(|(endpoint, until)| (endpoint.clone(), *until))
-            .collect()
+        let paused = self.stations.iter().filter_map(|station| {
+            let until = station.paused_until.filter(|until| *until > now)?;
+            Some((station.endpoint.clone(), until))
+        });
+        paused.collect()
     }
 
-    /// The next delivery to start at `now`, if one may start. Queues take turns.
-    pub fn next(&mut self, now: Timestamp) -> Option<Start> {
-        self.wake(now);
-        while self.has_slot() {
-            let number = self.ring.pop_front()?;
-            if let Some(start) = self.turn(number, now) {
-                self.ring.push_back(number);
-                return Some(start);
-            }
-            self.queues[number].1.in_ring = false;
-            self.schedule(number);
-        }
-        None
+    /// What changed of guards since this was asked last, with the lines for the journal: to be stored in this order.
+    pub fn take_changed(&mut self) -> Vec<(KeptGuard, Vec<Event>)> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.into_iter().map(|(number, lines)| (self.kept(number), lines)).collect()
     }
 
-    /// One queue's turn: what it starts, or nothing if it has to leave the ring.
-    fn turn(&mut self, number: usize, now: Timestamp) -> Option<Start> {
-        let key = self.queues[number].0.clone();
-        if self.is_recipient_full(&key.endpoint.recipient) {
-            self.queues[number].1.blocked = true;
-            self.recipients.entry(key.endpoint.recipient.clone()).or_default().blocked.insert(number);
-            return None;
-        }
-        if self.paused(&key.endpoint, now).is_some() {
-            return self.next_too_old(number, now);
-        }
-        while self.queues[number].1.is_due(now) {
-            let position = self.queues[number].1.pop()?;
-            if self.take_slot(number, position.id) {
-                return Some(Start { delivery: position.id, position: Some(position), queue: key });
-            }
-            self.pass_over(key.clone(), position);
-        }
-        None
+    /// Whether [`Dispatch::take_changed`] has something.
+    pub fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
     }
 
-    /// A delivery of a paused endpoint that has become too old to be sent.
-    fn next_too_old(&mut self, number: usize, now: Timestamp) -> Option<Start> {
-        let (key, queue) = &mut self.queues[number];
-        let age = *self.used.as_ref()?.get(&key.endpoint)?;
-        let position = queue.pop_older(now.before(age).before(ID_STEP))?;
-        let key = key.clone();
-        if self.take_slot(number, position.id) {
-            return Some(Start { delivery: position.id, position: Some(position), queue: key });
-        }
-        self.pass_over(key, position);
-        None
+    /// Every guard, as it is to be kept over a stop.
+    pub fn kept_guards(&self) -> Vec<KeptGuard> {
+        (0..self.stations.len()).filter(|number| self.stations[*number].lot.is_none()).map(|n| self.kept(n)).collect()
     }
 
-    /// Remembers where a delivery stood that is under way already.
-    fn pass_over(&mut self, key: QueueKey, position: DuePosition) {
-        if let Some(under_way) = self.in_flight.get_mut(&position.id) {
-            under_way.passed_over = Some((key, position));
+    fn kept(&self, number: usize) -> KeptGuard {
+        let station = &self.stations[number];
+        KeptGuard { endpoint: station.endpoint.clone(), snapshot: station.guard.snapshot() }
+    }
+
+    fn note(&mut self, number: usize, transition: Option<Transition>) {
+        let Some(transition) = transition else { return };
+        let station = &mut self.stations[number];
+        station.wait = None;
+        self.touched.insert(number);
+        let endpoint = station.endpoint.clone();
+        let lines = self.changed.entry(number).or_default();
+        if lines.len() == LINES_MAX {
+            lines.remove(0);
         }
+        let (at, transition) = (transition.at, Box::new(transition));
+        lines.push(Event { at, kind: EventKind::BreakerChanged { endpoint, transition } });
     }
 
     /// Ranges to read from the store now; each is told once, until [`Dispatch::refilled`].
     pub fn refills(&mut self, now: Timestamp) -> Vec<Refill> {
-        let limit = self.limits.window;
-        let mut wanted = Vec::new();
-        let due: Vec<usize> = self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, number)| *number).collect();
-        let active: Vec<usize> = self.ring.iter().copied().chain(due).collect();
-        for number in active {
-            if self.paused(&self.queues[number].0.endpoint, now).is_some() {
-                continue;
-            }
-            let (key, queue) = &mut self.queues[number];
-            if let Some(after) = queue.begin_refill(now) {
-                wanted.push(Refill { queue: key.clone(), after, limit });
-                self.schedule(number);
-            }
-        }
-        wanted
+        self.catch_up(now);
+        std::mem::take(&mut self.wanted)
     }
 
     /// A range that was read. `None` when reading failed: it is asked for again.
-    pub fn refilled(&mut self, refill: &Refill, read: Option<Vec<DuePosition>>) {
-        let number = self.number(&refill.queue);
+    pub fn refilled(&mut self, refill: &Refill, read: Option<Vec<DuePosition>>, now: Timestamp) {
+        let number = self.number(&refill.queue.endpoint, now);
         let read = read.map(|read| {
             let last = read.last().copied().filter(|_| read.len() >= refill.limit);
             let (under_way, waiting): (Vec<_>, Vec<_>) =
-                read.into_iter().partition(|position| self.in_flight.contains_key(&position.id));
-            under_way.into_iter().for_each(|position| self.pass_over(refill.queue.clone(), position));
+                read.into_iter().partition(|position| self.flights.contains(position.id));
+            under_way.into_iter().for_each(|position| self.flights.pass_over(refill.queue.clone(), position));
             (waiting, last)
         });
-        self.queues[number].1.end_refill(read);
-        self.schedule(number);
+        self.stations[number].queue(&refill.queue, self.limits.window).end_refill(read);
+        self.touched.insert(number);
     }
 
     /// When to look again, if nothing else happens first.
     pub fn next_look(&self) -> Option<Timestamp> {
+        if !self.touched.is_empty() {
+            return Some(Timestamp::MIN);
+        }
         self.timers.first().map(|(at, _)| *at)
     }
 
-    fn wake(&mut self, now: Timestamp) {
-        while let Some((at, number)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
-            self.timers.remove(&(at, number));
-            let queue = &mut self.queues[number].1;
-            queue.timer = None;
-            if !queue.in_ring {
-                queue.in_ring = true;
-                self.ring.push_back(number);
-            }
+    /// Why a station starts nothing now.
+    fn hold_of(&self, number: usize, now: Timestamp) -> Option<EndpointHold> {
+        let station = &self.stations[number];
+        let by_hand = station.lot.as_ref().is_some_and(|stop| self.stops.contains(stop))
+            || self.stops.contains(&StopTarget::Recipient(station.endpoint.recipient.clone()));
+        if by_hand {
+            return Some(EndpointHold { why: HoldReason::Paused, until: None });
         }
+        if self.duty(station) == Duty::Move {
+            return None;
+        }
+        let asked = station.paused_until.filter(|until| *until > now);
+        let asked = asked.map(|until| EndpointHold { why: HoldReason::RetryAfter, until: Some(until) });
+        asked.or_else(|| station.guard.breaker().stops(now).map(EndpointHold::from)).or(station.wait)
     }
 
-    fn number(&mut self, key: &QueueKey) -> usize {
-        if let Some(number) = self.numbers.get(key) {
+    fn duty(&self, station: &Station) -> Duty {
+        let used = !self.follows || station.age_max.is_some();
+        if used && station.lot.is_none() { Duty::Send } else { Duty::Move }
+    }
+
+    fn number(&mut self, endpoint: &Endpoint, now: Timestamp) -> usize {
+        if let Some(number) = self.numbers.get(endpoint) {
             return *number;
         }
-        let number = self.queues.len();
-        self.queues.push((key.clone(), Queue::new(self.limits.window)));
-        self.numbers.insert(key.clone(), number);
+        let number = self.stations.len();
+        let recipient = self.recipient(&endpoint.recipient);
+        let settings = self.recipients[recipient].protection.guard;
+        let guard = Guard::new(settings, self.seed, endpoint, now);
+        let party = self.fair.add();
+        debug_assert_eq!(party.index(), number, "stations and parties are counted alike");
+        self.stations.push(Station::new(endpoint.clone(), party, recipient, guard));
+        self.numbers.insert(endpoint.clone(), number);
         number
     }
 
-    /// Sets the queue's timer to when it next wants a look: its first due time, or the end of its endpoint's pause.
-    fn schedule(&mut self, number: usize) {
-        let paused = self.last_pause(&self.queues[number].0.endpoint).unwrap_or(Timestamp::MIN);
-        let (key, queue) = &mut self.queues[number];
-        let age = self.used.as_ref().and_then(|used| used.get(&key.endpoint));
-        let age = age.map(|age| age.saturating_add(ID_STEP * 2));
-        let too_old = queue.oldest().zip(age).map_or(Timestamp::MAX, |(oldest, age)| oldest.after(age));
-        let wanted =
-            if queue.in_ring || queue.blocked { None } else { queue.next_look().map(|at| at.max(paused.min(too_old))) };
-        if queue.timer == wanted {
-            return;
+    fn recipient(&mut self, name: &RecipientName) -> usize {
+        if let Some(number) = self.recipient_numbers.get(name) {
+            return *number;
         }
-        if let Some(at) = queue.timer {
-            self.timers.remove(&(at, number));
-        }
-        queue.timer = wanted;
-        if let Some(at) = wanted {
-            self.timers.insert((at, number));
-        }
-    }
-
-    fn has_slot(&self) -> bool {
-        self.open && self.in_flight.len() < self.limits.slots
-    }
-
-    fn is_recipient_full(&self, recipient: &RecipientName) -> bool {
-        let Some(held) = self.recipients.get(recipient) else { return false };
-        held.in_flight >= held.limit.unwrap_or(self.limits.recipient_slots)
-    }
-
-    fn take_slot(&mut self, number: usize, delivery: DeliveryId) -> bool {
-        let recipient = self.queues[number].0.endpoint.recipient.clone();
-        if self.in_flight.contains_key(&delivery) || self.is_recipient_full(&recipient) {
-            return false;
-        }
-        self.in_flight.insert(delivery, UnderWay::default());
-        self.recipients.entry(recipient).or_default().in_flight += 1;
-        true
-    }
-
-    fn unblock(&mut self, recipient: &RecipientName) {
-        let blocked = self.recipients.get_mut(recipient).map(|held| std::mem::take(&mut held.blocked));
-        for number in blocked.into_iter().flatten() {
-            self.queues[number].1.blocked = false;
-            self.schedule(number);
-        }
+        let number = self.recipients.len();
+        self.recipients.push(Recipient::new(name.clone(), RecipientProtection::default()));
+        self.recipient_numbers.insert(name.clone(), number);
+        number
     }
 }
 

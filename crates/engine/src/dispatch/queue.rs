@@ -3,14 +3,20 @@
 //! Up to the horizon, everything the store has is in the window (or under way); beyond it, only the store knows. What is
 //! offered while a range is being read is kept aside and offered again afterwards, so that a row committed during the read is
 //! never missed.
+//!
+//! After an outage the window holds the oldest of a long backlog, and what has just come in lies far beyond it. The newest are
+//! therefore remembered besides, so that fresh and old can take turns; forgetting one of them costs its turn only.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
-use steadfast_lead::Timestamp;
+use steadfast_lead::{DeliveryId, Timestamp};
 use steadfast_store::DuePosition;
 
 /// How long before it is due a range is read.
 const READ_AHEAD: Duration = Duration::from_secs(1);
+
+/// How many of the newest beyond the window are remembered.
+const FRESH_MAX: usize = 256;
 
 /// Where knowledge ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,28 +36,22 @@ pub(super) struct Queue {
     /// No delivery in the window is older than this.
     oldest: Timestamp,
     horizon: Horizon,
+    /// The newest beyond the horizon; the store has them too. `None` where nobody asks for them.
+    fresh: Option<BTreeSet<DuePosition>>,
     /// What was offered during a refill; `Some` while one is under way.
     aside: Option<Vec<DuePosition>>,
-    /// Whether it stands in the ring of queues that take turns.
-    pub(super) in_ring: bool,
-    /// Whether it waits for its recipient to have a slot free; it has no timer meanwhile.
-    pub(super) blocked: bool,
-    /// Its timer in the set of timers.
-    pub(super) timer: Option<Timestamp>,
 }
 
 impl Queue {
-    /// An empty queue that holds at most `window_max` positions.
-    pub(super) fn new(window_max: usize) -> Self {
+    /// An empty queue that holds at most `window_max` positions, and the newest besides where `fresh`.
+    pub(super) fn new(window_max: usize, fresh: bool) -> Self {
         Queue {
             window_max,
             window: BTreeSet::new(),
             oldest: Timestamp::MAX,
             horizon: Horizon::None,
+            fresh: fresh.then(BTreeSet::new),
             aside: None,
-            in_ring: false,
-            blocked: false,
-            timer: None,
         }
     }
 
@@ -69,11 +69,20 @@ impl Queue {
         match &mut self.horizon {
             Horizon::At { after, read_at } if after.is_none_or(|after| position > after) => {
                 *read_at = position.due.before(READ_AHEAD).min(*read_at);
+                self.remember(position);
             }
             Horizon::At { .. } | Horizon::None => {
                 self.insert(position);
                 self.shrink();
             }
+        }
+    }
+
+    fn remember(&mut self, position: DuePosition) {
+        let Some(fresh) = &mut self.fresh else { return };
+        fresh.insert(position);
+        if fresh.len() > FRESH_MAX {
+            fresh.pop_first();
         }
     }
 
@@ -96,18 +105,44 @@ impl Queue {
         self.window.len() <= self.window_max / 4
     }
 
-    pub(super) fn is_due(&self, now: Timestamp) -> bool {
-        self.window.first().is_some_and(|position| position.due <= now)
+    /// Since when its first has been due, if it is.
+    pub(super) fn due_since(&self, now: Timestamp) -> Option<Timestamp> {
+        self.window.first().map(|position| position.due).filter(|due| *due <= now)
     }
 
     /// Whether something is due, or may be in the part that only the store knows.
     pub(super) fn may_be_due(&self, now: Timestamp) -> bool {
         let unread = matches!(self.horizon, Horizon::At { read_at, .. } if read_at <= now);
-        unread || self.aside.is_some() || self.is_due(now)
+        unread || self.aside.is_some() || self.due_since(now).is_some()
     }
 
-    pub(super) fn pop(&mut self) -> Option<DuePosition> {
-        self.window.pop_first()
+    /// The first that is due.
+    pub(super) fn oldest_due(&self, now: Timestamp) -> Option<DuePosition> {
+        self.window.first().copied().filter(|position| position.due <= now)
+    }
+
+    /// The first of those that became due within the last `within`.
+    pub(super) fn fresh_due(&self, within: Duration, now: Timestamp) -> Option<DuePosition> {
+        let least = DeliveryId::from_raw(0)?;
+        let from = DuePosition { due: now.before(within), id: least };
+        let first = |positions: &BTreeSet<DuePosition>| positions.range(from..).next().copied();
+        let found = [first(&self.window), self.fresh.as_ref().and_then(first)];
+        found.into_iter().flatten().min().filter(|position| position.due <= now)
+    }
+
+    /// Takes a position out, wherever it stands.
+    pub(super) fn take(&mut self, position: DuePosition) {
+        self.window.remove(&position);
+        if let Some(fresh) = &mut self.fresh {
+            fresh.remove(&position);
+        }
+    }
+
+    /// Takes out what became due before this, the first first.
+    pub(super) fn pop_due_before(&mut self, time: Timestamp) -> Option<DuePosition> {
+        let first = self.window.first().copied().filter(|position| position.due <= time)?;
+        self.take(first);
+        Some(first)
     }
 
     /// No delivery in the window was accepted before this; may be earlier than the oldest there is.
@@ -122,9 +157,7 @@ impl Queue {
         }
         let found = self.window.iter().find(|position| position.id.made_at() < than).copied();
         match found {
-            Some(position) => {
-                self.window.remove(&position);
-            }
+            Some(position) => self.take(position),
             None => {
                 self.oldest = self.window.iter().map(|position| position.id.made_at()).min().unwrap_or(Timestamp::MAX)
             }
@@ -132,13 +165,23 @@ impl Queue {
         found
     }
 
-    /// When something of it is due, or has to be read because it soon will be.
-    pub(super) fn next_look(&self) -> Option<Timestamp> {
+    /// When its first is due, as far as it is known: of what only the store knows, not before this.
+    pub(super) fn first_due(&self) -> Option<Timestamp> {
+        let beyond = match self.horizon {
+            Horizon::At { read_at, .. } if self.aside.is_none() => Some(read_at.after(READ_AHEAD)),
+            Horizon::At { .. } | Horizon::None => None,
+        };
+        self.window.first().map(|position| position.due).into_iter().chain(beyond).min()
+    }
+
+    /// When something of it becomes due after `now`, or has to be read because it soon will be.
+    pub(super) fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
         let read_at = match self.horizon {
             Horizon::At { read_at, .. } if self.aside.is_none() && self.runs_low() => Some(read_at),
             Horizon::At { .. } | Horizon::None => None,
         };
-        self.window.first().map(|position| position.due).into_iter().chain(read_at).min()
+        let due = self.window.first().map(|position| position.due);
+        due.into_iter().chain(read_at).filter(|at| *at > now).min()
     }
 
     /// Where a refill begins, if one is wanted: the window runs low and the store may have more. Answers once, until

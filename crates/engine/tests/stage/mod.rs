@@ -16,9 +16,12 @@ use steadfast_engine::{
     Acted, Clock, Engine, EngineLimits, ManualClock, NoObserver, Parts, Posted, Receipt, Refusal, RefusedAction,
 };
 use steadfast_flow::{
-    Address, FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings, RequestSettings, Settings, StepSettings,
+    Address, BreakerKeys, FlowSettings, InDoubtMode, InDoubtSettings, ProtectionSettings, RecipientSettings,
+    RequestSettings, Settings, StepSettings,
 };
 use steadfast_lead::{DeliveryId, Fields, FlowName, NodeNumber, RecipientName, StepName, Timestamp, Value};
+use steadfast_retry::breaker::BreakerMode;
+use steadfast_retry::pace::ConcurrencyLimit;
 use steadfast_retry::policy::{Jitter, Layer};
 use steadfast_retry::{Attempt, Change, Delivery, Entry, LookUp, ReviewCause, Seed, State, StateName, Verb};
 use steadfast_store::{Deliveries, MemoryStore};
@@ -43,13 +46,23 @@ pub(crate) async fn idle() {
 pub(crate) fn settings() -> Settings {
     let url = Some(Address::parse("http://bigbank.test/leads").unwrap());
     let request = RequestSettings { url, ..RequestSettings::default() };
-    let recipient = RecipientSettings { request, ..RecipientSettings::default() };
+    let recipient = RecipientSettings { request, protection: unprotected(), ..RecipientSettings::default() };
     let system = Layer { jitter: Some(Jitter::None), ..Layer::default() };
     let flow = FlowSettings { steps: vec![step("sell")], ..FlowSettings::default() };
     let mut settings = Settings { system, ..Settings::default() };
     settings.recipients.insert(bigbank(), recipient);
     settings.flows.insert(auto(), flow);
     settings
+}
+
+/// No breaker, no budget, and as many at once as a test may want.
+pub(crate) fn unprotected() -> ProtectionSettings {
+    ProtectionSettings {
+        concurrency: Some(ConcurrencyLimit::Fixed(256)),
+        retry_budget: Some(false),
+        breaker: BreakerKeys { mode: Some(BreakerMode::Off), ..BreakerKeys::default() },
+        ..ProtectionSettings::default()
+    }
 }
 
 pub(crate) fn auto() -> FlowName {

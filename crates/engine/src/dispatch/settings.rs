@@ -1,0 +1,136 @@
+//! What an operator and people said about recipients, taken over while everything goes on.
+
+use super::Dispatch;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+use steadfast_lead::{RecipientName, Timestamp};
+use steadfast_retry::breaker::{BreakerVerb, ByHand, Transition};
+use steadfast_retry::pace::{ConcurrencyLimit, Pace, PaceSettings};
+use steadfast_retry::{Endpoint, Guard, GuardSettings, StopTarget};
+use steadfast_store::KeptGuard;
+
+/// How one recipient is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecipientProtection {
+    /// Its endpoints' breakers and retry budgets.
+    pub guard: GuardSettings,
+    /// How many in a span of time, and how many at once.
+    pub pace: PaceSettings,
+    /// How long a delivery may be held by an open breaker before a person looks at it; `None` for as long as it takes.
+    pub longest_hold: Option<Duration>,
+}
+
+impl Default for RecipientProtection {
+    fn default() -> Self {
+        let pace = PaceSettings { rate: None, concurrency: ConcurrencyLimit::default() };
+        RecipientProtection { guard: GuardSettings::default(), pace, longest_hold: None }
+    }
+}
+
+/// What is protected, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Protected {
+    /// By recipient; one that is not named here is protected as by default.
+    pub recipients: HashMap<RecipientName, RecipientProtection>,
+    /// The endpoints that steps send to, each with the age at which its deliveries are too old. What waits for another
+    /// endpoint moves on: its step sends somewhere else by now, or is gone.
+    pub used: HashMap<Endpoint, Duration>,
+}
+
+/// One recipient: what its endpoints share.
+pub(super) struct Recipient {
+    pub(super) name: RecipientName,
+    pub(super) protection: RecipientProtection,
+    pub(super) pace: Pace,
+    /// Stations that wait for one of its attempts to end.
+    pub(super) waiting: BTreeSet<usize>,
+}
+
+impl Recipient {
+    pub(super) fn new(name: RecipientName, protection: RecipientProtection) -> Self {
+        Recipient { name, pace: Pace::new(&protection.pace), protection, waiting: BTreeSet::new() }
+    }
+}
+
+impl Dispatch {
+    /// Takes over what is configured now. What was learned and what is under way stays.
+    pub fn follow(&mut self, protected: &Protected, now: Timestamp) {
+        self.follows = true;
+        // In order, so that the same configuration gives the same numbers, and with them the same turns.
+        let mut used: Vec<&Endpoint> = protected.used.keys().collect();
+        used.sort();
+        for endpoint in used {
+            self.number(endpoint, now);
+        }
+        for recipient in &mut self.recipients {
+            let protection = protected.recipients.get(&recipient.name).copied().unwrap_or_default();
+            recipient.protection = protection;
+            recipient.pace.handle_settings(&protection.pace);
+            recipient.waiting.clear();
+        }
+        let mut oldest: HashMap<&RecipientName, Duration> = HashMap::new();
+        for (endpoint, age) in &protected.used {
+            let most = oldest.entry(&endpoint.recipient).or_default();
+            *most = (*most).max(*age);
+        }
+        for (number, station) in self.stations.iter_mut().enumerate() {
+            let ages = if station.lot.is_some() { oldest.get(&station.endpoint.recipient) } else { None };
+            station.age_max = ages.or_else(|| protected.used.get(&station.endpoint)).copied();
+            station.guard.handle_settings(self.recipients[station.recipient].protection.guard);
+            station.wait = None;
+            station.budget_until = None;
+            self.touched.insert(number);
+        }
+    }
+
+    /// A guard as it was kept over a stop.
+    pub fn restore_guard(&mut self, kept: &KeptGuard, now: Timestamp) {
+        let number = self.number(&kept.endpoint, now);
+        let settings = self.recipients[self.stations[number].recipient].protection.guard;
+        self.stations[number].guard = Guard::restore(settings, self.seed, &kept.endpoint, &kept.snapshot, now);
+        self.touched.insert(number);
+    }
+
+    /// A person stopped something, or lets it go on.
+    pub fn set_stop(&mut self, target: &StopTarget, stopped: bool) {
+        if stopped {
+            self.stops.insert(target.clone());
+        } else {
+            self.stops.remove(target);
+        }
+        self.touched.extend(0..self.stations.len());
+    }
+
+    /// How long a delivery may be held at an endpoint as things are now; `None` where there is no bound.
+    pub fn longest_hold(&self, endpoint: &Endpoint, now: Timestamp) -> Option<Duration> {
+        self.held_max(*self.numbers.get(endpoint)?, now)
+    }
+
+    /// A person says what is to be with the breakers of a recipient, all of them or that of one origin. Answers with what
+    /// changed, endpoint by endpoint; nothing for a breaker that is there already.
+    pub fn act_on_breakers(
+        &mut self,
+        recipient: &RecipientName,
+        origin: Option<&str>,
+        verb: BreakerVerb,
+        by: &ByHand,
+        now: Timestamp,
+    ) -> Vec<(Endpoint, Transition)> {
+        let mut changed = Vec::new();
+        for number in 0..self.stations.len() {
+            let station = &mut self.stations[number];
+            let meant = station.endpoint.recipient == *recipient
+                && station.lot.is_none()
+                && origin.is_none_or(|origin| *origin == *station.endpoint.origin);
+            if !meant {
+                continue;
+            }
+            let passed = station.guard.handle_time(now);
+            let transition = station.guard.handle_verb(verb, by.clone(), now);
+            changed.extend(transition.clone().map(|transition| (station.endpoint.clone(), transition)));
+            self.note(number, passed);
+            self.note(number, transition);
+        }
+        changed
+    }
+}
