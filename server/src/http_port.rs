@@ -10,6 +10,7 @@ use steadfast_retry::{Evidence, FaultKind, Phase};
 
 static DELIVERY_ID: HeaderName = HeaderName::from_static("steadfast-delivery-id");
 static ATTEMPT: HeaderName = HeaderName::from_static("steadfast-attempt");
+static TEST: HeaderName = HeaderName::from_static("steadfast-test");
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Sends the engine's orders through the HTTP door.
@@ -68,6 +69,9 @@ fn parcel(order: Order) -> Result<Parcel, String> {
     }
     headers.insert(DELIVERY_ID.clone(), value(&order.delivery_id)?);
     headers.insert(ATTEMPT.clone(), HeaderValue::from(order.attempt));
+    if order.test {
+        headers.insert(TEST.clone(), HeaderValue::from_static("true"));
+    }
     if order.purpose == Purpose::Lead {
         // A quoted string, as the field's structured form asks for.
         headers.insert(IDEMPOTENCY_KEY.clone(), value(&format!("\"{}\"", order.idempotency_key))?);

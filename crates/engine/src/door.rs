@@ -31,6 +31,8 @@ pub struct Order {
     pub idempotency_key: String,
     /// `Steadfast-Attempt`, from 1; of a look-up, the attempts before it.
     pub attempt: u32,
+    /// It is a test lead: the recipient is told.
+    pub test: bool,
     /// The attempt must end within this, whatever the step's own timeout.
     pub at_most: Duration,
 }
@@ -45,6 +47,7 @@ impl Order {
             delivery_id: delivery.id.to_string(),
             idempotency_key: delivery.idempotency_key(),
             attempt: delivery.attempts + 1,
+            test: delivery.test,
             at_most,
         }
     }

@@ -1,4 +1,5 @@
-//! The duplicate guard: before a first attempt, and before the first after a person asked for another, whether the same
+//! What keeps a delivery from being sent: that it is a test lead's, which its recipient does not take; and the duplicate
+//! guard: before a first attempt, and before the first after a person asked for another, whether the same
 //! person went to the recipient before.
 //!
 //! Exact: a delivery holds its mark in memory from before it looks into the store until its settlement is stored. Another
@@ -7,9 +8,9 @@
 use crate::run::Inner;
 use std::collections::HashMap;
 use std::time::Duration;
-use steadfast_flow::{DuplicateAction, DuplicateGuard, DuplicateOn, StepPlan};
+use steadfast_flow::{DuplicateAction, DuplicateGuard, DuplicateOn, StepPlan, TestLeads};
 use steadfast_lead::{DeliveryId, Lead, Timestamp};
-use steadfast_retry::{Delivery, DuplicateFate, HoldReason, Settlement, State, duplicate, hold};
+use steadfast_retry::{Delivery, DuplicateFate, HoldReason, Settlement, State, close_test, duplicate, hold};
 use steadfast_store::{StoreError, Term};
 
 /// Marked deliveries read at once.
@@ -67,6 +68,9 @@ impl Inner {
         plan: &StepPlan,
         now: Timestamp,
     ) -> Option<Settlement> {
+        if delivery.test && plan.test_leads == TestLeads::Skip {
+            return close_test(delivery, self.fence(delivery), now);
+        }
         let guard = plan.duplicates.as_deref()?;
         if delivery.test || delivery.progress.attempts > 0 {
             return None;

@@ -80,6 +80,7 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         reading: Reading::default(),
         priority: Default::default(),
         duplicates: None,
+        test_leads: steadfast_flow::TestLeads::default(),
     };
     let flow = FlowPlan {
         name: scenario.flow.clone(),

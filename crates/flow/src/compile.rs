@@ -233,6 +233,7 @@ impl<'a> StepScope<'a> {
                 reading,
                 priority: step.priority.or(self.flow.priority).unwrap_or_default(),
                 duplicates: self.guard(recipient),
+                test_leads: step.test_leads.or(recipient.test_leads).unwrap_or_default(),
             }),
             _ => Err(faults),
         }

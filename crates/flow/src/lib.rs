@@ -27,6 +27,7 @@ mod secret;
 mod settings;
 mod source;
 mod template;
+mod test_leads;
 mod token_request;
 mod token_settings;
 mod warnings;
@@ -60,6 +61,7 @@ pub use source::{
     SOURCE_WAIT_DEFAULT, SOURCES_MAX, SaidOutcome, SourceAnswer, SourceSettings, is_price,
 };
 pub use template::{TEMPLATE_BYTES_MAX, TEMPLATE_FUEL, template_filters};
+pub use test_leads::TestLeads;
 pub use token_request::TokenAuth;
 pub use token_settings::{
     ClientAuth, CustomTokenSettings, OAuth2Settings, TOKEN_FIELDS_MAX, TOKEN_HEADER_DEFAULT, TOKEN_LIFETIME,

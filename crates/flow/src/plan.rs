@@ -7,6 +7,7 @@ use crate::person::ContactFields;
 use crate::protection::OnOpen;
 use crate::request::{RenderFailed, Rendered, Request};
 use crate::source::SourceSettings;
+use crate::test_leads::TestLeads;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct StepPlan {
     pub priority: Priority,
     /// What keeps the same person from going to its recipient twice.
     pub duplicates: Option<Arc<DuplicateGuard>>,
+    /// What becomes of test leads.
+    pub test_leads: TestLeads,
 }
 
 impl StepPlan {

@@ -9,6 +9,7 @@ use crate::mapping::FieldSettings;
 use crate::protection::ProtectionSettings;
 use crate::request_settings::{Auth, RequestSettings};
 use crate::source::SourceSettings;
+use crate::test_leads::TestLeads;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +68,8 @@ pub struct RecipientSettings {
     pub rules: Vec<RuleSettings>,
     /// What keeps the same person from going to it twice, unless a step says otherwise.
     pub duplicates: Option<DuplicateSettings>,
+    /// What becomes of test leads, unless a step says otherwise.
+    pub test_leads: Option<TestLeads>,
 }
 
 /// A path for leads.
@@ -111,6 +114,8 @@ pub struct StepSettings {
     pub rules: Vec<RuleSettings>,
     /// What keeps the same person from going to its recipient twice, in place of what its recipient says.
     pub duplicates: Option<DuplicateSettings>,
+    /// What becomes of test leads, in place of what its recipient says.
+    pub test_leads: Option<TestLeads>,
 }
 
 /// What to do about an attempt that was sent and not answered.

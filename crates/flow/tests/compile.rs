@@ -41,6 +41,7 @@ fn step(id: &str) -> StepSettings {
         response: Default::default(),
         rules: Vec::new(),
         duplicates: None,
+        test_leads: None,
     }
 }
 

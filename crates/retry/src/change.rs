@@ -176,6 +176,7 @@ pub(crate) fn change(
         held: if let State::Held { why, .. } = state { Some(why) } else { None },
         closed: if let State::Closed { why, .. } = state { Some(why) } else { None },
         verb: verb.clone(),
+        test: delivery.test,
     };
     let entry = Entry::Change(Change { at: now, verb, state, because });
     Settlement { delivery, entry, pause: None, event: Event { at: now, kind }, fence }

@@ -90,6 +90,8 @@ named_enum! {
         Erased = "erased",
         /// Another delivery took its place.
         Superseded = "superseded",
+        /// A test lead, which its recipient does not take.
+        Test = "test",
     }
 }
 

@@ -72,6 +72,8 @@ pub enum EventKind {
         closed: Option<CloseReason>,
         /// What a person did, and who; `None` when nobody did.
         verb: Option<(Box<str>, Box<str>)>,
+        /// A test lead's.
+        test: bool,
     },
     /// An endpoint asked for, or was given, a pause.
     EndpointPaused {
@@ -164,6 +166,8 @@ pub struct LookUpSettled {
     pub took: Duration,
     /// From the end of the look-up to when the delivery is looked at again; `None` where nothing more happens by itself.
     pub next_in: Option<Duration>,
+    /// A test lead's.
+    pub test: bool,
 }
 
 impl EventKind {

@@ -28,6 +28,7 @@ pub mod reading;
 mod settle;
 mod shard;
 mod stop;
+mod test_lead;
 
 pub use admit::{Admission, admit};
 pub use backoff::{Seed, Window, delay, nominal, window};
@@ -49,3 +50,4 @@ pub use reading::Reading;
 pub use settle::{Attempt, Change, EndpointPause, Entry, Sent, Settlement, Terms, settle};
 pub use shard::{Epoch, Fence, Shard};
 pub use stop::{Stop, StopTarget};
+pub use test_lead::close_test;

@@ -203,6 +203,7 @@ fn event(after: &Delivery, looked: &LookedUp, answer: LookUpAnswer, decision: &D
         cause: if let Decision::Review { cause } = decision { Some(*cause) } else { None },
         took: looked.ended.since(looked.started),
         next_in: after.state.next_look().map(|next| next.since(looked.ended)),
+        test: after.test,
     };
     Event { at: looked.ended, kind: EventKind::LookUpSettled(Box::new(settled)) }
 }

@@ -55,6 +55,9 @@ pub(crate) struct Ledger {
     pub(crate) any_barred: bool,
 }
 
+/// Where a delivery is counted: its route, whether it is a test lead's, and its state.
+pub(crate) type Place = (u32, bool, u8);
+
 /// One transaction under way.
 pub(crate) struct Batch<'a> {
     pub(crate) connection: &'a Connection,
@@ -62,8 +65,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) ledger: &'a Ledger,
     lines: Vec<u8>,
     line_count: u64,
-    counts: BTreeMap<(u32, u8), i64>,
-    pruned: BTreeMap<(u32, u8), i64>,
+    counts: BTreeMap<Place, i64>,
+    pruned: BTreeMap<Place, i64>,
     marks: HashMap<i64, bool>,
     names_kept: [usize; 3],
     guards_new: i64,
@@ -182,7 +185,7 @@ impl<'a> Batch<'a> {
             row.next_look,
             row.record
         ])?;
-        self.count(row.route, row.state, 1);
+        self.count((row.route, row.test, row.state), 1);
         Ok(())
     }
 
@@ -206,8 +209,9 @@ impl<'a> Batch<'a> {
                        ON CONFLICT DO UPDATE SET until = max(until, excluded.until)";
             self.statement(sql)?.execute(params![endpoint, until])?;
         }
-        self.count(before.route, before.state, -1);
-        self.count(row.route, row.state, 1);
+        // A delivery is of a test lead, or is not, for ever.
+        self.count((before.route, row.test, before.state), -1);
+        self.count((row.route, row.test, row.state), 1);
         self.marks.insert(row.id, false);
         self.line(&rows.event);
         Ok(Settled::Applied)
@@ -278,13 +282,13 @@ impl<'a> Batch<'a> {
         Ok(u64::try_from(version).unwrap_or(0))
     }
 
-    pub(crate) fn count(&mut self, route: u32, state: u8, by: i64) {
-        *self.counts.entry((route, state)).or_insert(0) += by;
+    pub(crate) fn count(&mut self, place: Place, by: i64) {
+        *self.counts.entry(place).or_insert(0) += by;
     }
 
     /// One that had ended there is deleted.
-    pub(crate) fn count_pruned(&mut self, route: u32, state: u8) {
-        *self.pruned.entry((route, state)).or_insert(0) += 1;
+    pub(crate) fn count_pruned(&mut self, place: Place) {
+        *self.pruned.entry(place).or_insert(0) += 1;
     }
 
     pub(crate) fn line(&mut self, record: &[u8]) {
@@ -323,15 +327,15 @@ impl<'a> Batch<'a> {
     }
 
     fn keep_counts(&mut self) -> Result<(), Failure> {
-        let sql = "INSERT INTO counts (route, state, n) VALUES (?1, ?2, ?3)
+        let sql = "INSERT INTO counts (route, test, state, n) VALUES (?1, ?2, ?3, ?4)
                    ON CONFLICT DO UPDATE SET n = n + excluded.n";
-        for ((route, state), by) in self.counts.iter().filter(|(_, by)| **by != 0) {
-            self.statement(sql)?.execute(params![route, state, by])?;
+        for ((route, test, state), by) in self.counts.iter().filter(|(_, by)| **by != 0) {
+            self.statement(sql)?.execute(params![route, test, state, by])?;
         }
-        let sql = "INSERT INTO pruned (route, state, n) VALUES (?1, ?2, ?3)
+        let sql = "INSERT INTO pruned (route, test, state, n) VALUES (?1, ?2, ?3, ?4)
                    ON CONFLICT DO UPDATE SET n = n + excluded.n";
-        for ((route, state), by) in &self.pruned {
-            self.statement(sql)?.execute(params![route, state, by])?;
+        for ((route, test, state), by) in &self.pruned {
+            self.statement(sql)?.execute(params![route, test, state, by])?;
         }
         Ok(())
     }

@@ -24,8 +24,11 @@ struct Migration {
 /// Every migration since the oldest format that can be brought along, in order and without a gap. What one makes of a store
 /// is never changed once a version with it was released: stores were made by it. A new format comes with a new one, and with
 /// what its tables are in `schema.rs`; the tests hold the two together.
-const MIGRATIONS: &[Migration] =
-    &[Migration { from: 2, run: keep_guards_and_stops }, Migration { from: 3, run: keep_what_was_pruned }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { from: 2, run: keep_guards_and_stops },
+    Migration { from: 3, run: keep_what_was_pruned },
+    Migration { from: 4, run: count_tests_apart },
+];
 
 /// Guards and stops have tables; and what waits for a retry is in a queue of its own.
 fn keep_guards_and_stops(connection: &Connection) -> Result<(), String> {
@@ -37,7 +40,7 @@ fn keep_guards_and_stops(connection: &Connection) -> Result<(), String> {
     let words = words(connection)?;
     let mut after = -1;
     loop {
-        let rows = waiting_after(connection, after).map_err(|error| error.to_string())?;
+        let rows = some_after(connection, "next_look IS NOT NULL", after).map_err(|error| error.to_string())?;
         let Some((last, _)) = rows.last() else { return Ok(()) };
         after = *last;
         for (id, record) in rows {
@@ -61,6 +64,52 @@ fn keep_what_was_pruned(connection: &Connection) -> Result<(), String> {
     )
 }
 
+/// Deliveries of test leads are counted by themselves, and readers of the journal keep their places.
+fn count_tests_apart(connection: &Connection) -> Result<(), String> {
+    statements(
+        connection,
+        "ALTER TABLE counts RENAME TO counts_before;
+         CREATE TABLE counts (
+             route INTEGER NOT NULL, test INTEGER NOT NULL, state INTEGER NOT NULL, n INTEGER NOT NULL,
+             PRIMARY KEY (route, test, state)) WITHOUT ROWID;
+         INSERT INTO counts SELECT route, 0, state, n FROM counts_before;
+         DROP TABLE counts_before;
+         ALTER TABLE pruned RENAME TO pruned_before;
+         CREATE TABLE pruned (
+             route INTEGER NOT NULL, test INTEGER NOT NULL, state INTEGER NOT NULL, n INTEGER NOT NULL,
+             PRIMARY KEY (route, test, state)) WITHOUT ROWID;
+         INSERT INTO pruned SELECT route, 0, state, n FROM pruned_before;
+         DROP TABLE pruned_before;
+         CREATE TABLE bookmarks (reader TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;",
+    )?;
+    let words = words(connection)?;
+    let mut after = -1;
+    loop {
+        let rows = some_after(connection, "TRUE", after).map_err(|error| error.to_string())?;
+        let Some((last, _)) = rows.last() else { return Ok(()) };
+        after = *last;
+        for (id, record) in rows {
+            let known = DeliveryId::from_raw(id).ok_or("a delivery's id is negative")?;
+            let delivery = decode_delivery(known, &record, &words).map_err(|error| error.to_string())?;
+            if delivery.test {
+                count_as_test(connection, id).map_err(|error| error.to_string())?;
+            }
+        }
+    }
+}
+
+fn count_as_test(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    let place = "SELECT route, state FROM deliveries WHERE id = ?1";
+    let (route, state): (i64, i64) =
+        connection.prepare_cached(place)?.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let sql = "INSERT INTO counts (route, test, state, n) VALUES (?1, ?2, ?3, ?4)
+               ON CONFLICT DO UPDATE SET n = n + excluded.n";
+    let mut count = connection.prepare_cached(sql)?;
+    count.execute(params![route, false, state, -1])?;
+    count.execute(params![route, true, state, 1])?;
+    Ok(())
+}
+
 fn statements(connection: &Connection, sql: &str) -> Result<(), String> {
     connection.execute_batch(sql).map_err(|error| error.to_string())
 }
@@ -75,11 +124,11 @@ fn words(connection: &Connection) -> Result<Dictionary, String> {
     read().map(Dictionary::of).map_err(|error| error.to_string())
 }
 
-/// Some deliveries that wait or are held, with their records, in the order of ids.
-fn waiting_after(connection: &Connection, after: i64) -> rusqlite::Result<Vec<(i64, Vec<u8>)>> {
+/// Some deliveries of a kind with their records, in the order of ids.
+fn some_after(connection: &Connection, kind: &'static str, after: i64) -> rusqlite::Result<Vec<(i64, Vec<u8>)>> {
     const AT_ONCE: i64 = 1_000;
-    let sql = "SELECT id, record FROM deliveries WHERE id > ?1 AND next_look IS NOT NULL ORDER BY id LIMIT ?2";
-    let mut statement = connection.prepare_cached(sql)?;
+    let sql = format!("SELECT id, record FROM deliveries WHERE id > ?1 AND {kind} ORDER BY id LIMIT ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([after, AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.collect()
 }
@@ -250,6 +299,33 @@ mod tests {
     }
 
     #[test]
+    fn deliveries_of_test_leads_are_counted_apart() {
+        let folder = of_format_2();
+        let file = folder.path().join(FILE);
+        // The field `test` of the first delivery's record, raised.
+        let raise = "UPDATE deliveries SET record = CAST(replace(hex(record), '0002F401', '0002F501') AS BLOB)
+                     WHERE id = 381399806771216385";
+        let connection = Connection::open(&file).unwrap();
+        connection.execute(raise, []).unwrap();
+        let bytes: Vec<u8> = connection
+            .query_row("SELECT record FROM deliveries WHERE id = 381399806771216385", [], |row| row.get(0))
+            .unwrap();
+        let digits = String::from_utf8(bytes).unwrap();
+        let record: Vec<u8> =
+            (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect();
+        connection.execute("UPDATE deliveries SET record = ?1 WHERE id = 381399806771216385", [record]).unwrap();
+        drop(connection);
+        migrate(folder.path(), None).unwrap();
+        let migrated = Connection::open(&file).unwrap();
+        let mut statement = migrated.prepare("SELECT route, test, state, n FROM counts WHERE n <> 0").unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
+        let counts: Vec<(i64, bool, i64, i64)> = rows.map(Result::unwrap).collect();
+        assert!(counts.contains(&(0, true, 3, 1)), "{counts:?}");
+        assert_eq!(counts.iter().filter(|count| count.1).count(), 1);
+        assert_eq!(counts.iter().map(|count| count.3).sum::<i64>(), 6);
+    }
+
+    #[test]
     fn a_migration_that_fails_leaves_everything_as_it_was() {
         let folder = of_format_2();
         let migrations = [
@@ -274,7 +350,7 @@ mod tests {
     #[test]
     fn without_a_backup_nothing_is_changed() {
         let folder = of_format_2();
-        let backup = folder.path().join("before-format-4");
+        let backup = folder.path().join("before-format-5");
         std::fs::create_dir(&backup).unwrap();
         std::fs::write(backup.join(FILE), "mine").unwrap();
         let error = migrate_by(MIGRATIONS, FORMAT, folder.path(), None).unwrap_err();

@@ -11,9 +11,9 @@ use crate::rows::Change;
 use crate::store::{EmbeddedStore, write_to};
 use rusqlite::{OptionalExtension, params};
 use std::sync::Arc;
-use steadfast_lead::{LeadId, Timestamp};
+use steadfast_lead::{DeliveryId, LeadId, Timestamp};
 use steadfast_retry::StateName;
-use steadfast_store::record::{Code, outline_lead};
+use steadfast_store::record::{Code, decode_delivery, outline_lead};
 use steadfast_store::{Count, Cursor, Expired, ExpiredLead, Expiry, Pending, Pruned, Retention, Term};
 
 /// What is to be deleted.
@@ -64,7 +64,7 @@ impl Batch<'_> {
         for (id, version) in &lead.deliveries {
             match self.standing(id.raw())? {
                 Some(standing) if standing.version == *version && has_ended(standing.state) => {
-                    places.push((standing.route, standing.state));
+                    places.push((standing.route, self.is_test(*id)?, standing.state));
                 }
                 Some(_) | None => return Ok(None),
             }
@@ -72,15 +72,22 @@ impl Batch<'_> {
         if !self.drop_lead(lead.id, now)? {
             return Ok(None);
         }
-        for ((id, _), (route, state)) in lead.deliveries.iter().zip(places) {
+        for ((id, _), place) in lead.deliveries.iter().zip(places) {
             self.statement("DELETE FROM history WHERE delivery = ?1")?.execute([id.raw()])?;
             self.statement("DELETE FROM deliveries WHERE id = ?1")?.execute([id.raw()])?;
-            self.count(route, state, -1);
-            self.count_pruned(route, state);
+            self.count(place, -1);
+            self.count_pruned(place);
         }
         let largest = lead.deliveries.iter().map(|(id, _)| id.raw()).chain([lead.id.raw()]).max();
         self.statement("UPDATE meta SET last_id = ?1 WHERE coalesce(last_id, -1) < ?1")?.execute([largest])?;
         Ok(Some(u64::try_from(lead.deliveries.len()).unwrap_or(u64::MAX)))
+    }
+
+    fn is_test(&self, id: DeliveryId) -> Result<bool, Failure> {
+        let record: Vec<u8> =
+            self.statement("SELECT record FROM deliveries WHERE id = ?1")?.query_row([id.raw()], |row| row.get(0))?;
+        let delivery = decode_delivery(id, &record, &self.names.words);
+        delivery.map(|delivery| delivery.test).map_err(|error| Failure::Record(error.into()))
     }
 
     /// The lead's own row, its terms, and its key if that is over; `false` when there is no such lead.

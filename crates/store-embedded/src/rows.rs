@@ -76,6 +76,7 @@ pub(crate) struct DeliveryRow {
     pub(crate) id: i64,
     pub(crate) route: u32,
     pub(crate) state: u8,
+    pub(crate) test: bool,
     pub(crate) endpoint: u32,
     pub(crate) class: u8,
     pub(crate) kind: u8,
@@ -91,6 +92,7 @@ impl DeliveryRow {
             id: delivery.id.raw(),
             route: names.route(&delivery.flow, &delivery.endpoint.recipient),
             state: delivery.state.name().code(),
+            test: delivery.test,
             endpoint: names.endpoint(&delivery.endpoint),
             // Of what waits for nothing the class means nothing: left alone, the row's indexes are.
             class: class_of(delivery.priority, delivery.is_retry() && next_look.is_some()),

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 /// "Stdf": says that a SQLite file is a Steadfast store.
 pub(crate) const APPLICATION_ID: u32 = 0x5374_6466;
 /// The store format this version writes.
-pub(crate) const FORMAT: u32 = 4;
+pub(crate) const FORMAT: u32 = 5;
 /// The oldest format that can be brought to the present one; see `migrate.rs`.
 pub(crate) const OLDEST_FORMAT: u32 = 2;
 
@@ -50,10 +50,13 @@ CREATE INDEX due ON deliveries (endpoint, class, next_look) WHERE next_look IS N
 CREATE TABLE history (delivery INTEGER NOT NULL, seq INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (delivery, seq))
     WITHOUT ROWID;
 CREATE TABLE journal (seq INTEGER PRIMARY KEY, lines BLOB NOT NULL);
-CREATE TABLE counts (route INTEGER NOT NULL, state INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (route, state))
-    WITHOUT ROWID;
-CREATE TABLE pruned (route INTEGER NOT NULL, state INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (route, state))
-    WITHOUT ROWID;
+CREATE TABLE counts (
+    route INTEGER NOT NULL, test INTEGER NOT NULL, state INTEGER NOT NULL, n INTEGER NOT NULL,
+    PRIMARY KEY (route, test, state)) WITHOUT ROWID;
+CREATE TABLE pruned (
+    route INTEGER NOT NULL, test INTEGER NOT NULL, state INTEGER NOT NULL, n INTEGER NOT NULL,
+    PRIMARY KEY (route, test, state)) WITHOUT ROWID;
+CREATE TABLE bookmarks (reader TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE taken (delivery INTEGER PRIMARY KEY);
 CREATE TABLE idempotency (
     flow INTEGER NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, until INTEGER NOT NULL, lead INTEGER NOT NULL,

@@ -109,7 +109,7 @@ async fn a_later_format_is_refused_with_both_numbers() {
     later.pragma_update(None, "user_version", 9).unwrap();
     drop(later);
     let said = refusal(folder.path()).to_string();
-    assert!(said.contains("format 9") && said.contains("up to 4"), "{said}");
+    assert!(said.contains("format 9") && said.contains("up to 5"), "{said}");
 }
 
 #[tokio::test]

@@ -44,6 +44,9 @@ struct Condition {
     full: bool,
 }
 
+/// Flow, recipient, whether of test leads, and state.
+type CountKey = (FlowName, RecipientName, bool, StateName);
+
 /// What stays over a restart.
 struct Data {
     seed: Seed,
@@ -54,7 +57,7 @@ struct Data {
     leads: BTreeMap<LeadId, (Arc<Lead>, Vec<DeliveryId>)>,
     deliveries: BTreeMap<DeliveryId, (Delivery, Vec<Entry>)>,
     queues: BTreeMap<QueueKey, BTreeSet<DuePosition>>,
-    counts: BTreeMap<(FlowName, RecipientName, StateName), u64>,
+    counts: BTreeMap<CountKey, u64>,
     taken: BTreeSet<DeliveryId>,
     guards: HashMap<(FlowName, Box<str>), (Dedupe, LeadId)>,
     pauses: BTreeMap<Endpoint, Timestamp>,
@@ -284,8 +287,8 @@ fn fits(filter: &Filter, delivery: &Delivery) -> bool {
         && filter.kind.as_deref().is_none_or(|kind| Some(kind) == delivery.last_kind)
 }
 
-fn count_key(delivery: &Delivery) -> (FlowName, RecipientName, StateName) {
-    (delivery.flow.clone(), delivery.endpoint.recipient.clone(), delivery.state.name())
+fn count_key(delivery: &Delivery) -> CountKey {
+    (delivery.flow.clone(), delivery.endpoint.recipient.clone(), delivery.test, delivery.state.name())
 }
 
 impl Writes for MemoryStore {
@@ -394,9 +397,10 @@ impl Deliveries for MemoryStore {
 
     fn counts(&self) -> Pending<Vec<Count>> {
         self.read(|data| {
-            let counts = data.counts.iter().map(|((flow, recipient, state), deliveries)| Count {
+            let counts = data.counts.iter().map(|((flow, recipient, test, state), deliveries)| Count {
                 flow: flow.clone(),
                 recipient: recipient.clone(),
+                test: *test,
                 state: *state,
                 deliveries: *deliveries,
             });

@@ -227,13 +227,16 @@ pub struct Page<T> {
     pub next: Option<DeliveryId>,
 }
 
-/// How many deliveries of a flow, to a recipient, stand where. Kept with every commit, never counted.
+/// How many deliveries of a flow, to a recipient, stand where; those of test leads by themselves. Kept with every commit,
+/// never counted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Count {
     /// The flow.
     pub flow: FlowName,
     /// The recipient.
     pub recipient: RecipientName,
+    /// Those of test leads.
+    pub test: bool,
     /// Where they stand.
     pub state: StateName,
     /// How many.

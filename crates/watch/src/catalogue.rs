@@ -92,11 +92,11 @@ metrics! {
     COMMIT_CHANGES = "steadfast_commit_changes", Histogram, [],
         "Changes written by one commit";
     DELIVERIES = "steadfast_deliveries", Gauge, ["recipient", "state"],
-        "Deliveries in the store by where they stand; those in flight count as waiting or held";
+        "Deliveries in the store by where they stand, without those of test leads; those in flight count as waiting or held";
     IN_FLIGHT = "steadfast_in_flight_attempts", Gauge, [],
         "Attempts under way";
     QUEUE_DEPTH = "steadfast_queue_depth", Gauge, [],
-        "Deliveries that wait or are held, without those in flight";
+        "Deliveries that wait or are held, without those in flight; with those of test leads, which take room as well";
     OLDEST_DUE_AGE = "steadfast_oldest_due_age_seconds", Gauge, [],
         "How long the delivery that is longest overdue has been due; 0 when none is";
     UNSAVED = "steadfast_unsaved_settlements", Gauge, [],
@@ -119,6 +119,7 @@ pub fn metrics_page() -> String {
         "# Metrics\n\n\
          `GET /metrics` answers in the OpenMetrics text format, which Prometheus reads. With API keys configured it needs a key\n\
          with scope `read`.\n\n\
+         Test leads are counted as accepted, with `test=\"true\"`, and nowhere else.\n\n\
          Beyond 1,000 recipients or flows, further ones are counted together under the label value `other`. Histograms have\n\
          `_bucket`, `_sum` and `_count` samples. This page is generated from the code.\n\n\
          | name | type | labels | meaning |\n|---|---|---|---|\n",

@@ -118,11 +118,13 @@ impl Figures {
         self
     }
 
-    /// Folds one committed event in.
+    /// Folds one committed event in. Of test leads only how many came is counted.
     pub fn record(&self, event: &Event) {
         match &event.kind {
             EventKind::LeadAccepted { flow, test, .. } => self.lead_accepted(flow, *test),
+            EventKind::AttemptSettled(settled) if settled.test => {}
             EventKind::AttemptSettled(settled) => self.attempt_settled(settled),
+            EventKind::DeliveryChanged { test: true, .. } => {}
             EventKind::DeliveryChanged { recipient, state, cause, closed, .. } => {
                 if let Some(end) = End::of_change(*state, *cause, *closed) {
                     self.of(recipient).ended(end, &self.families);
@@ -131,6 +133,7 @@ impl Figures {
                     self.families.verbs.get_or_create_owned(&vec![("verb", verb.to_owned())]).inc();
                 }
             }
+            EventKind::LookUpSettled(settled) if settled.test => {}
             EventKind::LookUpSettled(settled) => {
                 if let Some(end) = End::of_change(settled.state, settled.cause, None) {
                     self.of(&settled.recipient).ended(end, &self.families);

@@ -91,6 +91,7 @@ fn changed(state: StateName, cause: Option<ReviewCause>, verb: Option<&str>) -> 
         held: None,
         closed: None,
         verb: verb.map(|verb| (verb.into(), "ann".into())),
+        test: false,
     };
     Event { at: Timestamp::from_micros(0), kind }
 }
@@ -166,6 +167,7 @@ fn recipients_beyond_the_bound_are_counted_together() {
     let counts = (0..RECIPIENTS_MAX + 50).map(|number| Count {
         flow: FlowName::new("auto").unwrap(),
         recipient: RecipientName::new(&format!("r{number}")).unwrap(),
+        test: false,
         state: StateName::Waiting,
         deliveries: 1,
     });
@@ -181,6 +183,46 @@ fn recipients_beyond_the_bound_are_counted_together() {
     assert_eq!(read.value("steadfast_leads_accepted_total{flow=\"other\",test=\"false\"}"), 50.0);
     assert_eq!(read.value("steadfast_deliveries{recipient=\"other\",state=\"waiting\"}"), 50.0);
     assert_eq!(read.value("steadfast_queue_depth"), 1_047.0, "what waits, without what is in flight");
+}
+
+#[test]
+fn test_leads_are_counted_as_accepted_and_nowhere_else() {
+    let figures = Figures::new();
+    let untouched = |read: &Scrape| {
+        let counted =
+            |name: &&String| !name.starts_with("steadfast_leads_accepted") && !name.starts_with("steadfast_queue");
+        read.samples
+            .iter()
+            .filter(|(name, _)| counted(name))
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect::<Vec<_>>()
+    };
+    let before = untouched(&scrape(&figures, &Snapshot::default()));
+    figures.record(&accepted("auto", true));
+    for event in [
+        settled("bigbank", Outcome::Success, 2, DecisionName::Deliver, StateName::Delivered),
+        changed(StateName::Delivered, None, Some("mark-delivered")),
+    ] {
+        let mut event = event;
+        match &mut event.kind {
+            EventKind::AttemptSettled(settled) => settled.test = true,
+            EventKind::DeliveryChanged { test, .. } => *test = true,
+            other => panic!("{other:?}"),
+        }
+        figures.record(&event);
+    }
+    let of = |state, deliveries| Count {
+        flow: FlowName::new("auto").unwrap(),
+        recipient: RecipientName::new("bigbank").unwrap(),
+        test: true,
+        state,
+        deliveries,
+    };
+    let counts = vec![of(StateName::Waiting, 2), of(StateName::Delivered, 3)];
+    let read = scrape(&figures, &Snapshot { counts, ..Snapshot::default() });
+    assert_eq!(untouched(&read), before);
+    assert_eq!(read.value("steadfast_leads_accepted_total{flow=\"auto\",test=\"true\"}"), 1.0);
+    assert_eq!(read.value("steadfast_queue_depth"), 2.0, "what waits takes room, whoever's it is");
 }
 
 #[test]
@@ -228,6 +270,7 @@ fn what_is_exposed_is_what_is_documented() {
     let count = Count {
         flow: FlowName::new("auto").unwrap(),
         recipient: RecipientName::new("bigbank").unwrap(),
+        test: false,
         state: StateName::Delivered,
         deliveries: 1,
     };

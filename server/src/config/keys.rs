@@ -227,6 +227,13 @@ const AUTH_KEY: Key = key(
     "",
     "How the request says who it is from. A step's replaces its recipient's whole.",
 );
+const TEST_LEADS_KEY: Key = key(
+    "test_leads",
+    "text",
+    "skip, send",
+    "\"skip\"",
+    "Whether test leads are sent to it, with the header Steadfast-Test: true, or closed in place of being sent. A step's word goes before its recipient's.",
+);
 const PRIORITY: Key =
     key("priority", "text", PRIORITIES, "\"normal\"", "How urgent deliveries are among those that are due.");
 
@@ -250,6 +257,7 @@ pub(crate) const RECIPIENT: Table = Table {
         RESPONSE_KEY,
         RULES_KEY,
         DUPLICATES_KEY,
+        TEST_LEADS_KEY,
     ],
 };
 
@@ -347,6 +355,7 @@ pub(crate) const STEP: Table = Table {
         RESPONSE_KEY,
         RULES_KEY,
         DUPLICATES_KEY,
+        TEST_LEADS_KEY,
     ],
 };
 

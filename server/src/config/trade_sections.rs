@@ -13,7 +13,7 @@ use super::tree::{Found, Section};
 use std::collections::BTreeMap;
 use steadfast_flow::{
     AccountSettings, FieldSettings, FieldType, FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings,
-    StepSettings,
+    StepSettings, TestLeads,
 };
 use steadfast_lead::{AccountName, BadName, FlowName, Priority, RecipientName, StepName};
 use steadfast_retry::policy::{Layer, Limits};
@@ -58,6 +58,7 @@ fn recipient(recipient: &Section<'_>) -> RecipientSettings {
         response: response(recipient),
         rules: rules(recipient),
         duplicates: duplicates(recipient),
+        test_leads: test_leads(recipient),
     }
 }
 
@@ -87,9 +88,27 @@ fn step(step: &Section<'_>, index: usize) -> Option<StepSettings> {
     let (retry, in_doubt, priority) = (retry(step), in_doubt(step), priority(step));
     let (request, auth) = (request(step), auth(step));
     let (response, rules, duplicates) = (response(step), rules(step), duplicates(step));
+    let test_leads = test_leads(step);
     let id = id.or_else(|| StepName::new(&format!("unreadable-{index}")).ok())?;
     let recipient = recipient.or_else(|| RecipientName::new("unreadable").ok())?;
-    Some(StepSettings { id, recipient, retry, in_doubt, priority, request, auth, response, rules, duplicates })
+    Some(StepSettings {
+        id,
+        recipient,
+        retry,
+        in_doubt,
+        priority,
+        request,
+        auth,
+        response,
+        rules,
+        duplicates,
+        test_leads,
+    })
+}
+
+fn test_leads(owner: &Section<'_>) -> Option<TestLeads> {
+    let words = TestLeads::ALL.map(TestLeads::name);
+    owner.get("test_leads").and_then(|found| found.word(TestLeads::from_name, &words))
 }
 
 fn retry(owner: &Section<'_>) -> Layer {

@@ -114,7 +114,10 @@ fn known(caller: &Caller, book: &Book, counts: Vec<Count>) -> BTreeMap<Recipient
         of.origins.insert(Arc::clone(&step.endpoint.origin));
     }
     for count in counts.into_iter().filter(|count| caller.sees(&count.flow, book)) {
-        known.entry(count.recipient).or_default().deliveries.add(count.state, count.deliveries);
+        let of = known.entry(count.recipient).or_default();
+        if !count.test {
+            of.deliveries.add(count.state, count.deliveries);
+        }
     }
     known
 }

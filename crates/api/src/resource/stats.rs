@@ -17,11 +17,13 @@ use utoipa::ToSchema;
 /// How many deliveries stand where.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct StatsView {
-    /// Over everything asked for.
+    /// Over everything asked for, without test leads.
     total: CountsView,
+    /// The deliveries of test leads, which count nowhere else.
+    tests: CountsView,
     /// Attempts under way in the whole server.
     in_flight: usize,
-    /// By flow and recipient, sorted.
+    /// By flow and recipient, sorted; without test leads.
     rows: Vec<StatsRowView>,
 }
 
@@ -57,12 +59,17 @@ pub(crate) async fn get_stats(
     let flow = query.read_as("flow", NAME, |text| FlowName::new(text).ok())?;
     let recipient = query.read_as("recipient", NAME, |text| RecipientName::new(text).ok())?;
     let book = state.engine().book();
-    let mut total = CountsView::default();
+    let (mut total, mut tests) = (CountsView::default(), CountsView::default());
     let mut rows: BTreeMap<(FlowName, RecipientName), CountsView> = BTreeMap::new();
     for count in state.engine().store().counts().await? {
         let asked = flow.as_ref().is_none_or(|flow| *flow == count.flow)
             && recipient.as_ref().is_none_or(|recipient| *recipient == count.recipient);
-        if asked && caller.sees(&count.flow, &book) {
+        if !asked || !caller.sees(&count.flow, &book) {
+            continue;
+        }
+        if count.test {
+            tests.add(count.state, count.deliveries);
+        } else {
             total.add(count.state, count.deliveries);
             rows.entry((count.flow, count.recipient)).or_default().add(count.state, count.deliveries);
         }
@@ -72,6 +79,6 @@ pub(crate) async fn get_stats(
         recipient: recipient.to_string(),
         deliveries,
     });
-    let view = StatsView { total, in_flight: state.engine().in_flight(), rows: rows.collect() };
+    let view = StatsView { total, tests, in_flight: state.engine().in_flight(), rows: rows.collect() };
     Ok(json(StatusCode::OK, &view))
 }

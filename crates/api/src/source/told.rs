@@ -1,11 +1,12 @@
 //! From deliveries to the one outcome a source is told.
 //!
 //! Steps are independent: one success is a success; all said no is a failure; what a person has to look at is an error,
-//! unless the recipient may have it; everything else is not known yet, and the source's own setting is told.
+//! unless the recipient may have it; everything else is not known yet, and the source's own setting is told. A test lead
+//! that no recipient takes came in well: a success without a price.
 
 use std::collections::BTreeSet;
 use steadfast_flow::{SaidOutcome, SourceSettings, is_price};
-use steadfast_retry::{Delivery, State, Verdict};
+use steadfast_retry::{CloseReason, Delivery, State, Verdict};
 
 /// What a source is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,9 @@ impl Told {
         if deliveries.is_empty() || deliveries.iter().any(|(delivery, _)| is_unknown(delivery)) {
             return Told::unknown(source);
         }
+        if deliveries.iter().all(|(delivery, _)| is_skipped_test(delivery)) {
+            return Told { outcome: SaidOutcome::Success, reason: None, price: nothing() };
+        }
         let in_review = deliveries.iter().any(|(delivery, _)| matches!(delivery.state, State::InReview { .. }));
         let outcome = if in_review { SaidOutcome::Error } else { SaidOutcome::Failure };
         let reasons: BTreeSet<String> =
@@ -74,6 +78,11 @@ fn is_delivered(delivery: &Delivery) -> bool {
 fn is_unknown(delivery: &Delivery) -> bool {
     let with_a_person = matches!(delivery.state, State::InReview { .. });
     delivery.state.next_look().is_some() || (with_a_person && delivery.progress.in_doubt)
+}
+
+/// A test lead that came in well; there is no more to tell of it.
+fn is_skipped_test(delivery: &Delivery) -> bool {
+    matches!(delivery.state, State::Closed { why: CloseReason::Test, .. })
 }
 
 fn price_of(last: &Verdict) -> Option<Box<str>> {
@@ -186,6 +195,13 @@ mod tests {
         assert_eq!(told(&[sold(Some("a lot"))]), said("success", "", "1.50"));
         let mixed = [refused(FailureKind::Rejected, None), sold(Some("3")), sold(Some("4")), waiting()];
         assert_eq!(told(&mixed), said("success", "", "3"), "the first price in the order of the steps");
+    }
+
+    #[test]
+    fn a_test_lead_that_nobody_takes_came_in_well() {
+        let closed = (delivery(State::Closed { at: AT, why: CloseReason::Test }, false), None);
+        assert_eq!(told(std::slice::from_ref(&closed)), said("success", "", "0"));
+        assert_eq!(told(&[closed, refused(FailureKind::Rejected, Some("no"))]), said("failure", "no, test", "0"));
     }
 
     #[test]

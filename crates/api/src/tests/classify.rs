@@ -144,6 +144,7 @@ async fn erase(server: &Server, id: &str) {
         held: None,
         closed: Some(CloseReason::Erased),
         verb: None,
+        test: false,
     };
     let epoch = server.store.identity().epoch;
     let fence = Fence { shard: Shard::of(&delivery.endpoint.recipient), epoch };

@@ -133,6 +133,7 @@ fn step(id: &str, recipient: &str) -> StepSettings {
         response: Default::default(),
         rules: Vec::new(),
         duplicates: None,
+        test_leads: None,
     }
 }
 

@@ -189,6 +189,23 @@ async fn forms_and_test_leads() {
 }
 
 #[tokio::test]
+async fn test_leads_count_by_themselves() {
+    let server = Server::start().await;
+    let real = server.send(post("/v1/flows/auto/leads", r#"{"a":1}"#)).await;
+    let test = server.send(post("/v1/flows/auto/leads?test=true", r#"{"a":1}"#)).await;
+    assert_eq!((real.status, test.status), (http::StatusCode::ACCEPTED, http::StatusCode::ACCEPTED));
+    let told = at(&test.json(), "/lead_id").as_str().unwrap().to_owned();
+    let waited = server.send(post("/v1/flows/auto/leads?test=true&wait=1s", r#"{"a":2}"#)).await;
+    let delivery = at(&waited.json(), "/deliveries/0/state").clone();
+    assert_eq!(delivery, "closed", "not sent: {waited:?}");
+    let stats = server.get("/v1/stats").await.json();
+    let sum = |counts: &Value| counts.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum(&stats["total"]), sum(&stats["tests"])), (1, 2), "{stats}");
+    assert_eq!(stats["tests"]["closed"], 2, "{told}: {stats}");
+    assert_eq!(sum(&stats["rows"][0]["deliveries"]), 1);
+}
+
+#[tokio::test]
 async fn an_idempotency_key_makes_one_lead() {
     let server = Server::start().await;
     let request = |key: &str, body: &str| {

@@ -134,6 +134,8 @@ struct LookUpSettledView {
     /// From the end of the look-up to when the delivery is looked at again.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_in_ms: Option<f64>,
+    /// A test lead's.
+    test: bool,
 }
 
 /// A delivery that changed without an attempt.
@@ -164,6 +166,8 @@ struct DeliveryChangedView {
     /// Who.
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<String>,
+    /// A test lead's.
+    test: bool,
 }
 
 /// A breaker that changed its state.
@@ -245,8 +249,9 @@ fn what(kind: &EventKind) -> WhatView {
             cause: settled.cause.map(|cause| cause.name()),
             took_ms: fine_millis(settled.took),
             next_in_ms: settled.next_in.map(fine_millis),
+            test: settled.test,
         })),
-        EventKind::DeliveryChanged { delivery, recipient, state, cause, held, closed, verb } => {
+        EventKind::DeliveryChanged { delivery, recipient, state, cause, held, closed, verb, test } => {
             let (verb, by) = verb.as_ref().map(|(verb, by)| (verb.to_string(), by.to_string())).unzip();
             WhatView::DeliveryChanged(Box::new(DeliveryChangedView {
                 delivery_id: delivery.to_string(),
@@ -257,6 +262,7 @@ fn what(kind: &EventKind) -> WhatView {
                 closed: closed.map(|why| why.name()),
                 verb,
                 by,
+                test: *test,
             }))
         }
         EventKind::EndpointPaused { endpoint, until } => WhatView::EndpointPaused {

@@ -85,6 +85,7 @@ pub(crate) fn step(id: &str) -> StepSettings {
         response: Default::default(),
         rules: Vec::new(),
         duplicates: None,
+        test_leads: None,
     }
 }
 

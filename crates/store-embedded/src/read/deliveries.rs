@@ -75,20 +75,20 @@ pub(crate) fn history(
 
 /// Every count that is not zero.
 pub(crate) fn counts(connection: &Connection, names: &Names) -> Result<Vec<Count>, StoreError> {
-    counts_of(connection, names, "SELECT route, state, n FROM counts WHERE n <> 0")
+    counts_of(connection, names, "SELECT route, test, state, n FROM counts WHERE n <> 0")
 }
 
 /// What a statement selects of a table of counts, sorted.
 pub(super) fn counts_of(connection: &Connection, names: &Names, sql: &str) -> Result<Vec<Count>, StoreError> {
     let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
     let rows = statement
-        .query_map([], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u8>(1)?, row.get::<_, i64>(2)?)))
+        .query_map([], |row| Ok((row.get::<_, u32>(0)?, row.get(1)?, row.get::<_, u8>(2)?, row.get::<_, i64>(3)?)))
         .map_err(unreadable)?;
     let counts = rows.map(|row| {
-        let (route, state, deliveries) = row.map_err(unreadable)?;
+        let (route, test, state, deliveries) = row.map_err(unreadable)?;
         let (flow, recipient) = names.route_of(route)?;
         let deliveries = u64::try_from(deliveries).unwrap_or(0);
-        Ok(Count { flow, recipient, state: StateName::of_code(state)?, deliveries })
+        Ok(Count { flow, recipient, test, state: StateName::of_code(state)?, deliveries })
     });
     let mut counts = counts.collect::<Result<Vec<_>, StoreError>>()?;
     counts.sort();

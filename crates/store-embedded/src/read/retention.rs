@@ -157,7 +157,7 @@ fn barred_over(connection: &Connection, before: Timestamp) -> rusqlite::Result<V
 
 /// How many deliveries were deleted, by where they had ended.
 pub(crate) fn pruned(connection: &Connection, names: &Names) -> Result<Vec<Count>, StoreError> {
-    counts_of(connection, names, "SELECT route, state, n FROM pruned")
+    counts_of(connection, names, "SELECT route, test, state, n FROM pruned")
 }
 
 /// The last line of the journal that was deleted.

@@ -69,6 +69,17 @@ impl World {
         }
     }
 
+    /// The same as a test.
+    pub fn test_acceptance(&mut self, flow: &str, recipients: &[&str]) -> Acceptance {
+        let mut acceptance = self.acceptance(flow, recipients);
+        acceptance.lead = Arc::new(Lead { test: true, ..Lead::clone(&acceptance.lead) });
+        acceptance.deliveries.iter_mut().for_each(|delivery| delivery.test = true);
+        if let EventKind::LeadAccepted { test, .. } = &mut acceptance.event.kind {
+            *test = true;
+        }
+        acceptance
+    }
+
     /// The same under an idempotency key.
     pub fn guarded(&mut self, flow: &str, key: &str, digest: u8, lasts: Duration) -> Acceptance {
         let dedupe = Dedupe { key: key.into(), digest: [digest; 32], until: self.now.after(lasts) };
@@ -143,7 +154,7 @@ pub fn settlement(store: &dyn Store, before: &Delivery, state: State, now: Times
         took: Duration::from_millis(12),
         since_accepted: now.since(delivery.accepted_at),
         next_in: None,
-        test: false,
+        test: delivery.test,
     };
     let fence = Fence { shard: Shard::of(&delivery.endpoint.recipient), epoch: store.identity().epoch };
     let entry = Entry::Attempt(Box::new(attempt(before, &delivery, outcome, decision, now)));
@@ -218,8 +229,11 @@ pub async fn walk(store: &dyn Store, filter: &Filter, limit: usize) -> Vec<Deliv
 pub async fn recounted(store: &dyn Store) -> Vec<Count> {
     let mut counts = BTreeMap::new();
     for delivery in walk(store, &Filter::default(), 100).await {
-        *counts.entry((delivery.flow, delivery.endpoint.recipient, delivery.state.name())).or_insert(0) += 1;
+        let key = (delivery.flow, delivery.endpoint.recipient, delivery.test, delivery.state.name());
+        *counts.entry(key).or_insert(0) += 1;
     }
     let counts = counts.into_iter();
-    counts.map(|((flow, recipient, state), deliveries)| Count { flow, recipient, state, deliveries }).collect()
+    counts
+        .map(|((flow, recipient, test, state), deliveries)| Count { flow, recipient, test, state, deliveries })
+        .collect()
 }

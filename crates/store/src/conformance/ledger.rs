@@ -1,11 +1,11 @@
 //! The ledger law: what was accepted is somewhere, and the counts say where.
 
 use super::{Rig, World, recounted, reopen_cleanly, reopen_uncleanly, settlement};
-use crate::{Settled, Store};
+use crate::{Accepted, Settled, Store};
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_lead::RecipientName;
-use steadfast_retry::{CloseReason, Delivery, FailureKind, HoldReason, ReviewCause, State};
+use steadfast_lead::{RecipientName, Timestamp};
+use steadfast_retry::{CloseReason, Delivery, FailureKind, HoldReason, ReviewCause, State, StateName};
 
 async fn balanced(store: &dyn Store, accepted: usize) {
     let counts = store.counts().await.unwrap();
@@ -32,6 +32,12 @@ async fn one_step(store: &dyn Store, world: &mut World, deliveries: &mut Vec<Del
     if deliveries.is_empty() || world.throw(4) == 0 {
         let flow = ["auto", "home"][world.throw(2)];
         let recipients: &[&str] = [&["bigbank"][..], &["bigbank", "smallbank"], &[]][world.throw(3)];
+        if world.throw(3) == 0 {
+            let acceptance = world.test_acceptance(flow, recipients);
+            deliveries.extend(acceptance.deliveries.clone());
+            assert_eq!(store.accept(acceptance).await, Ok(Accepted::New));
+            return;
+        }
         deliveries.extend(world.accepted(store, flow, recipients).await);
         return;
     }
@@ -76,4 +82,24 @@ pub async fn a_delivery_that_moves_is_counted_where_it_is(rig: &mut dyn Rig) {
     assert_eq!(store.settle(moved).await, Ok(Settled::Applied));
     balanced(&*store, 1).await;
     assert_eq!(store.counts().await.unwrap()[0].recipient.as_str(), "otherbank");
+}
+
+pub async fn test_leads_are_counted_by_themselves(rig: &mut dyn Rig) {
+    let store = rig.open();
+    let mut world = World::of(&*store);
+    let real = world.accepted(&*store, "auto", &["bigbank"]).await.remove(0);
+    let acceptance = world.test_acceptance("auto", &["bigbank"]);
+    let test = acceptance.deliveries[0].clone();
+    assert_eq!(store.accept(acceptance).await, Ok(Accepted::New));
+    world.settled(&*store, &test, delivered_at(world.now)).await;
+    let told: Vec<_> = store.counts().await.unwrap().iter().map(|count| (count.test, count.state)).collect();
+    assert_eq!(told, [(false, StateName::Waiting), (true, StateName::Delivered)]);
+    balanced(&*store, 2).await;
+    world.settled(&*store, &real, delivered_at(world.now)).await;
+    let store = reopen_cleanly(store, rig).await;
+    balanced(&*store, 2).await;
+}
+
+fn delivered_at(at: Timestamp) -> State {
+    State::Delivered { at, probable: false, by_hand: false }
 }

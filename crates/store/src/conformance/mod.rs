@@ -55,7 +55,8 @@ macro_rules! conformance_suite {
                 a_lost_lease_changes_nothing, neighbours_of_a_refused_settlement_are_kept, settlements_in_one_go_keep_their_order, an_id_is_never_taken_twice;
             guards: a_repeated_request_is_a_replay, a_key_used_for_something_else_is_refused, a_key_is_forgotten_after_its_time,
                 keys_belong_to_their_flow, many_keys_are_kept_and_forgotten;
-            ledger: counts_always_equal_a_recount, a_delivery_that_moves_is_counted_where_it_is;
+            ledger: counts_always_equal_a_recount, a_delivery_that_moves_is_counted_where_it_is,
+                test_leads_are_counted_by_themselves;
             queues: what_waits_is_found_in_order_of_due_time, a_delivery_moves_between_queues, heads_are_the_fronts,
                 marks_last_until_settled, marks_outlast_an_unclean_stop, a_pause_only_grows;
             lists: every_filter_gives_what_fits_newest_first, a_long_run_of_one_recipient_is_listed_whole, time_bounds_cut_at_the_millisecond, history_is_in_order,

@@ -1,13 +1,13 @@
 //! Retention in memory.
 
-use super::{Data, MemoryStore, count_key};
+use super::{CountKey, Data, MemoryStore, count_key};
 use crate::{
     Count, Cursor, EXPIRED_DELIVERIES_MAX, EXPIRED_MAX, Expired, ExpiredLead, Expiry, Pending, Pruned, Retention,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use steadfast_lead::{FlowName, Lead, LeadId, RecipientName, Timestamp};
-use steadfast_retry::{Delivery, StateName};
+use steadfast_lead::{Lead, LeadId, Timestamp};
+use steadfast_retry::Delivery;
 
 /// How many lines of the journal one slice deletes.
 const LINES: usize = 1_000;
@@ -15,7 +15,7 @@ const LINES: usize = 1_000;
 /// What stays of what was deleted.
 #[derive(Default)]
 pub(super) struct Gone {
-    counts: BTreeMap<(FlowName, RecipientName, StateName), u64>,
+    counts: BTreeMap<CountKey, u64>,
     /// Lines of the journal.
     pub(super) lines: u64,
     /// The largest id.
@@ -115,9 +115,10 @@ impl Retention for MemoryStore {
 
     fn pruned(&self) -> Pending<Vec<Count>> {
         self.read(|data| {
-            let counts = data.gone.counts.iter().map(|((flow, recipient, state), deliveries)| Count {
+            let counts = data.gone.counts.iter().map(|((flow, recipient, test, state), deliveries)| Count {
                 flow: flow.clone(),
                 recipient: recipient.clone(),
+                test: *test,
                 state: *state,
                 deliveries: *deliveries,
             });

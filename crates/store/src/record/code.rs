@@ -58,7 +58,7 @@ codes!(Reason, "reason of a breaker", {
     InARow = 0, Ratio = 1, OpenTimeOver = 2, ProbeFailed = 3, ProbeExpired = 4, ProbesSucceeded = 5, RampOver = 6,
     Refused = 7, ByHand = 8,
 });
-codes!(CloseReason, "close reason", { Dismissed = 0, Expired = 1, Erased = 2, Superseded = 3, });
+codes!(CloseReason, "close reason", { Dismissed = 0, Expired = 1, Erased = 2, Superseded = 3, Test = 4, });
 codes!(DecisionName, "decision", { Deliver = 0, Reject = 1, Retry = 2, Hold = 3, Review = 4, Close = 5, LookUp = 6, });
 codes!(LookUpAnswer, "look-up's answer", { Found = 0, NotFound = 1, Unknown = 2, });
 codes!(Phase, "phase", {

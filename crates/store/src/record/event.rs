@@ -68,6 +68,9 @@ struct LookUpTwin {
     took: u64,
     #[n(8)]
     next_in: Option<u64>,
+    /// `None` is no: lines that were written before this field.
+    #[n(9)]
+    test: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -121,6 +124,9 @@ struct ChangedTwin<'a> {
     closed: Option<u8>,
     #[b(6)]
     verb: Option<(&'a str, &'a str)>,
+    /// `None` is no, as above.
+    #[n(7)]
+    test: Option<bool>,
 }
 
 /// Writes a line of the journal.
@@ -130,7 +136,7 @@ pub fn encode_event(event: &Event, names: &Dictionary) -> Vec<u8> {
             KindTwin::LeadAccepted(lead.raw(), names.number(flow.as_str()), *deliveries, *test)
         }
         EventKind::AttemptSettled(settled) => KindTwin::AttemptSettled(settled_twin(settled, names)),
-        EventKind::DeliveryChanged { delivery, recipient, state, cause, held, closed, verb } => {
+        EventKind::DeliveryChanged { delivery, recipient, state, cause, held, closed, verb, test } => {
             KindTwin::DeliveryChanged(ChangedTwin {
                 delivery: delivery.raw(),
                 recipient: names.number(recipient.as_str()),
@@ -139,6 +145,7 @@ pub fn encode_event(event: &Event, names: &Dictionary) -> Vec<u8> {
                 held: held.map(Code::code),
                 closed: closed.map(Code::code),
                 verb: verb.as_ref().map(|(verb, by)| (&**verb, &**by)),
+                test: Some(*test),
             })
         }
         EventKind::EndpointPaused { endpoint, until } => {
@@ -185,6 +192,7 @@ pub fn decode_event(record: &[u8], names: &Dictionary) -> Result<Event, RecordEr
             held: twin.held.map(HoldReason::of_code).transpose()?,
             closed: twin.closed.map(CloseReason::of_code).transpose()?,
             verb: twin.verb.map(|(verb, by)| (verb.into(), by.into())),
+            test: twin.test.unwrap_or(false),
         },
         KindTwin::EndpointPaused(endpoint, until) => {
             EventKind::EndpointPaused { endpoint: endpoint.value(names)?, until: at(until, base) }
@@ -258,6 +266,7 @@ fn look_up_twin(settled: &LookUpSettled, names: &Dictionary) -> LookUpTwin {
         cause: settled.cause.map(Code::code),
         took: from_duration(settled.took),
         next_in: settled.next_in.map(from_duration),
+        test: Some(settled.test),
     }
 }
 
@@ -272,5 +281,6 @@ fn look_up(twin: &LookUpTwin, names: &Dictionary) -> Result<LookUpSettled, Recor
         cause: twin.cause.map(ReviewCause::of_code).transpose()?,
         took: to_duration(twin.took),
         next_in: twin.next_in.map(to_duration),
+        test: twin.test.unwrap_or(false),
     })
 }

@@ -283,9 +283,10 @@ prop_compose! {
         held in option::of(select(HoldReason::ALL)),
         closed in option::of(select(CloseReason::ALL)),
         verb in option::of((text(), text())),
+        test in any::<bool>(),
     ) -> EventKind {
         let recipient = RecipientName::new(&recipient).unwrap();
-        EventKind::DeliveryChanged { delivery, recipient, state, cause, held, closed, verb }
+        EventKind::DeliveryChanged { delivery, recipient, state, cause, held, closed, verb, test }
     }
 }
 
@@ -298,9 +299,10 @@ prop_compose! {
         (decision, state) in (select(DecisionName::ALL), select(StateName::ALL)),
         cause in option::of(select(ReviewCause::ALL)),
         (took, next_in) in (duration(), option::of(duration())),
+        test in any::<bool>(),
     ) -> LookUpSettled {
         let recipient = RecipientName::new(&recipient).unwrap();
-        LookUpSettled { delivery, recipient, number, answer, decision, state, cause, took, next_in }
+        LookUpSettled { delivery, recipient, number, answer, decision, state, cause, took, next_in, test }
     }
 }
 
