@@ -1,12 +1,13 @@
 //! Bodies: whole, in time, within bounds, and of a media type that is understood.
 
+use crate::body_room::{BodyPart, BodyRoom};
 use crate::problem::{Problem, ProblemKind, shown};
-use crate::state::RequestLimits;
+use crate::state::{ApiState, RequestLimits};
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
 /// What a body is written in.
@@ -84,23 +85,47 @@ fn said(value: &[u8]) -> String {
 /// The whole body. Not copied where it came in one piece.
 ///
 /// # Errors
-/// 413 beyond the bound, 408 when it comes too slowly, 400 when it breaks off.
-pub(crate) async fn whole(headers: &HeaderMap, body: Body, limits: &RequestLimits) -> Result<Bytes, Problem> {
+/// 413 beyond the bound, 408 when it comes too slowly, 400 when it breaks off, 429 when others fill the memory for bodies.
+pub(crate) async fn whole(headers: &HeaderMap, body: Body, state: &ApiState) -> Result<Bytes, Problem> {
+    read(headers, body, state.limits(), state.bodies()).await
+}
+
+async fn read(headers: &HeaderMap, body: Body, limits: &RequestLimits, room: &BodyRoom) -> Result<Bytes, Problem> {
     let max = limits.body_bytes_max;
     let too_large = || Problem::new(ProblemKind::BodyTooLarge, format!("the body has more than {max} bytes"));
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > max)) {
         return Err(too_large());
     }
-    match tokio::time::timeout(limits.body_timeout, Limited::new(body, max).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(ProblemKind::BodyBroken, "the connection broke off within the body")),
-        Err(_) => {
-            let seconds = limits.body_timeout.as_secs();
-            Err(Problem::new(ProblemKind::BodyTooSlow, format!("the body did not come within {seconds} s")))
+    let slow = |_| {
+        let seconds = limits.body_timeout.as_secs();
+        Problem::new(ProblemKind::BodyTooSlow, format!("the body did not come within {seconds} s"))
+    };
+    let mut part = room.part();
+    let pieces = tokio::time::timeout(limits.body_timeout, pieces(body, max, &mut part)).await.map_err(slow)??;
+    pieces.ok_or_else(too_large)
+}
+
+/// `None` beyond `max`.
+async fn pieces(mut body: Body, max: usize, part: &mut BodyPart) -> Result<Option<Bytes>, Problem> {
+    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|_| Problem::new(ProblemKind::BodyBroken, "the connection broke off within the body"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let bytes = first.len() + all.len() + data.len();
+        if bytes > max {
+            return Ok(None);
+        }
+        part.grow_to(bytes)?;
+        if bytes == data.len() {
+            first = data;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&data);
         }
     }
+    Ok(Some(if all.is_empty() { first } else { all.freeze() }))
 }
 
 /// Reads a JSON body of ours (not a lead) into its type. An empty body reads as `{}`.
@@ -119,7 +144,8 @@ pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> 
 
 #[cfg(test)]
 mod tests {
-    use super::{Media, media, whole};
+    use super::{Media, media, read};
+    use crate::body_room::BodyRoom;
     use crate::state::RequestLimits;
     use axum::body::Body;
     use bytes::Bytes;
@@ -145,15 +171,22 @@ mod tests {
     async fn bodies_are_bounded_in_size_and_time() {
         let limits =
             RequestLimits { body_bytes_max: 4, body_timeout: Duration::from_millis(20), ..RequestLimits::default() };
-        let none = HeaderMap::new();
-        assert_eq!(whole(&none, Body::from("1234"), &limits).await.unwrap(), "1234");
+        let (none, room) = (HeaderMap::new(), BodyRoom::of(1_024));
+        assert_eq!(read(&none, Body::from("1234"), &limits, &room).await.unwrap(), "1234");
         let slug = |refused: Result<Bytes, crate::problem::Problem>| refused.unwrap_err().kind().slug();
-        assert_eq!(slug(whole(&none, Body::from("12345"), &limits).await), "body-too-large");
+        assert_eq!(slug(read(&none, Body::from("12345"), &limits, &room).await), "body-too-large");
         let long = HeaderMap::from_iter([("content-length".parse().unwrap(), "5".parse().unwrap())]);
-        assert_eq!(slug(whole(&long, Body::empty(), &limits).await), "body-too-large");
+        assert_eq!(slug(read(&long, Body::empty(), &limits, &room).await), "body-too-large");
         let never = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
-        assert_eq!(slug(whole(&none, never, &limits).await), "body-too-slow");
+        assert_eq!(slug(read(&none, never, &limits, &room).await), "body-too-slow");
         let broken = Body::from_stream(futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("gone"))]));
-        assert_eq!(slug(whole(&none, broken, &limits).await), "body-broken");
+        let held = {
+            let mut held = room.part();
+            held.grow_to(1).unwrap();
+            held
+        };
+        assert_eq!(slug(read(&none, Body::from("1"), &limits, &room).await), "busy");
+        drop(held);
+        assert_eq!(slug(read(&none, broken, &limits, &room).await), "body-broken");
     }
 }

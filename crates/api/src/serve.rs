@@ -2,17 +2,22 @@
 //!
 //! Knows nothing of what is served.
 
+use crate::patience::Patient;
+use crate::resting::{Busy, Resting, Seat};
 use axum::Router;
 use axum::body::Body;
+use bytes::Bytes;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -20,7 +25,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 /// Bounds on connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ServeLimits {
-    /// Connections at once; further ones wait to be accepted.
+    /// Connections at once. Beyond, the one that has waited longest for a request makes room; where all are within one, a new
+    /// one waits.
     pub connections_max: usize,
     /// How long a request's head may take to come, and how long an idle connection is kept.
     pub header_timeout: Duration,
@@ -28,6 +34,8 @@ pub struct ServeLimits {
     pub head_bytes_max: usize,
     /// Headers, at most.
     pub headers_max: usize,
+    /// How long an answer may wait for its client to read on.
+    pub write_timeout: Duration,
     /// How long a stop waits for requests under way.
     pub stop_patience: Duration,
 }
@@ -39,6 +47,7 @@ impl Default for ServeLimits {
             header_timeout: Duration::from_secs(30),
             head_bytes_max: 64 << 10,
             headers_max: 100,
+            write_timeout: Duration::from_secs(30),
             stop_patience: Duration::from_secs(10),
         }
     }
@@ -67,17 +76,19 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(limits.connections_max));
+    let resting = Resting::default();
     let (stop, stopping) = watch::channel(false);
     let http = http(&limits);
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener, &room, &resting) => accepted,
         };
         let Some((stream, permit)) = accepted? else { continue };
-        let stopping = Stopping(stopping.clone());
-        tokio::spawn(connection(http.clone(), router.clone(), stream, stopping, permit));
+        let stream = Patient::new(stream, limits.write_timeout);
+        let one = Accepted { stream, seat: resting.seat(), stopping: Stopping(stopping.clone()), permit };
+        tokio::spawn(connection(http.clone(), router.clone(), one));
     }
     drop(listener);
     stop.send_replace(true);
@@ -100,14 +111,22 @@ fn http(limits: &ServeLimits) -> http1::Builder {
     http
 }
 
+/// One connection with everything that hangs on it.
+struct Accepted {
+    stream: Patient<TcpStream>,
+    seat: Arc<Seat>,
+    stopping: Stopping,
+    permit: OwnedSemaphorePermit,
+}
+
 /// The next connection, once there is room for it. `None` when this one failed.
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
+    resting: &Resting,
 ) -> io::Result<Option<(TcpStream, OwnedSemaphorePermit)>> {
     /// After an error of the whole process, such as too many open files.
     const PAUSE: Duration = Duration::from_millis(100);
-    let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
     match listener.accept().await {
         Ok((stream, _)) => {
             // Answers are small: waiting to fill a packet only delays them.
@@ -115,7 +134,7 @@ async fn accept(
                 tracing::debug!(%error, "a connection ended before it began");
                 return Ok(None);
             }
-            Ok(Some((stream, permit)))
+            Ok(Some((stream, place(room, resting).await)))
         }
         Err(error) if is_of_connection(&error) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(error),
@@ -127,27 +146,43 @@ async fn accept(
     }
 }
 
+/// Room for one more, made by whoever has rested longest where there is none.
+async fn place(room: &Arc<Semaphore>, resting: &Resting) -> OwnedSemaphorePermit {
+    loop {
+        if let Ok(permit) = Arc::clone(room).try_acquire_owned() {
+            return permit;
+        }
+        let is_leaving = resting.send_off_oldest();
+        tokio::select! {
+            Ok(permit) = Arc::clone(room).acquire_owned() => return permit,
+            () = resting.one_more(), if !is_leaving => {}
+        }
+    }
+}
+
 fn is_of_connection(error: &io::Error) -> bool {
     let kind = error.kind();
     [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionRefused].contains(&kind)
 }
 
-async fn connection(
-    http: http1::Builder,
-    router: Router,
-    stream: TcpStream,
-    stopping: Stopping,
-    permit: OwnedSemaphorePermit,
-) {
-    let told = stopping.clone();
+async fn connection(http: http1::Builder, router: Router, one: Accepted) {
+    let Accepted { stream, seat, stopping, permit } = one;
+    let (told, sitting) = (stopping.clone(), Arc::clone(&seat));
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(told.clone());
-        hyper::service::Service::call(&TowerToHyperService::new(router.clone()), request)
+        // Without a seat the connection ends: nothing of the request is taken.
+        let busy = sitting.begin().ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted));
+        let answer = busy.map(|busy| (busy, TowerToHyperService::new(router.clone()).call(request)));
+        async move {
+            let (busy, answer) = answer?;
+            answer.await.map(|answer| answer.map(|body| Until { body, busy: Some(busy) })).map_err(io::Error::other)
+        }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = seat.sent_off() => Ok(()),
         () = stopping.stopped() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -157,4 +192,34 @@ async fn connection(
         tracing::debug!(%error, "a connection ended early");
     }
     drop(permit);
+}
+
+/// An answer's body; the connection is within a request until it has ended.
+struct Until {
+    body: Body,
+    busy: Option<Busy>,
+}
+
+impl hyper::body::Body for Until {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(None)) {
+            self.busy = None;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        self.body.size_hint()
+    }
 }

@@ -1,6 +1,7 @@
 //! What every request can reach.
 
 use crate::auth::{ApiKeys, Caller, Scope};
+use crate::body_room::BodyRoom;
 use crate::problem::Problem;
 use http::HeaderMap;
 use parking_lot::RwLock;
@@ -15,6 +16,8 @@ use tokio::sync::Semaphore;
 /// Bounds on single requests.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits {
+    /// All bodies that are coming in, at most, in bytes. A batch counts as one lead's.
+    pub bodies_bytes_max: usize,
     /// A lead's body, at most, in bytes.
     pub body_bytes_max: usize,
     /// The body of a batch, at most, in bytes.
@@ -38,6 +41,7 @@ pub struct RequestLimits {
 impl Default for RequestLimits {
     fn default() -> Self {
         RequestLimits {
+            bodies_bytes_max: 256 << 20,
             body_bytes_max: 1 << 20,
             batch_bytes_max: 64 << 20,
             batch_lines_max: 20_000,
@@ -62,6 +66,7 @@ struct Inner {
     limits: RequestLimits,
     started_at: Timestamp,
     requests: AtomicU64,
+    bodies: BodyRoom,
     streams: Arc<Semaphore>,
     simulations: Arc<Semaphore>,
     classifications: Arc<Semaphore>,
@@ -83,6 +88,7 @@ impl ApiState {
             limits,
             started_at,
             requests: AtomicU64::new(0),
+            bodies: BodyRoom::of(limits.bodies_bytes_max),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
             simulations: Arc::new(Semaphore::new(limits.simulations_max)),
             classifications: Arc::new(Semaphore::new(limits.classifications_max)),
@@ -112,6 +118,11 @@ impl ApiState {
     /// When this was made.
     pub(crate) fn started_at(&self) -> Timestamp {
         self.0.started_at
+    }
+
+    /// Room for bodies that are coming in.
+    pub(crate) fn bodies(&self) -> &BodyRoom {
+        &self.0.bodies
     }
 
     /// Room for readers of the journal's stream.

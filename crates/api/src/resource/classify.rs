@@ -51,7 +51,7 @@ pub(crate) async fn classify(Shared(state): Shared<ApiState>, request: Request) 
     let caller = state.authorize(&parts.headers, Scope::Read)?;
     Query::read(parts.uri.query(), &[])?;
     media(&parts.headers, &[Media::Json])?;
-    let body = whole(&parts.headers, body, state.limits()).await?;
+    let body = whole(&parts.headers, body, &state).await?;
     let asked: ClassifyRequest = read_json(&body)?;
     let ClassifyRequest { answer, attempt, range, step, response, rules } = asked;
     let reader = match (step, response, rules) {

@@ -95,6 +95,8 @@ async fn receive(state: &ApiState, flow: PathText, request: Request) -> Result<R
         lines_max: limits.batch_lines_max,
         patience: limits.body_timeout,
     };
+    let mut line = state.bodies().part();
+    line.grow_to(limits.body_bytes_max)?;
     let (results, stopped) = Taking::new(state, batch).all(body, lines).await;
     Ok(match stopped {
         Some(problem) => problem.written(MEDIA_TYPE, |problem| {

@@ -83,7 +83,7 @@ pub(crate) async fn render(State(state): State<ApiState>, request: Request) -> R
     let caller = state.authorize(&parts.headers, Scope::Read)?;
     Query::read(parts.uri.query(), &[])?;
     media(&parts.headers, &[Media::Json])?;
-    let body = whole(&parts.headers, body, state.limits()).await?;
+    let body = whole(&parts.headers, body, &state).await?;
     let wanted: RenderRequest = read_json(&body)?;
     let book = state.engine().book();
     let step = step_of(&book, &caller, &wanted.flow, &wanted.step)?;

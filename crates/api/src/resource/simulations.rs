@@ -33,7 +33,7 @@ pub(crate) async fn simulate(State(state): State<ApiState>, request: Request) ->
     let query = Query::read(parts.uri.query(), &["seed"])?;
     let seed = query.read_as("seed", "a whole number from 0 on", |text| text.parse().ok())?;
     media(&parts.headers, &[Media::Json])?;
-    let body = whole(&parts.headers, body, state.limits()).await?;
+    let body = whole(&parts.headers, body, &state).await?;
     let scenario = scenario(&body, seed)?;
     let permit = Arc::clone(state.simulations()).try_acquire_owned().map_err(|_| {
         Problem::new(ProblemKind::TooManyReaders, "another simulation is running; try again when it is done")

@@ -230,6 +230,25 @@ async fn a_store_that_does_not_take_it() {
     }
 }
 
+#[tokio::test]
+async fn beyond_the_queues_capacity_nothing_is_half_accepted() {
+    let limits = EngineLimits { open_max: 1, ..EngineLimits::default() };
+    let server = Server::with(ApiKeys::default(), RequestLimits::default(), limits).await;
+    for _ in 0..3 {
+        // Two deliveries where there is room for one.
+        let answered = server.post("/v1/flows/pair/leads", "{\"a\":1}").await;
+        assert_refused("full", &answered, 429, "queue-full", "store.queue_capacity");
+        assert_eq!(answered.headers.get("retry-after").unwrap(), "5");
+        let again = with(post("/v1/flows/pair/leads", "{\"a\":1}"), "idempotency-key", "k1");
+        assert_refused("full with a key", &server.send(again).await, 429, "queue-full", "");
+    }
+    assert_eq!(server.get("/v1/stats").await.json()["rows"], serde_json::json!([]), "nothing was kept");
+    assert_eq!(server.get("/v1/deliveries").await.json()["items"], serde_json::json!([]));
+    // What fits is taken, and a key that was refused is no key that was used.
+    let once = with(post(LEADS, "{\"a\":1}"), "idempotency-key", "k1");
+    assert_eq!(server.send(once).await.status, 202);
+}
+
 fn key(name: &str, scopes: &[Scope], account: Option<&str>) -> ApiKey {
     ApiKey {
         name: name.into(),

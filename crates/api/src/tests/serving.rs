@@ -81,19 +81,74 @@ async fn connections_are_kept_and_stopped_in_good_order() {
     TcpStream::connect(listening.address).await.unwrap_err();
 }
 
+/// A request whose body has come half.
+const HALF: &[u8] = b"POST /v1/flows/auto/leads HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+    Expect: 100-continue\r\nContent-Length: 7\r\n\r\n{\"a\"";
+
 #[tokio::test]
-async fn further_connections_wait_for_room() {
+async fn further_connections_wait_while_all_are_within_a_request() {
     let server = Server::start().await;
     let listening = listen(&server, ServeLimits { connections_max: 1, ..ServeLimits::default() }).await;
     let mut first = TcpStream::connect(listening.address).await.unwrap();
-    first.write_all(GET).await.unwrap();
-    read_answer(&mut first).await;
+    first.write_all(HALF).await.unwrap();
+    let mut going_on = [0; 25];
+    soon(first.read_exact(&mut going_on)).await.unwrap();
+    assert_eq!(&going_on, b"HTTP/1.1 100 Continue\r\n\r\n", "its body is being read");
     let mut second = TcpStream::connect(listening.address).await.unwrap();
     second.write_all(GET).await.unwrap();
     let early = tokio::time::timeout(Duration::from_millis(100), second.read_u8()).await;
     assert!(early.is_err(), "there is no room yet");
-    drop(first);
-    assert!(read_answer(&mut second).await.starts_with("HTTP/1.1 200"));
+    first.write_all(b":1}").await.unwrap();
+    assert!(read_answer(&mut first).await.starts_with("HTTP/1.1 202"), "nobody is cut off within a request");
+    assert!(read_answer(&mut second).await.starts_with("HTTP/1.1 200"), "who was answered makes room");
+}
+
+#[tokio::test]
+async fn a_flood_of_connections_that_ask_nothing_keeps_nobody_out() {
+    let server = Server::start().await;
+    let listening = listen(&server, ServeLimits { connections_max: 8, ..ServeLimits::default() }).await;
+    let mut flood = Vec::new();
+    for number in 0..100 {
+        let mut stream = TcpStream::connect(listening.address).await.unwrap();
+        // Some say nothing, some begin a head and never end it, some asked once; each was closed or will be.
+        let said: &[u8] = [b"", &GET[..20], GET][number % 3];
+        let _closed = stream.write_all(said).await;
+        flood.push(stream);
+        if number % 10 == 9 {
+            let mut good = TcpStream::connect(listening.address).await.unwrap();
+            good.write_all(GET).await.unwrap();
+            assert!(read_answer(&mut good).await.starts_with("HTTP/1.1 200"), "after {number}");
+        }
+    }
+    // All but the last eight were let go of.
+    for mut stream in flood.into_iter().take(90) {
+        let mut rest = Vec::new();
+        let _reset = soon(stream.read_to_end(&mut rest)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answers_is_cut_off() {
+    let server = Server::start().await;
+    let limits = ServeLimits {
+        write_timeout: Duration::from_millis(100),
+        stop_patience: Duration::from_secs(3_600),
+        ..ServeLimits::default()
+    };
+    let listening = listen(&server, limits).await;
+    let mut stream = TcpStream::connect(listening.address).await.unwrap();
+    // More than the sockets between them hold. The server stops reading where it cannot write, and then so does this.
+    let get = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2_000);
+    let asking = async {
+        loop {
+            if stream.write_all(&get).await.is_err() {
+                break;
+            }
+        }
+    };
+    soon(asking).await;
+    listening.stop.send(()).unwrap();
+    soon(listening.serving).await.unwrap().unwrap();
 }
 
 #[tokio::test]
