@@ -5,7 +5,9 @@ use crate::settling::Saved;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::atomic::Ordering;
 use steadfast_lead::{DeliveryId, Timestamp};
-use steadfast_retry::{Evidence, FaultKind, Phase, ReviewCause, Sent, Settlement, StateName, doubt, refer, settle};
+use steadfast_retry::{
+    Evidence, FaultKind, Phase, ReviewCause, Sent, Settlement, StateName, StopTarget, doubt, refer, settle,
+};
 use steadfast_store::{Identity, QueueHead, StoreError};
 
 /// Settlements of recovery under way at once.
@@ -78,7 +80,8 @@ impl Inner {
     async fn mark_possibly_sent(&self, now: Timestamp) -> Result<(), StoreError> {
         let mut due = Vec::new();
         for QueueHead { key, next } in self.store.heads().await? {
-            if next <= now {
+            // From a lot nothing is ever sent.
+            if next <= now && StopTarget::of_lot(&key.endpoint).is_none() {
                 let first = self.store.due(key, None, self.limits.slots).await?;
                 due.extend(first.into_iter().filter(|position| position.due <= now));
             }

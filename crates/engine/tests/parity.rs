@@ -12,10 +12,13 @@ use std::time::Duration;
 use steadfast_engine::{Clock, Door, Engine, EngineLimits, ManualClock, NoObserver, Order, Parts, Posted, Purpose};
 use steadfast_flow::{Address, Book, FlowPlan, LookUpPlan, RecipientPlan, Request, RequestSettings, StepPlan};
 use steadfast_lead::{DeliveryId, Fields, NodeNumber, Timestamp};
+use steadfast_retry::breaker::BreakerState;
 use steadfast_retry::policy::Resolved;
-use steadfast_retry::{Entry, Evidence, Reading};
-use steadfast_sim::{Asked, Candidate, Scenario, ScenarioFile, TIMELINE_LEADS_MAX, TimelineEntry, run, timeline};
-use steadfast_store::{Deliveries, MemoryStore};
+use steadfast_retry::{Entry, EventKind, Evidence, Reading, State};
+use steadfast_sim::{
+    Asked, Candidate, Protection, Scenario, ScenarioFile, TIMELINE_LEADS_MAX, TimelineEntry, run, timeline,
+};
+use steadfast_store::{Cursor, Deliveries, Journal, MemoryStore};
 
 /// A door that answers by the scenario's script, and takes as long as it says, by the test's clock.
 struct ScriptedDoor {
@@ -88,8 +91,15 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         steps: vec![Arc::new(step)],
         contacts: Default::default(),
     };
-    let recipients = [(scenario.endpoint.recipient.clone(), RecipientPlan::unprotected())].into();
+    let recipients = [(scenario.endpoint.recipient.clone(), recipient_plan(scenario, candidate))].into();
     Book { version: 1, flows: [(scenario.flow.clone(), Arc::new(flow))].into(), recipients, ..Book::default() }
+}
+
+/// Guarded as the scenario says; otherwise nothing is held back.
+fn recipient_plan(scenario: &Scenario, candidate: &Candidate) -> RecipientPlan {
+    let Some(protected) = &scenario.protected else { return RecipientPlan::unprotected() };
+    let Protection { guard, pace } = candidate.protection.unwrap_or(protected.recipients[0].protection);
+    RecipientPlan { guard, pace, ..RecipientPlan::default() }
 }
 
 /// Everything that can happen without time passing has happened: the runtime's own paused clock moves only then.
@@ -98,6 +108,19 @@ async fn idle() {
 }
 
 async fn live(scenario: &Arc<Scenario>, candidate: &Candidate) -> String {
+    let (store, ids) = played(scenario, candidate).await;
+    let mut histories: Vec<(u32, Entry)> = Vec::new();
+    for (lead, id) in (1..).zip(&ids) {
+        let history = store.history(*id, 0, 10_000).await.unwrap();
+        histories.extend(history.into_iter().map(|entry| (lead, entry)));
+    }
+    let entries: Vec<TimelineEntry<'_>> =
+        histories.iter().map(|(lead, entry)| TimelineEntry { lead: *lead, entry }).collect();
+    timeline(scenario.start, &entries)
+}
+
+/// Plays a scenario through the engine, to its end.
+async fn played(scenario: &Arc<Scenario>, candidate: &Candidate) -> (Arc<MemoryStore>, Vec<DeliveryId>) {
     let clock = ManualClock::at(scenario.start);
     let store = MemoryStore::new(scenario.seed, NodeNumber(0));
     let parts = Parts {
@@ -132,14 +155,7 @@ async fn live(scenario: &Arc<Scenario>, candidate: &Candidate) -> String {
             ids.push(engine.accept(posted).await.unwrap().deliveries[0].id);
         }
     }
-    let mut histories: Vec<(u32, Entry)> = Vec::new();
-    for (lead, id) in (1..).zip(&ids) {
-        let history = store.history(*id, 0, 10_000).await.unwrap();
-        histories.extend(history.into_iter().map(|entry| (lead, entry)));
-    }
-    let entries: Vec<TimelineEntry<'_>> =
-        histories.iter().map(|(lead, entry)| TimelineEntry { lead: *lead, entry }).collect();
-    timeline(scenario.start, &entries)
+    (store, ids)
 }
 
 fn scenarios() -> Vec<(String, Arc<Scenario>)> {
@@ -189,4 +205,51 @@ async fn every_scenario_gives_the_same_timeline_in_the_simulator_and_in_the_engi
         }
     }
     assert!(compared >= 30, "only {compared} runs were compared");
+}
+
+/// What becomes of a guarded scenario's leads, by count.
+#[derive(Debug, PartialEq, Eq)]
+struct Became {
+    attempts: u64,
+    delivered: u64,
+    by_a_retry: u64,
+    opened: u64,
+}
+
+async fn became_live(scenario: &Arc<Scenario>, candidate: &Candidate) -> Became {
+    let (store, ids) = played(scenario, candidate).await;
+    let mut became = Became { attempts: 0, delivered: 0, by_a_retry: 0, opened: 0 };
+    for id in ids {
+        let delivery = store.delivery(id).await.unwrap().unwrap();
+        let delivered = matches!(delivery.state, State::Delivered { .. });
+        became.attempts += u64::from(delivery.attempts);
+        became.delivered += u64::from(delivered);
+        became.by_a_retry += u64::from(delivered && delivery.attempts > 1);
+        let failed = delivery.attempts - u32::from(delivered);
+        assert_eq!(delivery.progress.retries_used, failed, "{id}: waiting uses no retry");
+    }
+    let events = store.events(Cursor(0), 100_000).await.unwrap();
+    let opened = events.iter().filter(|(_, event)| match &event.kind {
+        EventKind::BreakerChanged { transition, .. } => transition.to == BreakerState::Open,
+        _ => false,
+    });
+    became.opened = opened.count() as u64;
+    became
+}
+
+/// Ten minutes of 503 with guards, the same scenario file in both: the breaker opens after five failures, only probes go while
+/// it is open, no lead uses a retry for having waited, and everybody arrives.
+#[tokio::test(start_paused = true)]
+async fn a_guarded_outage_goes_the_same_way_in_the_simulator_and_in_the_engine() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/scenarios/breaker-outage.toml");
+    let file: ScenarioFile = toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let scenario = Arc::new(file.compile().unwrap());
+    let report = &run(&scenario).unwrap().policies[0];
+    let live = became_live(&scenario, &scenario.candidates[0]).await;
+    let told = &report.protection.as_ref().unwrap().recipients[0].told;
+    let opened = told.iter().filter(|told| told.to == BreakerState::Open).count() as u64;
+    let by_a_retry = report.delivered_by_attempt.iter().skip(1).sum();
+    let simulated = Became { attempts: report.attempts, delivered: report.delivered, by_a_retry, opened };
+    assert_eq!(live, simulated);
+    assert_eq!(live.delivered, 1_800);
 }

@@ -128,8 +128,10 @@ impl Station {
         let oldest = oldest.min_by_key(|picked| picked.position)?;
         let fresh = match lane {
             Lane::Oldest => None,
+            // Of what was tried before nothing is fresh.
             Lane::Fresh => self
                 .open_queues(class, now)
+                .filter(|(retries, _)| !retries)
                 .filter_map(|(retries, queue)| {
                     let position = queue.fresh_due(FRESH, now)?;
                     Some(Picked { retries, position, passes: queue.oldest_due(now) != Some(position) })
