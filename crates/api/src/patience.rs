@@ -79,18 +79,18 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+    async fn read_slowly(far: &mut tokio::io::DuplexStream) {
+        for _ in 0..10 {
+            sleep(Duration::from_secs(29)).await;
+            far.read_exact(&mut [0; 4]).await.unwrap();
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_reads_slowly_is_waited_for_and_who_does_not_read_is_not() {
         let (near, mut far) = tokio::io::duplex(8);
         let mut near = Patient::new(near, Duration::from_secs(30));
-        let slow = async {
-            let mut byte = [0; 4];
-            for _ in 0..10 {
-                tokio::time::sleep(Duration::from_secs(29)).await;
-                far.read_exact(&mut byte).await.unwrap();
-            }
-        };
-        let (written, ()) = tokio::join!(near.write_all(&[7; 48]), slow);
+        let (written, ()) = tokio::join!(near.write_all(&[7; 48]), read_slowly(&mut far));
         written.unwrap();
         let started = Instant::now();
         let refused = near.write_all(&[7; 9]).await.unwrap_err();

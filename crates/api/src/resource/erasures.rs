@@ -176,7 +176,7 @@ pub(crate) async fn erase_person(State(state): State<ApiState>, request: Request
 }
 
 async fn read<T: serde::de::DeserializeOwned>(state: &ApiState, headers: &HeaderMap, body: Body) -> Result<T, Problem> {
-    let body = whole(headers, body, &state).await?;
+    let body = whole(headers, body, state).await?;
     if !body.is_empty() || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
         media(headers, &[Media::Json])?;
     }

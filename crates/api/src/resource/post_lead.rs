@@ -79,7 +79,7 @@ async fn receive(state: &ApiState, flow: PathText, request: Request) -> Result<R
     let wishes = wishes(state, parts.uri.query(), &parts.headers)?;
     let key = idempotency_key(&parts.headers)?;
     let media = media(&parts.headers, &[Media::Json, Media::Form])?;
-    let body = whole(&parts.headers, body, &state).await?;
+    let body = whole(&parts.headers, body, state).await?;
     let fields = fields(media, &body)?;
     let idempotency = key.map(|key| Idempotency { key, digest: Sha256::digest(&body).into(), keep_for: None });
     drop(body);

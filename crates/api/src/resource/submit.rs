@@ -133,7 +133,7 @@ async fn receive(state: &ApiState, names: Names, request: Request, media: &'stat
     }
     let query = SourceQuery::read(parts.uri.query())?;
     let redirect = query.redirect.clone();
-    let body = if parts.method == Method::GET { Bytes::new() } else { whole(&parts.headers, body, &state).await? };
+    let body = if parts.method == Method::GET { Bytes::new() } else { whole(&parts.headers, body, state).await? };
     let read = submission(&parts.headers, &body, query, known.settings.key_field.as_deref())?;
     drop(body);
     if entry.is_err() {

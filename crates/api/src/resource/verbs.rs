@@ -96,7 +96,7 @@ async fn act(
     let caller = state.authorize(&parts.headers, Scope::Operate)?;
     Query::read(parts.uri.query(), &[])?;
     let id: DeliveryId = path::id(id)?;
-    let body = whole(&parts.headers, body, &state).await?;
+    let body = whole(&parts.headers, body, state).await?;
     if !body.is_empty() || parts.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
         media(&parts.headers, &[Media::Json])?;
     }

@@ -139,14 +139,7 @@ async fn a_client_that_does_not_read_its_answers_is_cut_off() {
     let mut stream = TcpStream::connect(listening.address).await.unwrap();
     // More than the sockets between them hold. The server stops reading where it cannot write, and then so does this.
     let get = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2_000);
-    let asking = async {
-        loop {
-            if stream.write_all(&get).await.is_err() {
-                break;
-            }
-        }
-    };
-    soon(asking).await;
+    soon(async { while stream.write_all(&get).await.is_ok() {} }).await;
     listening.stop.send(()).unwrap();
     soon(listening.serving).await.unwrap().unwrap();
 }
