@@ -16,6 +16,7 @@ use steadfast_retry::{
     Change, CloseReason, Entry, Event, EventKind, Fence, Reading, Settlement, Shard, State, StateName,
 };
 use steadfast_store::{Deliveries as _, Settled, Store as _, Writes as _};
+use tokio::runtime::Builder;
 
 const PATH: &str = "/v1/classify";
 
@@ -369,25 +370,35 @@ async fn what_was_cut_or_erased_is_not_judged() {
     assert_eq!(said["unjudged"], json!({ "body_cut": 1, "erased": 1, "examples": examples }));
 }
 
-/// One range at a time; who goes away makes room.
-#[tokio::test]
-async fn a_second_range_waits_until_the_first_is_done_or_given_up() {
-    let server = Server::start().await;
-    server.lead("auto").await;
-    server.settled(1).await;
-    let asked = json!({ "range": all_day(), "rules": not_found_is_a_no() });
-    {
-        let mut first = pin!(ask(&server, &asked));
-        assert!(futures::poll!(&mut first).is_pending(), "it reads away from here");
-        let second = ask(&server, &asked).await;
-        assert_refused(&second, 503, "too-many-readers", "another range");
-        assert_eq!(second.headers["retry-after"], "5");
+/// One range at a time; who goes away makes room. The only thread that reads is kept busy, so that the first waits for it.
+#[test]
+fn a_second_range_waits_until_the_first_is_done_or_given_up() {
+    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let server = Server::start().await;
+        server.lead("auto").await;
+        server.settled(1).await;
+        let asked = json!({ "range": all_day(), "rules": not_found_is_a_no() });
+        let (free, kept_busy) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || kept_busy.recv());
+        {
+            let mut first = pin!(ask(&server, &asked));
+            while server.state.classifications().available_permits() > 0 {
+                assert!(futures::poll!(&mut first).is_pending(), "nothing can be read yet");
+                tokio::task::yield_now().await;
+            }
+            let second = ask(&server, &asked).await;
+            assert_refused(&second, 503, "too-many-readers", "another range");
+            assert_eq!(second.headers["retry-after"], "5");
+        }
+        free.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        let room = Arc::clone(server.state.classifications()).acquire_owned().await.unwrap();
         let one = json!({ "answer": { "status": 404 }, "rules": not_found_is_a_no() });
         assert_eq!(told(&server, &one).await["outcome"], "failure", "one answer needs no room");
-    }
-    let room = Arc::clone(server.state.classifications()).acquire_owned().await.unwrap();
-    drop(room);
-    assert_eq!(told(&server, &asked).await["attempts"], 1);
+        drop(room);
+        assert_eq!(told(&server, &asked).await["attempts"], 1);
+    });
 }
 
 /// A key of one account reads that account's attempts by that account's steps.
