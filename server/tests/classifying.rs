@@ -104,3 +104,55 @@ fn wrong_usage_is_told_with_exit_code_2() {
         assert_eq!(classify(arguments, "{\"status\":200}").status.code(), Some(2), "{arguments:?}");
     }
 }
+
+#[test]
+fn what_a_look_up_is_answered_is_tried_by_its_own_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("c.toml");
+    let text = |in_doubt: &str| {
+        format!(
+            r#"
+[recipients.bank]
+in_doubt = "{in_doubt}"
+request = {{ url = "https://bank.example/leads" }}
+[recipients.bank.verify]
+url = "https://bank.example/status"
+response = {{ outcome_search_path = "state", outcome_search_term = "/^stored$/" }}
+rules = [{{ name = "busy", match = {{ status = 503 }}, outcome = "error", retryable = false }}]
+[flows.auto]
+steps = [{{ id = "sell", recipient = "bank" }}]
+"#
+        )
+    };
+    std::fs::write(&config, text("verify")).unwrap();
+    let path = config.to_str().unwrap();
+    let step = ["--config", path, "--flow", "auto", "--step", "sell"];
+    let tried = |stored: &str| {
+        let output = classify(&[&step[..], &["--look-up"]].concat(), stored);
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        (said["look_up"].clone(), said["retryable"].clone(), output.status.code())
+    };
+    let json = |status: u16, body: &str| {
+        let headers = serde_json::json!({ "content-type": "application/json" });
+        serde_json::json!({ "status": status, "headers": headers, "body": body }).to_string()
+    };
+    assert_eq!(tried(&json(200, r#"{"state":"stored"}"#)), ("found".into(), false.into(), Some(0)));
+    assert_eq!(tried(&json(200, r#"{"state":"none"}"#)), ("not_found".into(), false.into(), Some(1)));
+    assert_eq!(tried(&json(404, "")), ("not_found".into(), false.into(), Some(1)));
+    assert_eq!(tried(&json(200, "{}")), ("unknown".into(), true.into(), Some(1)));
+    assert_eq!(tried(&json(503, "")), ("unknown".into(), false.into(), Some(1)));
+    let explained = Command::new(env!("CARGO_BIN_EXE_steadfast"))
+        .args(["explain", path, "--flow", "auto", "--step", "sell", "--json"])
+        .output()
+        .unwrap();
+    let explained: serde_json::Value = serde_json::from_slice(&explained.stdout).unwrap();
+    let look_up = serde_json::json!({
+        "method": "GET", "origin": "https://bank.example:443", "read_by": ["rules", "status", "response"],
+    });
+    assert_eq!(explained["look_up"], look_up);
+    std::fs::write(&config, text("retry")).unwrap();
+    let refused = classify(&[&step[..], &["--look-up"]].concat(), &json(404, ""));
+    assert_eq!(refused.status.code(), Some(2));
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(message.contains("asks nobody"), "{message}");
+}

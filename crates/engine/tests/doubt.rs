@@ -14,7 +14,7 @@ use steadfast_store::{Cursor, Journal};
 fn verifying() -> Settings {
     let mut settings = in_doubt(InDoubtMode::Verify);
     let url = "http://status.test/of/{{ delivery_id }}?key={{ idempotency_key }}&mail={{ email }}";
-    recipient(&mut settings).in_doubt.look_up.url = Some(Address::parse(url).unwrap());
+    recipient(&mut settings).in_doubt.look_up.request.url = Some(Address::parse(url).unwrap());
     settings
 }
 

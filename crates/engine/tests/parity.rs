@@ -10,11 +10,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_engine::{Clock, Door, Engine, EngineLimits, ManualClock, NoObserver, Order, Parts, Posted, Purpose};
-use steadfast_flow::{Address, Book, FlowPlan, LookUpPlan, RecipientPlan, Request, RequestSettings, StepPlan};
+use steadfast_flow::{Address, Book, FlowPlan, LookUpPlan, ReadBy, RecipientPlan, Request, RequestSettings, StepPlan};
 use steadfast_lead::{DeliveryId, Fields, NodeNumber, Timestamp};
 use steadfast_retry::breaker::BreakerState;
 use steadfast_retry::policy::Resolved;
-use steadfast_retry::{Entry, EventKind, Evidence, Reading, State};
+use steadfast_retry::reading::ResponseSettings;
+use steadfast_retry::{Entry, EventKind, Evidence, Reading, State, not_found_rule};
 use steadfast_sim::{
     Asked, Candidate, Protection, Scenario, ScenarioFile, TIMELINE_LEADS_MAX, TimelineEntry, run, timeline,
 };
@@ -77,7 +78,8 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         look_up: scenario.look_ups.as_ref().map(|_| LookUpPlan {
             endpoint: scenario.endpoint.clone(),
             request: Request::build(&settings, None, &[]).unwrap(),
-            reading: Reading::default(),
+            reading: Reading::build(&ResponseSettings::default(), &[not_found_rule()]).unwrap(),
+            read_by: vec![ReadBy::Status],
         }),
         request: Request::build(&settings, None, &[]).unwrap(),
         reading: Reading::default(),

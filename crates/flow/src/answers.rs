@@ -3,34 +3,46 @@
 use crate::body::soap_fault;
 use crate::place::{Fault, Place, Warning};
 use crate::request_settings::Format;
-use crate::settings::{RecipientSettings, StepSettings};
+use crate::settings::RecipientSettings;
 use steadfast_retry::Reading;
 use steadfast_retry::reading::{Compat, Misfit, OutcomeWord, ResponseSettings, RuleSettings};
 
-/// What a step's answers are read by.
+/// What one level says about answers, and where.
+pub(crate) struct Said<'a> {
+    pub(crate) response: &'a ResponseSettings,
+    pub(crate) rules: &'a [RuleSettings],
+    pub(crate) place: Place,
+}
+
+/// What answers are read by: the levels laid over each other, the nearest first, and `last` after the rules of all.
 ///
 /// # Errors
 /// Everything wrong with it, each thing where it was written.
-pub(crate) fn reading(
-    step: (&StepSettings, &Place),
-    recipient: (&RecipientSettings, &Place),
-) -> Result<Reading, Vec<Fault>> {
-    let (own, theirs) = (step.0, recipient.0);
-    let soap = own.request.over(&theirs.request).effective_format() == Format::Soap;
-    let faults = soap.then(soap_fault::rules).into_iter().flatten();
-    let rules: Vec<RuleSettings> = own.rules.iter().chain(&theirs.rules).cloned().chain(faults).collect();
-    let response = own.response.over(&theirs.response);
-    let place = |misfit: &Misfit| match rule_of(&misfit.key) {
-        Some((index, rest)) if index >= own.rules.len() => {
-            recipient.1.join(&Place::of(&format!("rules[{}]{rest}", index - own.rules.len())))
-        }
-        None if is_from_recipient(&misfit.key, &own.response, &theirs.response) => {
-            recipient.1.join(&Place::of(&misfit.key))
-        }
-        Some(_) | None => step.1.join(&Place::of(&misfit.key)),
-    };
+pub(crate) fn reading(levels: &[Said<'_>], last: Vec<RuleSettings>) -> Result<Reading, Vec<Fault>> {
+    let rules: Vec<RuleSettings> = levels.iter().flat_map(|level| level.rules).cloned().chain(last).collect();
+    let farther = |table: ResponseSettings, level: &Said<'_>| table.over(level.response);
+    let response = levels.iter().fold(ResponseSettings::default(), farther);
     Reading::build(&response, &rules)
-        .map_err(|misfits| misfits.iter().map(|misfit| fault(misfit, place(misfit))).collect())
+        .map_err(|misfits| misfits.iter().map(|misfit| fault(misfit, place(&misfit.key, levels))).collect())
+}
+
+/// The rules an envelope brings with it: a SOAP fault is an error whatever its status.
+pub(crate) fn of_format(format: Format) -> Vec<RuleSettings> {
+    (format == Format::Soap).then(soap_fault::rules).into_iter().flatten().collect()
+}
+
+/// Where a key was written: at the level whose rule it is or which says it, else at the nearest.
+fn place(key: &str, levels: &[Said<'_>]) -> Place {
+    if let Some((mut index, rest)) = rule_of(key) {
+        for level in levels {
+            if index < level.rules.len() {
+                return level.place.join(&Place::of(&format!("rules[{index}]{rest}")));
+            }
+            index -= level.rules.len();
+        }
+    }
+    let said = levels.iter().find(|level| says(level.response, key)).or(levels.first());
+    said.map_or_else(|| Place::of(key), |level| level.place.join(&Place::of(key)))
 }
 
 /// What is wrong with a recipient's own table and rules, whatever a step may lay over them. Keys that only do not go together
@@ -51,8 +63,8 @@ fn rule_of(key: &str) -> Option<(usize, &str)> {
     Some((index.parse().ok()?, rest))
 }
 
-fn is_from_recipient(key: &str, own: &ResponseSettings, theirs: &ResponseSettings) -> bool {
-    let says = |table: &ResponseSettings| match key {
+fn says(table: &ResponseSettings, key: &str) -> bool {
+    match key {
         "response.content_type" => table.content_type.is_some(),
         "response.outcome_search_path" => table.outcome_search_path.is_some(),
         "response.outcome_search_term" => table.outcome_search_term.is_some(),
@@ -65,17 +77,36 @@ fn is_from_recipient(key: &str, own: &ResponseSettings, theirs: &ResponseSetting
         "response.fallback_price" => table.fallback_price.is_some(),
         "response.reference_path" => table.reference_path.is_some(),
         _ => false,
-    };
-    says(theirs) && !says(own)
+    }
 }
 
-/// What a step's table says that works, but hardly as meant.
-pub(crate) fn warnings(place: &Place, response: &ResponseSettings) -> Vec<Warning> {
+/// What an answer is about: the words of a warning depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// A lead that was sent.
+    Lead,
+    /// Whether the recipient has it.
+    LookUp,
+}
+
+impl About {
+    /// One of two words.
+    const fn says(self, lead: &'static str, look_up: &'static str) -> &'static str {
+        match self {
+            About::Lead => lead,
+            About::LookUp => look_up,
+        }
+    }
+}
+
+/// What a table says that works, but hardly as meant.
+pub(crate) fn warnings(place: &Place, response: &ResponseSettings, about: About) -> Vec<Warning> {
     let at = |key: &str, text: String| Warning { place: place.key("response").key(key), text };
     let mut found = Vec::new();
     if let Some((term, longer)) = also_found(response) {
+        let counts = about.says("sold", "found");
         let text = format!(
-            "{term:?} is also found in {longer:?}, which then counts as sold; write /^{term}$/, or name the other in failure_search_term"
+            "{term:?} is also found in {longer:?}, which then counts as {counts}; write /^{term}$/, or name the other in failure_search_term"
         );
         found.push(at("outcome_search_term", text));
     }
@@ -85,16 +116,21 @@ pub(crate) fn warnings(place: &Place, response: &ResponseSettings) -> Vec<Warnin
         && response.compat != Some(Compat::LeadConduit)
         && response.outcome_on_match.unwrap_or(OutcomeWord::Success) == OutcomeWord::Success;
     if catches_all {
-        let text = "whatever does not hold the term is a rejection, the page of an outage too; outcome_search_path or \
-                    failure_search_term tells them apart";
-        found.push(at("outcome_search_term", text.to_owned()));
+        let means = about.says("is a rejection", "means that the lead is not there and is sent again");
+        let text = format!(
+            "whatever does not hold the term {means}, the page of an outage too; outcome_search_path or \
+             failure_search_term tells them apart"
+        );
+        found.push(at("outcome_search_term", text));
     }
     match response.on_unrecognized {
         Some(OutcomeWord::Success) => {
-            found.push(at("on_unrecognized", "the page of an outage counts as sold".to_owned()));
+            let counts = about.says("sold", "found, and the lead as delivered");
+            found.push(at("on_unrecognized", format!("the page of an outage counts as {counts}")));
         }
         Some(OutcomeWord::Failure) => {
-            found.push(at("on_unrecognized", "the page of an outage becomes a rejection".to_owned()));
+            let means = about.says("becomes a rejection", "means that the lead is not there and is sent again");
+            found.push(at("on_unrecognized", format!("the page of an outage {means}")));
         }
         Some(OutcomeWord::Error) | None => {}
     }

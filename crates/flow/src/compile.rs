@@ -2,7 +2,7 @@
 //!
 //! Whole or not at all: with one fault anywhere there is no book.
 
-use crate::answers;
+use crate::answers::{self, Said};
 use crate::duplicates::{DuplicateGuard, DuplicateSettings};
 use crate::layers::{Chain, Laid, endless_policies, policy_faults};
 use crate::look_up::LookUpPlan;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{AccountName, FlowName, RecipientName};
 use steadfast_retry::policy::{Key, Level, Limits, MaxLeadAge, Reach, show_duration};
-use steadfast_retry::{Endpoint, InDoubt};
+use steadfast_retry::{Endpoint, InDoubt, Reading, not_found_rule};
 
 /// How long an attempt in doubt may be made to wait.
 pub const IN_DOUBT_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3_600);
@@ -214,10 +214,9 @@ impl<'a> StepScope<'a> {
         faults.extend(chain.standing_faults());
         let retry = chain.resolve().map_err(|found| faults.extend(found));
         let request = self.request(recipient, &mut faults);
-        let doubt = step.in_doubt.over(&recipient.in_doubt).over(&self.flow.in_doubt);
+        let doubt = self.doubt(recipient);
         let look_up = self.look_up(&doubt, recipient).map_err(|found| faults.extend(found));
-        let theirs = recipient_place(&step.recipient);
-        let reading = answers::reading((step, &self.place), (recipient, &theirs)).map_err(|found| faults.extend(found));
+        let reading = self.reading(recipient).map_err(|found| faults.extend(found));
         match (retry, request, look_up, reading) {
             (Ok(retry), Some(request), Ok(look_up), Ok(reading)) if faults.is_empty() => Ok(StepPlan {
                 flow: self.flow_name.clone(),
@@ -250,10 +249,45 @@ impl<'a> StepScope<'a> {
         }
         let auth = self.step.auth.as_ref().or(recipient.auth.as_ref());
         let (name, lookups) = (&self.step.recipient, &self.settings.lookups);
-        match LookUpPlan::build(&doubt.look_up, name, auth, &self.flow.fields, lookups) {
-            Ok(plan) => Ok(Some(plan)),
-            Err(found) => Err(found.into_iter().map(|fault| fault.under(&self.place)).collect()),
+        let (reading, misfits) = match self.look_up_reading(&doubt.look_up.request, recipient) {
+            Ok(reading) => (reading, Vec::new()),
+            Err(misfits) => (Reading::default(), misfits),
+        };
+        let plan = LookUpPlan::build(&doubt.look_up, reading, name, auth, &self.flow.fields, lookups)
+            .map_err(|found| found.into_iter().map(|fault| fault.under(&self.place)).collect::<Vec<_>>());
+        match plan {
+            Ok(plan) if misfits.is_empty() => Ok(Some(plan)),
+            Ok(_) => Err(misfits),
+            Err(found) => Err(found.into_iter().chain(misfits).collect()),
         }
+    }
+
+    /// What reads the answers to a step's leads.
+    fn reading(&self, recipient: &RecipientSettings) -> Result<Reading, Vec<Fault>> {
+        let (step, theirs) = (self.step, recipient_place(&self.step.recipient));
+        let levels = [
+            Said { response: &step.response, rules: &step.rules, place: self.place.clone() },
+            Said { response: &recipient.response, rules: &recipient.rules, place: theirs },
+        ];
+        let format = step.request.over(&recipient.request).effective_format();
+        answers::reading(&levels, answers::of_format(format))
+    }
+
+    /// What reads the answers to its look-ups.
+    fn look_up_reading(&self, request: &RequestSettings, recipient: &RecipientSettings) -> Result<Reading, Vec<Fault>> {
+        let levels = [
+            said_of_look_ups(&self.step.in_doubt, &self.place),
+            said_of_look_ups(&recipient.in_doubt, &recipient_place(&self.step.recipient)),
+            said_of_look_ups(&self.flow.in_doubt, &flow_place(self.flow_name)),
+        ];
+        let mut last = answers::of_format(request.effective_format());
+        last.push(not_found_rule());
+        answers::reading(&levels, last)
+    }
+
+    /// What is done about doubt, from all levels that say something.
+    pub(crate) fn doubt(&self, recipient: &RecipientSettings) -> InDoubtSettings {
+        self.step.in_doubt.over(&recipient.in_doubt).over(&self.flow.in_doubt)
     }
 
     fn guard(&self, recipient: &RecipientSettings) -> Option<Arc<DuplicateGuard>> {
@@ -285,6 +319,10 @@ impl<'a> StepScope<'a> {
         // What the recipient has wrong by itself is told there already.
         found.into_iter().filter(|fault| !told.contains(fault)).map(home).collect()
     }
+}
+
+fn said_of_look_ups<'a>(doubt: &'a InDoubtSettings, place: &Place) -> Said<'a> {
+    Said { response: &doubt.look_up.response, rules: &doubt.look_up.rules, place: place.key("verify") }
 }
 
 /// The place of an account.

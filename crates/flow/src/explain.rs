@@ -1,6 +1,9 @@
 //! What is in force for a step, where each value came from, and when its retries would start.
 
+use crate::look_up::ReadBy;
 use crate::plan::StepPlan;
+use http::Method;
+use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{FlowName, RecipientName, StepName};
 use steadfast_retry::policy::{Conditions, Key, Resolved, RetryPolicy};
@@ -17,10 +20,23 @@ pub struct Explained {
     pub recipient: RecipientName,
     /// What an attempt in doubt leads to.
     pub in_doubt: InDoubt,
+    /// How the recipient is asked, with `in_doubt = "verify"`.
+    pub look_up: Option<ExplainedLookUp>,
     /// Every key with its value and origin, in the order of [`Key::ALL`].
     pub values: Vec<ExplainedValue>,
     /// Every retry that is allowed, from 1.
     pub schedule: Vec<PlannedRetry>,
+}
+
+/// How a recipient is asked whether it has a lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainedLookUp {
+    /// The method.
+    pub method: Method,
+    /// Where: scheme, host and port.
+    pub origin: Arc<str>,
+    /// What its answers are read by, in the order it is asked.
+    pub read_by: Vec<ReadBy>,
 }
 
 /// One value and where it came from.
@@ -77,6 +93,11 @@ impl Explained {
             step: plan.step.clone(),
             recipient: plan.endpoint.recipient.clone(),
             in_doubt: plan.in_doubt,
+            look_up: plan.look_up.as_ref().map(|look_up| ExplainedLookUp {
+                method: look_up.request.method().clone(),
+                origin: Arc::clone(&look_up.endpoint.origin),
+                read_by: look_up.read_by.clone(),
+            }),
             values: values(&plan.retry),
             schedule: schedule(&plan.retry.policy),
         }

@@ -37,9 +37,9 @@ pub use body::{BODY_DEPTH_MAX, BODY_ENTRIES_MAX, BODY_INDEX_MAX, BodyEntry, Body
 pub use compile::{ALIASES_MAX, FIELDS_MAX, IN_DOUBT_DELAY, LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
 pub use duplicates::{DuplicateAction, DuplicateGuard, DuplicateOn, DuplicateSettings, GUARD_FIELDS_MAX, GUARD_WINDOW};
 pub use erasure::{ErasureRules, OnReturn, REFUSE_FOR_DEFAULT, REFUSE_FOR_MAX};
-pub use explain::{Explained, ExplainedValue, Fits, PlannedRetry};
+pub use explain::{Explained, ExplainedLookUp, ExplainedValue, Fits, PlannedRetry};
 pub use layers::EXTENDS_MAX;
-pub use look_up::{LOOK_UP_NAMES, LookUpPlan};
+pub use look_up::{LOOK_UP_NAMES, LookUpPlan, LookUpSettings, ReadBy};
 pub use lookups::{Lookups, ROWS_MAX, SECRETS_MAX, TABLES_MAX};
 pub use mapping::{FieldSettings, FieldType};
 pub use person::{CONTACTS_MAX, Contact, ContactFields, ContactKind};

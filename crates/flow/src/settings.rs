@@ -4,6 +4,7 @@
 
 use crate::duplicates::DuplicateSettings;
 use crate::erasure::ErasureRules;
+use crate::look_up::LookUpSettings;
 use crate::lookups::Lookups;
 use crate::mapping::FieldSettings;
 use crate::protection::ProtectionSettings;
@@ -159,8 +160,8 @@ pub struct InDoubtSettings {
     pub mode: Option<InDoubtMode>,
     /// Not before this has passed.
     pub delay: Option<Duration>,
-    /// How the recipient is asked whether it has a lead.
-    pub look_up: RequestSettings,
+    /// How the recipient is asked whether it has a lead, and what its answers mean.
+    pub look_up: LookUpSettings,
 }
 
 impl InDoubtSettings {

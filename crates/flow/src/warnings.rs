@@ -1,8 +1,9 @@
 //! What a configuration says that works, but hardly as meant.
 
 use crate::address::Address;
-use crate::answers;
+use crate::answers::{self, About};
 use crate::compile::{StepScope, recipient_place};
+use crate::look_up::ReadBy;
 use crate::place::{Place, Warning};
 use crate::plan::{Book, StepPlan};
 use crate::request_settings::{Auth, Format, RequestSettings};
@@ -58,8 +59,22 @@ fn step_warnings(scope: &StepScope<'_>, recipient: &RecipientSettings, plan: &St
     ]
     .into_iter()
     .flatten()
-    .chain(answers::warnings(&scope.place, &scope.step.response.over(&recipient.response)))
+    .chain(answers::warnings(&scope.place, &scope.step.response.over(&recipient.response), About::Lead))
+    .chain(look_up_warnings(scope, recipient, plan))
     .collect()
+}
+
+fn look_up_warnings(scope: &StepScope<'_>, recipient: &RecipientSettings, plan: &StepPlan) -> Vec<Warning> {
+    let Some(look_up) = &plan.look_up else { return Vec::new() };
+    let place = scope.place.key("verify");
+    let mut found = answers::warnings(&place, &scope.doubt(recipient).look_up.response, About::LookUp);
+    if !look_up.read_by.contains(&ReadBy::Response) {
+        let text =
+            "every 2xx answer to a look-up counts as found, and the lead as delivered: what a body says is not read"
+                .to_owned();
+        found.push(Warning { place, text });
+    }
+    found
 }
 
 /// Warns of retries that cannot start before the total timeout, even when every attempt fails at once and none is late.

@@ -5,13 +5,14 @@
 use http::HeaderName;
 use std::time::Duration;
 use steadfast_flow::{
-    Address, FlowSettings, Format, Header, InDoubtMode, InDoubtSettings, RecipientSettings, RequestSettings, Secret,
-    Settings, StepSettings,
+    Address, Book, FlowSettings, Format, Header, InDoubtMode, InDoubtSettings, RecipientSettings, RequestSettings,
+    Secret, Settings, StepSettings,
 };
 use steadfast_lead::{AccountName, FlowName, PolicyName, Priority, RecipientName, StepName};
-use steadfast_retry::InDoubt;
 use steadfast_retry::pace::ConcurrencyLimit;
 use steadfast_retry::policy::{CustomPolicy, Key, Layer, Limits, Policies};
+use steadfast_retry::reading::{MatchSettings, OutcomeWord, RuleSettings};
+use steadfast_retry::{Answer, Evidence, InDoubt, LookUpAnswer};
 
 fn flow_name() -> FlowName {
     FlowName::new("auto").unwrap()
@@ -213,9 +214,9 @@ fn verify_asks_with_a_request_of_its_own() {
     let found = said(&settings);
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].starts_with("flows.auto.steps[0].verify.url"), "{found:?}");
-    recipient(&mut settings).in_doubt.look_up =
+    recipient(&mut settings).in_doubt.look_up.request =
         url("https://api.bank.example/status?of={{ delivery_id }}&mail={{ email }}");
-    flow(&mut settings).steps[1].in_doubt.look_up = url("https://other.example/status");
+    flow(&mut settings).steps[1].in_doubt.look_up.request = url("https://other.example/status");
     let book = settings.compile(1).unwrap();
     let steps = &book.flows["auto"].steps;
     let mut fields = steadfast_lead::Fields::new();
@@ -242,4 +243,104 @@ fn verify_asks_with_a_request_of_its_own() {
     let id = deliveries[1].id;
     assert_eq!(&*asked(1).url, format!("https://other.example/status?delivery_id={id}&idempotency_key={id}"));
     assert_eq!(&*steps[1].look_up.as_ref().unwrap().endpoint.origin, "https://other.example:443");
+}
+
+fn verifying() -> Settings {
+    let mut settings = settings();
+    flow(&mut settings).in_doubt.mode = Some(InDoubtMode::Verify);
+    recipient(&mut settings).in_doubt.look_up.request = url("https://api.bank.example/status");
+    settings
+}
+
+fn rule(name: &str, status: &str, outcome: OutcomeWord) -> RuleSettings {
+    let matches = MatchSettings { status: vec![status.into()], ..MatchSettings::default() };
+    RuleSettings { name: Some(name.into()), matches, outcome: Some(outcome), ..RuleSettings::default() }
+}
+
+fn looked_up(book: &Book, status: u16, body: &'static str) -> (LookUpAnswer, String) {
+    let headers = vec![("content-type".into(), "application/json".into())];
+    let answer = Answer { status, headers, body_bytes: 0, body: body.into() };
+    let look_up = book.flows["auto"].steps[0].look_up.as_ref().unwrap();
+    let verdict = look_up.reading.read(&Evidence::of_answer(answer));
+    (LookUpAnswer::of(&verdict), verdict.decided_by.into())
+}
+
+#[test]
+fn look_ups_are_read_by_a_table_and_rules_of_their_own() {
+    let mut settings = verifying();
+    // What a lead's answers mean is not asked.
+    recipient(&mut settings).response.outcome_search_term = Some("accepted".into());
+    recipient(&mut settings).rules = vec![rule("theirs", "404", OutcomeWord::Error)];
+    let book = settings.compile(1).unwrap();
+    assert_eq!(looked_up(&book, 200, "{}"), (LookUpAnswer::Found, "status 2xx".into()));
+    assert_eq!(looked_up(&book, 404, "{}"), (LookUpAnswer::NotFound, "status 404, 410".into()));
+    // Levels lie over each other: the table key by key, the rules in front of each other.
+    let look_up = &mut recipient(&mut settings).in_doubt.look_up;
+    look_up.response.outcome_search_path = Some("lead.state".into());
+    look_up.response.outcome_search_term = Some("stored".into());
+    look_up.rules = vec![rule("gone", "410", OutcomeWord::Success), rule("far", "404", OutcomeWord::Success)];
+    flow(&mut settings).in_doubt.look_up.rules = vec![rule("farthest", "410", OutcomeWord::Error)];
+    let look_up = &mut flow(&mut settings).steps[0].in_doubt.look_up;
+    look_up.response.outcome_search_term = Some("known".into());
+    look_up.rules = vec![rule("not yet", "404", OutcomeWord::Error)];
+    let book = settings.compile(1).unwrap();
+    for (status, body, answer, decided_by) in [
+        (200, r#"{"lead":{"state":"known"}}"#, LookUpAnswer::Found, "outcome_search_term"),
+        (200, r#"{"lead":{"state":"stored"}}"#, LookUpAnswer::NotFound, "outcome_search_term not found"),
+        (200, r#"{"error":"try later"}"#, LookUpAnswer::Unknown, "outcome_search_path selects nothing"),
+        (404, "{}", LookUpAnswer::Unknown, "not yet"),
+        (410, "{}", LookUpAnswer::Found, "gone"),
+    ] {
+        assert_eq!(looked_up(&book, status, body), (answer, decided_by.into()), "{status} {body}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_look_ups_table_is_said_where_it_was_written() {
+    let mut settings = verifying();
+    flow(&mut settings).in_doubt.look_up.response.outcome_search_term = Some("/[/".into());
+    recipient(&mut settings).in_doubt.look_up.rules = vec![RuleSettings::default()];
+    let bad = RuleSettings { kind: Some("lost".into()), ..rule("x", "404", OutcomeWord::Error) };
+    flow(&mut settings).steps[1].in_doubt.look_up.rules = vec![rule("fine", "404", OutcomeWord::Error), bad];
+    let places: Vec<String> = said(&settings).iter().map(|text| text.split(": ").next().unwrap().to_owned()).collect();
+    assert_eq!(
+        places,
+        [
+            "flows.auto.verify.response.outcome_search_term = \"/[/\"",
+            "recipients.bank.verify.rules[0].match",
+            "recipients.bank.verify.rules[0].outcome",
+            "flows.auto.steps[1].verify.rules[1].kind = \"lost\"",
+        ]
+    );
+    flow(&mut settings).in_doubt.mode = Some(InDoubtMode::Hold);
+    assert!(settings.compile(1).is_ok(), "it may stand ready for another mode");
+}
+
+#[test]
+fn a_look_up_that_hardly_reads_as_meant_is_warned_of() {
+    let warned = |settings: &Settings| -> Vec<String> {
+        let all = settings.warnings(&settings.compile(1).unwrap());
+        let own = all.iter().filter(|warning| warning.place.to_string().contains("steps[0].verify"));
+        own.map(|warning| format!("{}: {}", warning.place, warning.text)).collect()
+    };
+    let mut settings = verifying();
+    let by_status = warned(&settings);
+    assert_eq!(by_status.len(), 1, "{by_status:?}");
+    assert!(by_status[0].contains("every 2xx answer to a look-up counts as found"), "{by_status:?}");
+    let table = &mut recipient(&mut settings).in_doubt.look_up.response;
+    table.outcome_search_term = Some("known".into());
+    table.on_unrecognized = Some(OutcomeWord::Failure);
+    let found = warned(&settings);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[0].contains("\"not known\", which then counts as found"), "{found:?}");
+    assert!(
+        found[1].contains("does not hold the term means that the lead is not there and is sent again"),
+        "{found:?}"
+    );
+    assert!(found[2].contains("the page of an outage means that the lead is not there"), "{found:?}");
+    let table = &mut recipient(&mut settings).in_doubt.look_up.response;
+    table.outcome_search_path = Some("state".into());
+    table.outcome_search_term = Some("/^known$/".into());
+    table.on_unrecognized = None;
+    assert_eq!(warned(&settings), Vec::<String>::new());
 }

@@ -9,7 +9,8 @@ use crate::delivery::{Delivery, Endpoint, ReviewCause};
 use crate::event::{Event, EventKind, LookUpSettled};
 use crate::evidence::{Evidence, named_enum};
 use crate::hint::{Hint, read_hint};
-use crate::outcome::{ErrorKind, Outcome, Verdict};
+use crate::outcome::{FailureKind, Outcome, Verdict};
+use crate::reading::{MatchSettings, OutcomeWord, RuleSettings};
 use crate::settle::{Entry, Settlement, Terms, apply, unix_seconds};
 use std::time::Duration;
 use steadfast_lead::Timestamp;
@@ -30,17 +31,22 @@ named_enum! {
 }
 
 impl LookUpAnswer {
-    /// Reads a look-up's verdict: a success is found, a business no is not found, and so are 404 and 410 where no term of the
-    /// step's own decided otherwise. Everything else is no answer.
+    /// Reads a look-up's verdict: a success is found, and so is a duplicate; a business no is not found. A cap says that the
+    /// recipient answers no more today, and nothing of the lead: that and every error is no answer.
     pub fn of(verdict: &Verdict) -> Self {
-        match (verdict.outcome, verdict.status) {
-            (Outcome::Success, _) => LookUpAnswer::Found,
-            (Outcome::Failure(_), _) | (Outcome::Error(ErrorKind::ClientError), Some(404 | 410)) => {
-                LookUpAnswer::NotFound
-            }
-            (Outcome::Error(_), _) => LookUpAnswer::Unknown,
+        match verdict.outcome {
+            Outcome::Success | Outcome::Failure(FailureKind::Duplicate) => LookUpAnswer::Found,
+            Outcome::Failure(FailureKind::Rejected) => LookUpAnswer::NotFound,
+            Outcome::Failure(FailureKind::Capped) | Outcome::Error(_) => LookUpAnswer::Unknown,
         }
     }
+}
+
+/// The rule after all others of a look-up's reading: 404 and 410 say that the recipient does not have the lead.
+pub fn not_found_rule() -> RuleSettings {
+    let matches = MatchSettings { status: vec!["404".into(), "410".into()], ..MatchSettings::default() };
+    let name = Some("status 404, 410".into());
+    RuleSettings { name, matches, outcome: Some(OutcomeWord::Failure), ..RuleSettings::default() }
 }
 
 /// One look-up as it went out and came back.
@@ -162,15 +168,21 @@ fn send_again(delivery: &Delivery, ended: Timestamp, terms: &Terms<'_>) -> Decid
     Decided { decision: Decision::Retry { retry, due: ended, window, not_before: None }, because: because.into() }
 }
 
-/// Another look-up, on the policy's schedule or when the recipient asked to come back.
+/// Another look-up, on the policy's schedule, or later where the recipient or a rule asks for it.
 fn ask_again(delivery: &Delivery, looked: &LookedUp, hint: Option<Hint>, terms: &Terms<'_>) -> Decided {
     let asked = delivery.progress.look_ups;
+    if looked.verdict.retryable == Some(false) {
+        let because =
+            format!("{} says that asking again is no use, and sending again may sell twice", looked.verdict.decided_by);
+        return review(ReviewCause::InDoubt, because);
+    }
     if asked >= LOOK_UPS_MAX {
         let because = format!("{asked} look-ups brought no answer, and sending again may sell twice");
         return review(ReviewCause::InDoubt, because);
     }
     let wait = delay(terms.policy, terms.seed, delivery.id, delivery.progress.leg, u32::from(asked));
-    let due = looked.ended.after(wait.max(hint.map(|hint| hint.pause).unwrap_or_default()));
+    let floor = looked.verdict.delay.max(hint.map(|hint| hint.pause)).unwrap_or_default();
+    let due = looked.ended.after(wait.max(floor));
     if due >= oldest(delivery, terms) {
         return expired(terms);
     }

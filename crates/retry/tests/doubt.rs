@@ -8,10 +8,11 @@ use fixture::{answered, at, delivery, endpoint, fault, policy, secs, settle_at_d
 use std::time::Duration;
 use steadfast_lead::Timestamp;
 use steadfast_retry::policy::{Jitter, Layer, RetryPolicy};
+use steadfast_retry::reading::ResponseSettings;
 use steadfast_retry::{
     Admission, Delivery, Entry, ErrorKind, EventKind, Evidence, FailureKind, FaultKind, InDoubt, LOOK_UPS_MAX, LookUp,
-    LookUpAnswer, LookedUp, Outcome, Phase, ReviewCause, Settlement, State, Terms, Verb, Verdict, admit,
-    assume_delivered, classify_status, settle_look_up, verb,
+    LookUpAnswer, LookedUp, Outcome, Phase, Reading, ReviewCause, Settlement, State, Terms, Verb, Verdict, admit,
+    assume_delivered, classify_status, not_found_rule, settle_look_up, verb,
 };
 
 const VERIFY: InDoubt = InDoubt::Verify { floor: Duration::ZERO };
@@ -34,8 +35,13 @@ fn doubtful(terms: &Terms<'_>) -> Delivery {
 }
 
 fn look(before: &Delivery, evidence: Evidence, terms: &Terms<'_>) -> Settlement {
-    let verdict = classify_status(&evidence);
+    let verdict = read(&evidence);
     look_and_read(before, evidence, verdict, terms)
+}
+
+/// As a look-up without a table of its own is read.
+fn read(evidence: &Evidence) -> Verdict {
+    Reading::build(&ResponseSettings::default(), &[not_found_rule()]).unwrap().read(evidence)
 }
 
 fn look_and_read(before: &Delivery, evidence: Evidence, verdict: Verdict, terms: &Terms<'_>) -> Settlement {
@@ -112,12 +118,15 @@ fn not_found_sends_again_at_once_as_a_retry() {
 
 #[test]
 fn answers_are_read_as_found_not_found_or_no_answer() {
-    let read = |outcome, status| {
-        let verdict = classify_status(&answered(status, &[]));
+    let meant = |outcome| {
+        let verdict = classify_status(&answered(200, &[]));
         LookUpAnswer::of(&Verdict { outcome, ..verdict })
     };
-    assert_eq!(read(Outcome::Success, 404), LookUpAnswer::Found, "a rule's word goes first");
-    assert_eq!(read(Outcome::Failure(FailureKind::Rejected), 200), LookUpAnswer::NotFound);
+    assert_eq!(meant(Outcome::Failure(FailureKind::Rejected)), LookUpAnswer::NotFound);
+    assert_eq!(meant(Outcome::Failure(FailureKind::Duplicate)), LookUpAnswer::Found, "it has it already");
+    assert_eq!(meant(Outcome::Failure(FailureKind::Capped)), LookUpAnswer::Unknown, "no more answers today");
+    assert_eq!(meant(Outcome::Error(ErrorKind::Unrecognized)), LookUpAnswer::Unknown, "an outage page is no word");
+    assert_eq!(meant(Outcome::Error(ErrorKind::ClientError)), LookUpAnswer::Unknown);
     for (status, answer) in [
         (200, LookUpAnswer::Found),
         (204, LookUpAnswer::Found),
@@ -129,10 +138,25 @@ fn answers_are_read_as_found_not_found_or_no_answer() {
         (429, LookUpAnswer::Unknown),
         (503, LookUpAnswer::Unknown),
     ] {
-        assert_eq!(LookUpAnswer::of(&classify_status(&answered(status, &[]))), answer, "{status}");
+        assert_eq!(LookUpAnswer::of(&read(&answered(status, &[]))), answer, "{status}");
     }
-    assert_eq!(read(Outcome::Error(ErrorKind::Unrecognized), 200), LookUpAnswer::Unknown, "an outage page is no word");
-    assert_eq!(LookUpAnswer::of(&classify_status(&reset())), LookUpAnswer::Unknown);
+    assert_eq!(LookUpAnswer::of(&read(&reset())), LookUpAnswer::Unknown);
+    assert_eq!(&*read(&answered(404, &[])).decided_by, "status 404, 410");
+}
+
+#[test]
+fn a_rule_can_say_when_to_ask_again_or_that_it_is_no_use() {
+    let policy = exact(Layer::default());
+    let terms = verifying(&policy);
+    let verdict = classify_status(&answered(404, &[]));
+    let later = Verdict { delay: Some(secs(600)), ..verdict.clone() };
+    let settlement = look_and_read(&doubtful(&terms), answered(404, &[]), later, &terms);
+    assert_eq!(due(&settlement.delivery), Some(at(603)));
+    let never = Verdict { retryable: Some(false), decided_by: "no look-ups here".into(), ..verdict };
+    let settlement = look_and_read(&doubtful(&terms), answered(404, &[]), never, &terms);
+    assert!(matches!(settlement.delivery.state, State::InReview { cause: ReviewCause::InDoubt, .. }));
+    let because = "no look-ups here says that asking again is no use, and sending again may sell twice";
+    assert_eq!(&*entry(&settlement).because, because);
 }
 
 #[test]

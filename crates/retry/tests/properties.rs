@@ -11,10 +11,11 @@ use steadfast_lead::{AccountName, DeliveryId, FlowName, PolicyName, RecipientNam
 use steadfast_retry::policy::{
     BUILT_IN_NAMES, Backoff, Condition, Jitter, JitterShare, Key, Layer, Level, Policies, RetryPolicy, resolve,
 };
+use steadfast_retry::reading::ResponseSettings;
 use steadfast_retry::{
     Admission, Answer, Decision, Delivery, Entry, Evidence, FaultKind, InDoubt, LOOK_UPS_MAX, LookUpAnswer, LookedUp,
-    Outcome, Phase, ReviewCause, Seed, Sent, Settlement, State, Terms, admit, delay, nominal, read_hint, settle,
-    settle_look_up, window,
+    Outcome, Phase, Reading, ReviewCause, Seed, Sent, Settlement, State, Terms, admit, delay, nominal, not_found_rule,
+    read_hint, settle, settle_look_up, window,
 };
 
 fn jitter() -> impl Strategy<Value = Jitter> {
@@ -152,7 +153,8 @@ fn check(before: &Delivery, sent: &Sent, settlement: &Settlement, terms: &Terms<
 }
 
 fn looked_up(sent: Sent) -> LookedUp {
-    let Sent { started, ended, endpoint, evidence, verdict, .. } = sent;
+    let Sent { started, ended, endpoint, evidence, .. } = sent;
+    let verdict = Reading::build(&ResponseSettings::default(), &[not_found_rule()]).unwrap().read(&evidence);
     LookedUp { started, ended, endpoint, evidence, verdict }
 }
 

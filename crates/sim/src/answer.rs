@@ -6,14 +6,19 @@
 use crate::quantity::{BadQuantity, parse_duration, shown};
 use bytes::Bytes;
 use std::time::Duration;
+use steadfast_retry::reading::ResponseSettings;
 use steadfast_retry::{
-    Answer, ErrorKind, Evidence, FailureKind, FaultKind, Outcome, Phase, Timings, Verdict, classify_status,
+    Answer, ErrorKind, Evidence, FailureKind, FaultKind, Outcome, Phase, Reading, Timings, Verdict, classify_status,
+    not_found_rule,
 };
 
 /// How long a read timeout takes unless said otherwise: the request timeout's default.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The headers a decision can depend on.
 const HEADERS: [&str; 2] = ["retry-after", "date"];
+
+/// What decided where `as=` says the outcome.
+const THE_SCENARIO: &str = "the scenario";
 
 /// What a recipient does with one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,9 +83,23 @@ impl Scripted {
         evidence.timings = Timings { total: took, ..Timings::default() };
         let mut verdict = classify_status(&evidence);
         if let Some(outcome) = options.outcome {
-            verdict = Verdict { outcome, decided_by: "the scenario".into(), ..verdict };
+            verdict = Verdict { outcome, decided_by: THE_SCENARIO.into(), ..verdict };
         }
         Ok(Scripted { evidence, verdict, took })
+    }
+
+    /// Reads what a look-up is answered: as [`Scripted::parse`], and 404 and 410 say that the lead is not there.
+    ///
+    /// # Errors
+    /// [`BadAnswer`] saying what is allowed.
+    pub fn parse_look_up(text: &str, latency: Duration) -> Result<Self, BadAnswer> {
+        let scripted = Scripted::parse(text, latency)?;
+        let reading = Reading::build(&ResponseSettings::default(), &[not_found_rule()]);
+        let verdict = match reading {
+            Ok(reading) if &*scripted.verdict.decided_by != THE_SCENARIO => reading.read(&scripted.evidence),
+            Ok(_) | Err(_) => scripted.verdict,
+        };
+        Ok(Scripted { verdict, ..scripted })
     }
 
     /// The same attempt given up after `at_most`, as the server does when a lead would become too old meanwhile.

@@ -466,8 +466,9 @@ impl RecipientFile {
             return None;
         }
         let each = texts.iter().enumerate();
-        let read = each
-            .filter_map(|(number, text)| faults.kept(&format!("{place}[{number}]"), Scripted::parse(text, LATENCY)));
+        let read = each.filter_map(|(number, text)| {
+            faults.kept(&format!("{place}[{number}]"), Scripted::parse_look_up(text, LATENCY))
+        });
         Script::by_attempt(read.collect())
     }
 }

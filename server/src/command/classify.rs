@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use steadfast_retry::policy::Conditions;
-use steadfast_retry::{Answer, Evidence, Fault, FaultKind, Outcome, Phase, Reading, Timings, Verdict};
+use steadfast_retry::{Answer, Evidence, Fault, FaultKind, LookUpAnswer, Outcome, Phase, Reading, Timings, Verdict};
 
 /// How large a stored response may be, in bytes.
 const STORED_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -27,6 +27,9 @@ pub(crate) struct ReadBy {
     /// The step.
     #[arg(long, requires = "config")]
     step: Option<String>,
+    /// By how the step reads the answers to its look-ups (`verify`).
+    #[arg(long, requires = "config")]
+    look_up: bool,
     /// A file with a `[response]` table and `[[rules]]`, as in a step.
     #[arg(long)]
     rules: Option<PathBuf>,
@@ -63,6 +66,8 @@ struct Reader {
     reading: Reading,
     retry_on: Conditions,
     never_retry_on: Conditions,
+    /// They answer a look-up, no lead.
+    look_up: bool,
 }
 
 /// Reads one stored response and says what it means. True for a success.
@@ -75,7 +80,11 @@ pub(crate) fn classify(by: &ReadBy, stored: &mut impl Read, out: &mut impl Write
     stored.take(STORED_BYTES_MAX).read_to_end(&mut text).context("cannot read the response")?;
     let evidence = evidence(&text).map_err(WrongUsage)?;
     let verdict = reader.reading.read(&evidence);
-    writeln!(out, "{}", shown(&verdict, reader.is_retryable(&verdict)))?;
+    let mut said = shown(&verdict, reader.is_retryable(&verdict));
+    if reader.look_up {
+        said["look_up"] = LookUpAnswer::of(&verdict).name().into();
+    }
+    writeln!(out, "{said}")?;
     Ok(verdict.outcome == Outcome::Success)
 }
 
@@ -86,6 +95,7 @@ pub(crate) fn classified(reading: &Reading, stored: &[u8]) -> Result<Value, Stri
         reading: reading.clone(),
         retry_on: Conditions::retryable_by_default(),
         never_retry_on: Conditions::default(),
+        look_up: false,
     };
     let verdict = reading.read(&evidence(stored)?);
     Ok(shown(&verdict, reader.is_retryable(&verdict)))
@@ -95,7 +105,7 @@ fn reader(by: &ReadBy) -> Result<Reader, WrongUsage> {
     if let Some(path) = &by.rules {
         let reading = load_rules(path).map_err(|problems| WrongUsage(problems.plain()))?;
         let (retry_on, never_retry_on) = (Conditions::retryable_by_default(), Conditions::default());
-        return Ok(Reader { reading, retry_on, never_retry_on });
+        return Ok(Reader { reading, retry_on, never_retry_on, look_up: false });
     }
     let (Some(path), Some(flow), Some(step)) = (&by.config, &by.flow, &by.step) else {
         return Err(WrongUsage("needs --rules, or --config with --flow and --step".to_owned()));
@@ -107,11 +117,19 @@ fn reader(by: &ReadBy) -> Result<Reader, WrongUsage> {
     let plan = plan.ok_or_else(|| WrongUsage(format!("flow {flow} has no step {step:?}")))?;
     let policy = &plan.retry.policy;
     let (retry_on, never_retry_on) = (policy.retry_on.clone(), policy.never_retry_on.clone());
-    Ok(Reader { reading: plan.reading.clone(), retry_on, never_retry_on })
+    let look_up = plan.look_up.as_ref().filter(|_| by.look_up);
+    if by.look_up && look_up.is_none() {
+        return Err(WrongUsage(format!("step {step} of flow {flow} asks nobody: it has no in_doubt = \"verify\"")));
+    }
+    let reading = look_up.map_or(&plan.reading, |look_up| &look_up.reading).clone();
+    Ok(Reader { reading, retry_on, never_retry_on, look_up: by.look_up })
 }
 
 impl Reader {
     fn is_retryable(&self, verdict: &Verdict) -> bool {
+        if self.look_up {
+            return LookUpAnswer::of(verdict) == LookUpAnswer::Unknown && verdict.retryable != Some(false);
+        }
         match verdict.outcome {
             Outcome::Error(kind) => {
                 let by_policy = || self.retry_on.meets(kind, verdict.status);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
-use steadfast_flow::{Book, Explained, Fits, FlowPlan, PlannedRetry, StepPlan};
+use steadfast_flow::{Book, Explained, ExplainedLookUp, Fits, FlowPlan, PlannedRetry, StepPlan};
 use steadfast_retry::policy::show_duration;
 use steadfast_retry::{InDoubt, Window};
 
@@ -77,9 +77,15 @@ pub(crate) fn to_json(explained: &Explained) -> Value {
         "step": explained.step.as_str(),
         "recipient": explained.recipient.as_str(),
         "in_doubt": doubt(explained.in_doubt),
+        "look_up": explained.look_up.as_ref().map(look_up_json),
         "values": values,
         "schedule": schedule,
     })
+}
+
+fn look_up_json(look_up: &ExplainedLookUp) -> Value {
+    let read_by: Vec<&str> = look_up.read_by.iter().map(|by| by.name()).collect();
+    json!({ "method": look_up.method.as_str(), "origin": &*look_up.origin, "read_by": read_by })
 }
 
 fn value_json(value: &steadfast_flow::ExplainedValue) -> Value {
@@ -117,6 +123,10 @@ fn tables(explained: &Explained, terminal: bool, out: &mut impl Write) -> anyhow
     }
     writeln!(out, "{values}")?;
     writeln!(out, "sent and not answered: {}", doubt(explained.in_doubt))?;
+    if let Some(look_up) = &explained.look_up {
+        let read_by: Vec<&str> = look_up.read_by.iter().map(|by| by.name()).collect();
+        writeln!(out, "asked by {} at {}; answers read by {}", look_up.method, look_up.origin, read_by.join(", "))?;
+    }
     if explained.schedule.is_empty() {
         writeln!(out, "no retries")?;
         return Ok(());

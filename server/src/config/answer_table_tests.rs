@@ -150,6 +150,14 @@ read as JSON.
 Plain text, or `/regex/flags`; anywhere, and without regard to case (`(?-i)` within a pattern turns that off). `accepted` is also
 found in `not accepted`: `/^accepted$/` is not. Patterns run in linear time, so there is no look-around and no back-reference.
 
+## Look-ups
+
+With `in_doubt = \"verify\"` the recipient is asked whether it has a lead. What it says is read by `verify.response` and
+`verify.rules` alone, in the same words: **success** is found (delivered), **failure** is not found (sent again), **error** is no
+answer (asked again). A duplicate is found; a cap is no answer; 404 and 410 are not found unless a rule says otherwise. A rule's
+`delay` says when to ask again at the earliest; `retryable = false` leaves it to a person. Try them with
+`steadfast classify --config FILE --flow F --step S --look-up`.
+
 ## Bounds
 
 JSON and XML up to 200,000 values, lists and objects 128 deep, elements 256 deep; pages up to 128 KiB and 10,000 tags. Whatever is

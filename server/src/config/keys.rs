@@ -9,9 +9,10 @@ use super::protection_keys::{BREAKER, BREAKER_KEY, CONCURRENCY, CONCURRENCY_KEY,
 use super::response_keys::{MATCH, PATH, RESPONSE, RESPONSE_KEY, RULE, RULES_KEY};
 use super::retry_keys::{POLICY_TABLE, RETRY};
 use super::source_keys::{DEDUPE, SOURCE};
+use super::verify_keys::VERIFY_PAGE;
 
 /// One key.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Key {
     /// As written.
     pub(crate) name: &'static str,
@@ -209,9 +210,9 @@ const IN_DOUBT_DELAY: Key = key(
 const VERIFY: Key = key(
     "verify",
     "table",
-    "see request",
+    "see verify",
     "",
-    "How the recipient is asked whether it has the lead, with in_doubt = \"verify\". Written like request, where `{{ delivery_id }}` and `{{ idempotency_key }}` are known too; a GET with these two unless it says otherwise. 2xx is found, 404 and 410 are not found, anything else is asked again.",
+    "How the recipient is asked whether it has the lead, with in_doubt = \"verify\", and what its answers mean.",
 );
 const REQUEST_KEY: Key = key(
     "request",
@@ -444,7 +445,7 @@ pub(crate) const REQUEST: Table = Table {
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 24] = [
+pub(crate) const TABLES: [&Table; 25] = [
     &ROOT,
     &SERVER,
     &API_KEY,
@@ -467,6 +468,7 @@ pub(crate) const TABLES: [&Table; 24] = [
     &RULE,
     &MATCH,
     &PATH,
+    &VERIFY_PAGE,
     &DUPLICATES,
     &ERASURE,
 ];

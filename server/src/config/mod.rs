@@ -36,6 +36,7 @@ mod spans;
 mod tests;
 mod trade_sections;
 mod tree;
+mod verify_keys;
 
 pub(crate) use page::reference_page;
 pub(crate) use problem::{Problem, Problems};

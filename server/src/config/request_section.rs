@@ -11,12 +11,11 @@ const SOAP_VERSIONS: [&str; 2] = [SoapVersion::V11.name(), SoapVersion::V12.name
 
 /// What a place says about its request.
 pub(crate) fn request(owner: &Section<'_>) -> RequestSettings {
-    request_at(owner, "request")
+    request_table(&owner.section("request", &REQUEST))
 }
 
-/// What a place says about a request in a table of this name.
-pub(crate) fn request_at(owner: &Section<'_>, table: &'static str) -> RequestSettings {
-    let section = owner.section(table, &REQUEST);
+/// What a table says that has the keys of a request.
+pub(crate) fn request_table(section: &Section<'_>) -> RequestSettings {
     if let Some(door) = section.get("type") {
         door.word(|text| (text == "http").then_some(()), &["http"]);
     }

@@ -4,16 +4,17 @@ use super::auth_section::auth;
 use super::forgetting_section::duplicates;
 use super::keys::{ACCOUNT, FIELD, FLOW, LIMITS, RECIPIENT, STEP, Table};
 use super::protection_section::protection;
-use super::request_section::{request, request_at};
+use super::request_section::{request, request_table};
 use super::response_section::{response, rules};
 use super::retry_keys::RETRY;
 use super::retry_section::{layer, name, table_name};
 use super::source_section::sources;
 use super::tree::{Found, Section};
+use super::verify_keys::VERIFY;
 use std::collections::BTreeMap;
 use steadfast_flow::{
-    AccountSettings, FieldSettings, FieldType, FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings,
-    StepSettings, TestLeads,
+    AccountSettings, FieldSettings, FieldType, FlowSettings, InDoubtMode, InDoubtSettings, LookUpSettings,
+    RecipientSettings, StepSettings, TestLeads,
 };
 use steadfast_lead::{AccountName, BadName, FlowName, Priority, RecipientName, StepName};
 use steadfast_retry::policy::{Layer, Limits};
@@ -125,10 +126,11 @@ fn limits(limits: &Section<'_>) -> Limits {
 
 fn in_doubt(owner: &Section<'_>) -> InDoubtSettings {
     let words = InDoubtMode::ALL.map(InDoubtMode::name);
+    let verify = owner.section("verify", &VERIFY);
     InDoubtSettings {
         mode: owner.get("in_doubt").and_then(|found| found.word(InDoubtMode::from_name, &words)),
         delay: owner.duration("in_doubt_delay"),
-        look_up: request_at(owner, "verify"),
+        look_up: LookUpSettings { request: request_table(&verify), response: response(&verify), rules: rules(&verify) },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::wire::millis;
 use serde::Serialize;
-use steadfast_flow::{Explained, ExplainedValue, PlannedRetry, StepPlan};
+use steadfast_flow::{Explained, ExplainedValue, PlannedRetry, ReadBy, StepPlan};
 use steadfast_retry::InDoubt;
 use utoipa::ToSchema;
 
@@ -23,10 +23,24 @@ pub(crate) struct ExplainView {
     /// Not before this long after an attempt in doubt.
     #[serde(skip_serializing_if = "Option::is_none")]
     in_doubt_delay_ms: Option<u64>,
+    /// How the recipient is asked, with `verify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    look_up: Option<LookUpPlanView>,
     /// Every retry setting.
     values: Vec<ValueView>,
     /// Every retry that is allowed.
     schedule: Vec<PlannedRetryView>,
+}
+
+/// How a recipient is asked whether it has a lead.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LookUpPlanView {
+    /// The method.
+    method: String,
+    /// Where: scheme, host and port.
+    origin: String,
+    /// What its answers are read by, in the order it is asked: rules, status, response.
+    read_by: Vec<&'static str>,
 }
 
 /// One setting.
@@ -74,6 +88,11 @@ impl ExplainView {
             config_version,
             in_doubt,
             in_doubt_delay_ms: delay,
+            look_up: explained.look_up.map(|look_up| LookUpPlanView {
+                method: look_up.method.to_string(),
+                origin: look_up.origin.to_string(),
+                read_by: look_up.read_by.into_iter().map(ReadBy::name).collect(),
+            }),
             values: explained.values.into_iter().map(ValueView::from).collect(),
             schedule: explained.schedule.into_iter().map(PlannedRetryView::from).collect(),
         }
