@@ -116,3 +116,64 @@ async fn every_recorded_answer_means_the_same_through_live_delivery() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(count >= 80, "only {count} recorded answers");
 }
+
+/// A quota that only the body speaks of: a rule calls it a rate limit and says how long, and then nothing goes there until it is
+/// over, whichever lead it is; no retry is used.
+#[tokio::test]
+async fn a_quota_in_a_body_holds_the_endpoint_where_a_rule_says_so() {
+    const DELAY: std::time::Duration = std::time::Duration::from_secs(1);
+    let recipient = stage::Recipient::start(|arrival| {
+        let body: serde_json::Value = serde_json::from_slice(&arrival.body).unwrap();
+        let quota = body["lead"] == "first" && arrival.attempt == 1;
+        let said = if quota { r#"{"state":"quota exceeded"}"# } else { r#"{"state":"sold"}"# };
+        stage::Reply::Body(200, said.into())
+    })
+    .await;
+    let server = Server::start(&format!(
+        r#"
+[server]
+allow_private_networks = ["127.0.0.0/8"]
+[retry]
+max_retries = 1
+[recipients.bank]
+request = {{ url = "{}" }}
+response = {{ outcome_search_path = "state", outcome_search_term = "sold" }}
+[[recipients.bank.rules]]
+name = "their quota"
+match = {{ path = {{ path = "state", term = "quota exceeded" }} }}
+outcome = "error"
+kind = "rate_limited"
+delay = "1s"
+[flows.auto]
+[[flows.auto.steps]]
+id = "sell"
+recipient = "bank"
+"#,
+        recipient.url()
+    ))
+    .await;
+    let (_, first) = server.lead("auto", r#"{"lead":"first"}"#).await;
+    assert_eq!(verdict(&server, &first).await["kind"], "rate_limited");
+    let (_, second) = server.lead("auto", r#"{"lead":"second"}"#).await;
+    let arrivals = recipient.arrivals(3).await;
+    let waited = |number: usize| arrivals[number].at.duration_since(arrivals[0].at);
+    assert!(waited(1) >= DELAY && waited(2) >= DELAY, "{:?} {:?}", waited(1), waited(2));
+    for id in [first, second] {
+        let delivery = delivered(&server, &id).await;
+        let attempts = delivery["attempts"].as_array().unwrap();
+        assert_eq!((&delivery["retries_used"], &attempts[attempts.len() - 1]["retry"]), (&0.into(), &0.into()));
+        assert!(attempts.len() == 1 || attempts[0]["decision"]["name"] == "hold", "{delivery:#}");
+    }
+}
+
+async fn delivered(server: &Server, id: &str) -> serde_json::Value {
+    let started = tokio::time::Instant::now();
+    loop {
+        let delivery = server.get(&format!("/v1/deliveries/{id}")).await.json();
+        if delivery["state"] == "delivered" {
+            return delivery;
+        }
+        assert!(started.elapsed() < stage::PATIENCE, "{id} is not delivered: {delivery:#}");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}

@@ -66,7 +66,9 @@ pub fn admit(
         let because = format!("this would be retry {used}, and max_retries was lowered to {allowed}");
         return Admission::Review { cause: ReviewCause::LimitLowered, because: because.into() };
     }
-    if used > 0 && !asks_first && delivery.state.due().is_some_and(|due| due > retry_deadline(delivery, policy, now)) {
+    // Where time held counts, this start must be in time itself, and not only the time it was planned for.
+    let planned = if policy.count_holds { Some(now) } else { delivery.state.due() };
+    if used > 0 && !asks_first && planned.is_some_and(|planned| planned > retry_deadline(delivery, policy, now)) {
         let because = format!("this retry was planned after what is now total_timeout = {}", policy.total_timeout);
         return Admission::Review { cause: ReviewCause::Exhausted, because: because.into() };
     }

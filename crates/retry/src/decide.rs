@@ -6,7 +6,7 @@
 use crate::backoff::{Seed, Window, delay, dice, window};
 use crate::delivery::{Delivery, HoldReason, ReviewCause};
 use crate::event::DecisionName;
-use crate::hint::Hint;
+use crate::hint::{Hint, HintSource};
 use crate::outcome::{ErrorKind, FailureKind, Outcome, Verdict};
 use crate::policy::RetryPolicy;
 use std::time::Duration;
@@ -233,23 +233,24 @@ impl Situation<'_> {
         }
     }
 
-    /// A rate limit with a hint: the recipient said when, so no retry is used and the clock stands still.
+    /// A rate limit with a hint: the recipient or a rule said when, so no retry is used and the clock stands still. One that
+    /// has run out stays so: what comes after the hold would start after the total timeout.
     fn hold_for(&self, hint: Hint) -> Decided {
-        let scheduled = self.ended.after(self.delay(self.delivery.progress.retries_used));
-        let until = self.ended.after(self.spread(hint)).max(scheduled);
+        let wait = self.delay(self.delivery.progress.retries_used).max(self.floor());
+        let until = self.ended.after(self.spread(hint).max(wait));
+        let total = self.policy.total_timeout;
         if self.ended > self.retry_deadline() {
-            let total = self.policy.total_timeout;
             return review(ReviewCause::Exhausted, &format!("the attempt ended after total_timeout = {total}"));
+        }
+        if self.is_held_too_long(until) {
+            return self.held_too_long();
         }
         // An attempt needs some time before the lead is too old: `admit` sends nothing at that moment.
         if until >= self.oldest() {
             return self.expired("the recipient's pause ends");
         }
-        let because = format!(
-            "the recipient asked for a pause of {} s{}; no retry used",
-            hint.pause.as_secs(),
-            hint.source.note()
-        );
+        let who = if hint.source == HintSource::Rule { "a rule asks" } else { "the recipient asked" };
+        let because = format!("{who} for a pause of {} s{}; no retry used", hint.pause.as_secs(), hint.source.note());
         decided(Decision::Hold { due: self.ended, until, why: HoldReason::RetryAfter }, &because)
     }
 
@@ -274,12 +275,22 @@ impl Situation<'_> {
             );
         }
         let not_before = self.hint.map(|hint| self.ended.after(self.spread(hint))).filter(|until| *until > due);
+        if not_before.is_some_and(|until| self.is_held_too_long(until)) {
+            return self.held_too_long();
+        }
         if not_before.unwrap_or(due) >= self.oldest() {
             return self.expired("the next retry would start");
         }
         let retry = used + 1;
         let because = format!("{kind} is retryable; retry {retry} of {allowed}{}", self.floor_note(wait));
         decided(Decision::Retry { retry, due, window: window(self.policy, used), not_before }, &because)
+    }
+
+    fn held_too_long(&self) -> Decided {
+        let total = self.policy.total_timeout;
+        let because =
+            format!("the pause asked for ends after total_timeout = {total}, and time held counts (count_holds)");
+        review(ReviewCause::Exhausted, &because)
     }
 
     fn expired(&self, what: &str) -> Decided {
@@ -317,6 +328,11 @@ impl Situation<'_> {
     /// The last moment a retry of this leg may start.
     fn retry_deadline(&self) -> Timestamp {
         retry_deadline(self.delivery, self.policy, self.ended)
+    }
+
+    /// Whether a hold ends after the total timeout, where that does not stand still.
+    fn is_held_too_long(&self, until: Timestamp) -> bool {
+        self.policy.count_holds && until > self.retry_deadline()
     }
 
     fn oldest(&self) -> Timestamp {

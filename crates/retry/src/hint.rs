@@ -1,9 +1,10 @@
 //! When the recipient asked to be called again: `Retry-After` in seconds or as a date in any of HTTP's three forms; else the
-//! RateLimit fields, where they say that nothing remains.
+//! RateLimit fields, where they say that nothing remains. A rule that calls an answer a rate limit can say it in their place.
 //!
 //! Bounded: a hostile value can neither cause an immediate call nor an endless wait. What cannot be read is ignored.
 
 use crate::evidence::Answer;
+use crate::outcome::{ErrorKind, Outcome, Verdict};
 use std::time::Duration;
 
 /// The longest pause a recipient can ask for.
@@ -16,7 +17,7 @@ const MOMENT: u64 = 1_000_000_000;
 /// From here on a moment in milliseconds.
 const MOMENT_MILLIS: u64 = 1_000_000_000_000;
 
-/// Which header said it.
+/// Which header said it, or that a rule did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HintSource {
     /// `Retry-After: 120`.
@@ -31,13 +32,15 @@ pub enum HintSource {
     ResetMoment,
     /// The same as a moment, in milliseconds since 1970.
     ResetMomentMillis,
+    /// No header: the `delay` of a rule that reads the answer as a rate limit.
+    Rule,
 }
 
 impl HintSource {
     /// What a decision says of it beside the pause; nothing for `Retry-After`.
     pub(crate) const fn note(self) -> &'static str {
         match self {
-            HintSource::RetryAfterSeconds | HintSource::RetryAfterDate => "",
+            HintSource::RetryAfterSeconds | HintSource::RetryAfterDate | HintSource::Rule => "",
             HintSource::RateLimit => " (RateLimit)",
             HintSource::ResetSeconds => " (RateLimit-Reset in seconds)",
             HintSource::ResetMoment => " (RateLimit-Reset as a moment)",
@@ -49,7 +52,7 @@ impl HintSource {
 /// A pause the recipient asked for, counted from the end of the attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hint {
-    /// How long, at most an hour; never zero.
+    /// How long, at most an hour where the recipient said it; never zero.
     pub pause: Duration,
     /// Where it was read.
     pub source: HintSource,
@@ -66,13 +69,28 @@ const STATUSES: [u16; 6] = [408, 425, 429, 502, 503, 504];
 /// Moments are measured from the answer's own `Date` header, so that a recipient's wrong clock does no harm; without one from
 /// `now_unix_seconds`. Zero, negative, fractional, contradicting and overlong values are no hint.
 pub fn read_hint(answer: &Answer, now_unix_seconds: u64) -> Option<Hint> {
-    let own_date = || answer.header("date").and_then(|own| unix_seconds(own.trim()));
-    let from = || own_date().unwrap_or(now_unix_seconds);
-    retry_after(answer, from).or_else(|| rate_limit(answer, from))
+    read(answer, answer.status == 429, now_unix_seconds)
 }
 
-fn retry_after(answer: &Answer, from: impl Fn() -> u64) -> Option<Hint> {
-    if !STATUSES.contains(&answer.status) {
+/// The pause an attempt asks for: what its answer says, and the `delay` of a rule that reads it as a rate limit, the longer of
+/// the two. Where a rule says that it is one, `Retry-After` counts whatever the status, as with 429.
+pub fn asked_pause(verdict: &Verdict, answer: Option<&Answer>, now_unix_seconds: u64) -> Option<Hint> {
+    let limited = verdict.outcome == Outcome::Error(ErrorKind::RateLimited);
+    let said = answer.and_then(|answer| read(answer, limited || answer.status == 429, now_unix_seconds));
+    let rule = verdict.delay.filter(|delay| limited && !delay.is_zero());
+    let rule = rule.map(|pause| Hint { pause, source: HintSource::Rule, capped: false });
+    // What the recipient says goes before a rule of the same length.
+    said.into_iter().chain(rule).reduce(|one, other| if other.pause > one.pause { other } else { one })
+}
+
+fn read(answer: &Answer, limited: bool, now_unix_seconds: u64) -> Option<Hint> {
+    let own_date = || answer.header("date").and_then(|own| unix_seconds(own.trim()));
+    let from = || own_date().unwrap_or(now_unix_seconds);
+    retry_after(answer, limited, from).or_else(|| rate_limit(answer, limited, from))
+}
+
+fn retry_after(answer: &Answer, limited: bool, from: impl Fn() -> u64) -> Option<Hint> {
+    if !limited && !STATUSES.contains(&answer.status) {
         return None;
     }
     let value = only(answer, "retry-after")?;
@@ -96,10 +114,10 @@ fn whole(value: &str) -> Option<u64> {
     is_whole.then(|| if digits.len() > DIGITS_MAX { u64::MAX } else { digits.parse().unwrap_or(0) })
 }
 
-fn rate_limit(answer: &Answer, from: impl Fn() -> u64) -> Option<Hint> {
+fn rate_limit(answer: &Answer, limited: bool, from: impl Fn() -> u64) -> Option<Hint> {
     structured(answer).or_else(|| {
         let forms = [("ratelimit-remaining", "ratelimit-reset"), ("x-ratelimit-remaining", "x-ratelimit-reset")];
-        forms.into_iter().find_map(|(remaining, reset)| three_fields(answer, remaining, reset, &from))
+        forms.into_iter().find_map(|(remaining, reset)| three_fields(answer, limited, (remaining, reset), &from))
     })
 }
 
@@ -126,13 +144,18 @@ fn structured(answer: &Answer) -> Option<Hint> {
     bounded(resets.max()?, HintSource::RateLimit)
 }
 
-/// The older three fields. With 429 the reset alone is enough: the status says that nothing remains.
-fn three_fields(answer: &Answer, remaining: &str, reset: &str, from: &impl Fn() -> u64) -> Option<Hint> {
+/// The older three fields. With a rate limit the reset alone is enough: nothing remains then.
+fn three_fields(
+    answer: &Answer,
+    limited: bool,
+    (remaining, reset): (&str, &str),
+    from: &impl Fn() -> u64,
+) -> Option<Hint> {
     // Some write the policy behind the number: 30, 100;w=60.
     let first = |name| only(answer, name).map(|value| value.split([',', ';']).next().unwrap_or_default().trim());
     let nothing_left = match first(remaining) {
         Some(value) => whole(value)? == 0,
-        None => answer.status == 429,
+        None => limited,
     };
     let reset = whole(first(reset)?).filter(|_| nothing_left)?;
     match reset {
@@ -215,6 +238,35 @@ mod tests {
         for status in [200, 301, 400, 404, 500] {
             assert!(hint(status, &[("retry-after", "5")]).is_none(), "{status}");
         }
+    }
+
+    #[test]
+    fn a_rules_rate_limit_asks_for_its_delay_or_for_what_the_recipient_says_if_that_is_longer() {
+        let asked = |outcome, delay: Option<u64>, headers: &[(&str, &str)]| {
+            let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            let answer = Answer { status: 200, headers, body: bytes::Bytes::new(), body_bytes: 0 };
+            let verdict = crate::classify_status(&crate::Evidence::of_answer(answer.clone()));
+            let verdict = Verdict { outcome, delay: delay.map(Duration::from_secs), ..verdict };
+            asked_pause(&verdict, Some(&answer), NOW).map(|hint| (hint.pause.as_secs(), hint.source))
+        };
+        let limited = Outcome::Error(ErrorKind::RateLimited);
+        let says = |seconds| [("retry-after", seconds)];
+        assert_eq!(
+            asked(limited, Some(86_400), &[]),
+            Some((86_400, HintSource::Rule)),
+            "the operator's word has no cap"
+        );
+        assert_eq!(asked(limited, Some(30), &says("60")), Some((60, HintSource::RetryAfterSeconds)));
+        assert_eq!(asked(limited, Some(60), &says("60")), Some((60, HintSource::RetryAfterSeconds)));
+        assert_eq!(asked(limited, Some(90), &says("60")), Some((90, HintSource::Rule)));
+        assert_eq!(asked(limited, None, &says("60")), Some((60, HintSource::RetryAfterSeconds)), "whatever the status");
+        assert_eq!(asked(limited, None, &[("x-ratelimit-reset", "9")]), Some((9, HintSource::ResetSeconds)));
+        assert_eq!(asked(limited, None, &[]), None);
+        assert_eq!(
+            asked(Outcome::Error(ErrorKind::ServerError), Some(30), &says("60")),
+            None,
+            "a delay of one delivery"
+        );
     }
 
     #[test]

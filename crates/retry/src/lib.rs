@@ -42,7 +42,7 @@ pub use erase::{erase, wiped};
 pub use event::{AttemptSettled, DecisionName, Event, EventKind, LookUpSettled};
 pub use evidence::{Answer, Evidence, Fault, FaultKind, Phase, Timings};
 pub use guard::{Guard, GuardSettings, GuardSnapshot, Permit, Sending, ask};
-pub use hint::{Hint, HintSource, read_hint};
+pub use hint::{Hint, HintSource, asked_pause, read_hint};
 pub use look_up::{LOOK_UPS_MAX, LookUp, LookUpAnswer, LookedUp, not_found_rule, settle_look_up};
 pub use outcome::{ErrorKind, FailureKind, Outcome, Verdict};
 pub use ramp::{Ramp, Took};

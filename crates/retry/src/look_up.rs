@@ -8,7 +8,7 @@ use crate::decide::{Because, Decided, Decision, retry_deadline};
 use crate::delivery::{Delivery, Endpoint, ReviewCause};
 use crate::event::{Event, EventKind, LookUpSettled};
 use crate::evidence::{Evidence, named_enum};
-use crate::hint::{Hint, read_hint};
+use crate::hint::{Hint, asked_pause};
 use crate::outcome::{FailureKind, Outcome, Verdict};
 use crate::reading::{MatchSettings, OutcomeWord, RuleSettings};
 use crate::settle::{Entry, Settlement, Terms, apply, unix_seconds};
@@ -107,7 +107,7 @@ pub fn settle_look_up(before: &Delivery, looked: LookedUp, terms: &Terms<'_>) ->
     let number = before.progress.look_ups.saturating_add(1);
     after.progress.look_ups = number;
     after.progress.cleared = answer == LookUpAnswer::NotFound;
-    let hint = looked.evidence.answer.as_ref().and_then(|answer| read_hint(answer, unix_seconds(looked.ended)));
+    let hint = asked_pause(&looked.verdict, looked.evidence.answer.as_ref(), unix_seconds(looked.ended));
     let Decided { decision, because } = decide(&after, &looked, answer, hint, terms);
     apply(&mut after, decision, looked.ended);
     let event = event(&after, &looked, answer, &decision);

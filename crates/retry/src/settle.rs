@@ -5,7 +5,7 @@ use crate::decide::{Because, Decided, Decision, InDoubt, Situation, decide};
 use crate::delivery::{BodyMark, Delivery, Endpoint, HoldReason, LegProgress, State};
 use crate::event::{AttemptSettled, Event, EventKind};
 use crate::evidence::{Evidence, FaultKind};
-use crate::hint::{Hint, read_hint};
+use crate::hint::{Hint, asked_pause};
 use crate::look_up::LookUp;
 use crate::outcome::{Outcome, Verdict};
 use crate::policy::RetryPolicy;
@@ -136,7 +136,7 @@ pub fn settle(before: &Delivery, sent: Sent, terms: &Terms<'_>) -> Settlement {
     let late = sent.started.since(free_from);
     let mut after = before.clone();
     count(&mut after, &sent, due);
-    let hint = sent.evidence.answer.as_ref().and_then(|answer| read_hint(answer, unix_seconds(sent.ended)));
+    let hint = asked_pause(&sent.verdict, sent.evidence.answer.as_ref(), unix_seconds(sent.ended));
     let ambiguous = is_doubtful(&sent);
     let situation = Situation {
         delivery: &after,

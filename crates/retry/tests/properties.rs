@@ -13,9 +13,9 @@ use steadfast_retry::policy::{
 };
 use steadfast_retry::reading::ResponseSettings;
 use steadfast_retry::{
-    Admission, Answer, Decision, Delivery, Entry, Evidence, FaultKind, InDoubt, LOOK_UPS_MAX, LookUpAnswer, LookedUp,
-    Outcome, Phase, Reading, ReviewCause, Seed, Sent, Settlement, State, Terms, admit, delay, nominal, not_found_rule,
-    read_hint, settle, settle_look_up, window,
+    Admission, Answer, Decision, Delivery, Entry, ErrorKind, Evidence, FaultKind, HoldReason, InDoubt, LOOK_UPS_MAX,
+    LookUpAnswer, LookedUp, Outcome, Phase, Reading, ReviewCause, Seed, Sent, Settlement, State, Terms, admit, delay,
+    nominal, not_found_rule, read_hint, settle, settle_look_up, window,
 };
 
 fn jitter() -> impl Strategy<Value = Jitter> {
@@ -236,6 +236,54 @@ proptest! {
         prop_assert!(delay.as_nanos() % 1_000 == 0, "finer than the clock: {delay:?}");
         let most = policy.max_interval.get() * 2;
         prop_assert!(window.latest <= most);
+    }
+
+    /// What a rule calls a rate limit, with a delay, holds the endpoint and uses no retry: as a 429 that says when. The total
+    /// timeout stands still meanwhile; one that has run out by the end of the attempt stays so.
+    #[test]
+    fn a_rules_rate_limit_holds_while_the_clock_stands_still(
+        policy in policy(), seed in any::<u64>(), id in delivery_id(), status in 100_u16..=599, delay in 1_u64..=86_400,
+        elapsed in 0_u64..8_000, used in 0_u32..20, late in 0_u64..200_000,
+    ) {
+        let terms = Terms { seed: Seed(seed), ..terms(&policy) };
+        let mut before = Delivery { id, ..delivery() };
+        before.progress.first_attempt_at = Some(ACCEPTED);
+        before.progress.retries_used = used.min(policy.retries_allowed());
+        before.state = State::Waiting { due: at(elapsed) };
+        let ended = at(elapsed);
+        let mut attempt = sent(answered(status, &[]), ended, ended);
+        attempt.verdict.outcome = Outcome::Error(ErrorKind::RateLimited);
+        attempt.verdict.retryable = Some(true);
+        attempt.verdict.delay = Some(secs(delay));
+        let settlement = settle(&before, attempt, &terms);
+        let after = &settlement.delivery;
+        prop_assert_eq!(settlement.pause.clone().map(|pause| pause.until), Some(ended.after(secs(delay))));
+        prop_assert_eq!(after.progress.retries_used, before.progress.retries_used);
+        let over = secs(elapsed) > policy.total_timeout.get();
+        let oldest = ACCEPTED.after(policy.max_lead_age.get());
+        match after.state.clone() {
+            State::Held { due, until, why } => {
+                prop_assert_eq!((due, why, over), (ended, HoldReason::RetryAfter, false));
+                prop_assert!(until >= ended.after(secs(delay)) && until < oldest);
+                let start = until.after(secs(if policy.count_holds { 0 } else { late }));
+                if start < oldest {
+                    let admitted = admit(after, &policy, terms.in_doubt, None, start);
+                    prop_assert!(matches!(admitted, Admission::Send { .. }), "held, then not sent: {admitted:?}");
+                    let next = settle(after, sent(answered(503, &[]), start, start), &terms).delivery;
+                    prop_assert_eq!(next.progress.held, start.since(ended), "nothing but the hold has passed");
+                }
+            }
+            State::InReview { cause: ReviewCause::Exhausted, .. } => prop_assert!(over || policy.count_holds),
+            State::InReview { cause: ReviewCause::Expired, .. } => prop_assert!(!over),
+            State::InReview { cause: ReviewCause::FinalError, .. } => {
+                prop_assert!(policy.never_retry_on.meets(ErrorKind::RateLimited, Some(status)));
+            }
+            other @ (State::InReview { .. }
+            | State::Waiting { .. }
+            | State::Delivered { .. }
+            | State::Rejected { .. }
+            | State::Closed { .. }) => prop_assert!(false, "{other:?}"),
+        }
     }
 
     /// The same course, shifted by time held: held time counts only where `count_holds` says so.

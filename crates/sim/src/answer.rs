@@ -1,7 +1,8 @@
-//! One scripted answer of a recipient: `503`, `429 retry-after=3`, `timeout_read took=30s`, `reset@sent`, `200 as=duplicate`.
+//! One scripted answer of a recipient: `503`, `429 retry-after=3`, `timeout_read took=30s`, `reset@sent`, `200 as=duplicate`,
+//! `200 as=rate_limited delay=15m`.
 //!
-//! Becomes the evidence a channel would have reported; what it means is read by the server's own table, unless `as=` stands
-//! in for a rule that a step would have.
+//! Becomes the evidence a channel would have reported; what it means is read by the server's own table, unless `as=` and
+//! `delay=` stand in for a rule that a step would have.
 
 use crate::quantity::{BadQuantity, parse_duration, shown};
 use bytes::Bytes;
@@ -41,7 +42,7 @@ pub enum BadAnswer {
     #[error("{0:?} is not a phase: allowed are {phases}", phases = words(&Phase::ALL, |phase| phase.name()))]
     Phase(String),
     /// An unknown option.
-    #[error("{0:?} is no option of an answer: allowed are retry-after=, date=, took= and as=")]
+    #[error("{0:?} is no option of an answer: allowed are retry-after=, date=, took=, as= and delay=")]
     Option(String),
     /// An unknown word after `as=`.
     #[error("as={0} is no outcome: allowed are success, {failures}, {errors}", failures = words(FailureKind::ALL, |kind| kind.name()), errors = words(ErrorKind::ALL, |kind| kind.name()))]
@@ -52,6 +53,12 @@ pub enum BadAnswer {
     /// A bad `took`.
     #[error("took: {0}")]
     Took(BadQuantity),
+    /// A bad `delay`.
+    #[error("delay: {0}")]
+    Delay(BadQuantity),
+    /// A `delay` that no rule says.
+    #[error("{0:?}: delay= is a rule's, and stands beside as=")]
+    DelayAlone(String),
     /// Headers of an attempt that was not answered.
     #[error("{0:?}: only an answer with a status has headers")]
     HeaderOfFault(String),
@@ -82,8 +89,11 @@ impl Scripted {
         let took = options.took.unwrap_or(usual);
         evidence.timings = Timings { total: took, ..Timings::default() };
         let mut verdict = classify_status(&evidence);
+        if options.delay.is_some() && options.outcome.is_none() {
+            return Err(BadAnswer::DelayAlone(shown(text)));
+        }
         if let Some(outcome) = options.outcome {
-            verdict = Verdict { outcome, decided_by: THE_SCENARIO.into(), ..verdict };
+            verdict = Verdict { outcome, delay: options.delay, decided_by: THE_SCENARIO.into(), ..verdict };
         }
         Ok(Scripted { evidence, verdict, took })
     }
@@ -119,6 +129,7 @@ struct Options {
     headers: Vec<(Box<str>, Box<str>)>,
     took: Option<Duration>,
     outcome: Option<Outcome>,
+    delay: Option<Duration>,
 }
 
 impl Options {
@@ -126,6 +137,7 @@ impl Options {
         let (key, value) = token.split_once('=').ok_or_else(|| BadAnswer::Option(shown(token)))?;
         match key {
             "took" => self.took = Some(parse_duration(value).map_err(BadAnswer::Took)?),
+            "delay" => self.delay = Some(parse_duration(value).map_err(BadAnswer::Delay)?),
             "as" => self.outcome = Some(outcome(value).ok_or_else(|| BadAnswer::Outcome(shown(value)))?),
             header if HEADERS.contains(&header) => self.headers.push((header.into(), value.into())),
             _ => return Err(BadAnswer::Option(shown(token))),
@@ -213,6 +225,9 @@ mod tests {
         assert!(reset.evidence.is_ambiguous());
         assert!(!parse("reset@connect").evidence.is_ambiguous());
         assert_eq!(parse("timeout_read").took, READ_TIMEOUT);
+        let quota = parse("200 as=rate_limited delay=15m").verdict;
+        let limited = Outcome::Error(ErrorKind::RateLimited);
+        assert_eq!((quota.outcome, quota.delay), (limited, Some(Duration::from_secs(900))));
         assert_eq!(parse("200 as=duplicate").verdict.outcome, Outcome::Failure(FailureKind::Duplicate));
     }
 
@@ -224,7 +239,9 @@ mod tests {
             ("600", "a status"),
             ("timeout", "timeout_read"),
             ("reset@later", "prepare, resolve"),
-            ("503 retry_after=3", "retry-after=, date=, took= and as="),
+            ("503 retry_after=3", "retry-after=, date=, took=, as= and delay="),
+            ("200 delay=15m", "beside as="),
+            ("200 as=rate_limited delay=15", "15\" is not a duration"),
             ("503 soon", "retry-after="),
             ("503 took=3", "3\" is not a duration"),
             ("200 as=maybe", "duplicate"),

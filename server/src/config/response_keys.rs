@@ -107,7 +107,13 @@ pub(crate) const RULE: Table = Table {
             "",
             "For errors: whether it is retried, whatever retry_on says. never_retry_on still wins.",
         ),
-        key("delay", "duration", "1s to 1d", "", "For errors: a retry waits at least this long."),
+        key(
+            "delay",
+            "duration",
+            "1s to 1d",
+            "",
+            "For errors: a retry waits at least this long. With `kind = \"rate_limited\"` the whole endpoint is paused for it, and no retry is used.",
+        ),
     ],
 };
 

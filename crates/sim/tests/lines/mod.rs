@@ -116,6 +116,7 @@ pub(crate) const LINES: &[(&str, &[&str])] = &[
             "Retry-After as a date in all three forms",
             "A hostile Retry-After causes neither an immediate nor an endless wait",
             "A hint pauses the whole endpoint",
+            "A rule's rate limit pauses the whole endpoint and uses no retry",
             "total_timeout stands still while held",
             "count_holds gives the strict reading",
             "Ten default retries need 362 s of 300",
