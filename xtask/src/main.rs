@@ -1,8 +1,9 @@
-//! The house's own tools, run as `cargo xtask NAME`: checks that no compiler does, and measuring. Checks read the repository and
-//! never change it; nothing goes out to the network.
+//! The house's own tools, run as `cargo xtask NAME`: checks that no compiler does, measuring, and looking for inputs that break
+//! something. Checks read the repository and never change it; nothing goes out to the network.
 
 mod audit;
 mod bench;
+mod fuzz;
 mod problem;
 mod source;
 mod tidy;
@@ -33,17 +34,21 @@ enum Tool {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Runs the fuzz targets, guided by what they reach, and prints what each reached and found.
+    Fuzz(fuzz::FuzzArgs),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (name, checked) = match arguments.tool {
-        Tool::Tidy => ("tidy", Workspace::load().and_then(|workspace| tidy::check(&workspace))),
-        Tool::Audit => ("audit", Workspace::load().and_then(|workspace| audit::check(&workspace))),
+    let (name, ran) = match arguments.tool {
+        Tool::Tidy => ("tidy", told("tidy", tidy::check)),
+        Tool::Audit => ("audit", told("audit", audit::check)),
         Tool::Bench { arguments } => return bench::run(&arguments),
+        Tool::Fuzz(args) => ("fuzz", fuzz::run(&args)),
     };
-    match checked {
-        Ok(report) => tell(name, &report),
+    match ran {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("{name}: could not run: {error:#}");
             ExitCode::from(2)
@@ -58,14 +63,16 @@ struct Report {
     problems: Vec<Problem>,
 }
 
-fn tell(name: &str, report: &Report) -> ExitCode {
+/// Runs a check of the repository and tells what it found; true when everything is in order.
+fn told(name: &str, check: impl Fn(&Workspace) -> anyhow::Result<Report>) -> anyhow::Result<bool> {
+    let report = Workspace::load().and_then(|workspace| check(&workspace))?;
     for problem in &report.problems {
         println!("{problem}");
     }
     if report.problems.is_empty() {
         println!("{name}: {} in order", report.looked_at);
-        return ExitCode::SUCCESS;
+    } else {
+        println!("{name}: {} looked at, problems: {}", report.looked_at, report.problems.len());
     }
-    println!("{name}: {} looked at, problems: {}", report.looked_at, report.problems.len());
-    ExitCode::FAILURE
+    Ok(report.problems.is_empty())
 }

@@ -36,6 +36,11 @@ impl Workspace {
         Ok(Workspace { root, metadata, files })
     }
 
+    /// Its folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The crates that are ours.
     pub(crate) fn crates(&self) -> Vec<&Package> {
         self.metadata.workspace_packages()

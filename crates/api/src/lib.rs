@@ -10,6 +10,8 @@ mod body_room;
 mod content;
 mod encoded;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod idempotency_key;
 mod lead_body;
 mod masking;

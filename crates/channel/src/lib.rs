@@ -13,6 +13,8 @@ mod deadline;
 mod dial;
 mod door;
 mod fault;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod parcel;
 mod pool;
 mod resolve;

@@ -2,6 +2,8 @@
 //!
 //! Never resolves a name; whether the address may be called is decided where it is dialled.
 
+// Of `core`, which has addresses and no sockets.
+use core::net::Ipv6Addr;
 use http::Uri;
 use http::uri::Scheme;
 use std::fmt;
@@ -9,6 +11,10 @@ use std::sync::Arc;
 
 /// How long an address may be as configured, in bytes.
 pub const ADDRESS_BYTES_MAX: usize = 2_048;
+/// How long a host name may be, in bytes, as DNS has it.
+const NAME_BYTES_MAX: usize = 253;
+/// How long each part of it may be, in bytes.
+const LABEL_BYTES_MAX: usize = 63;
 
 /// The text cannot be called. Says why, and never repeats the text: an address may hold a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +34,9 @@ pub enum BadAddress {
     /// A name or password before the host.
     #[error("holds a user name or password; these belong under auth")]
     UserInfo,
+    /// A host that can be neither looked up nor dialled.
+    #[error("has a host that is neither a name nor an address")]
+    Host,
     /// A part after `#`.
     #[error("has a fragment (#...), which is never sent")]
     Fragment,
@@ -101,14 +110,15 @@ impl Address {
         if authority.as_str().contains('@') {
             return Err(BadAddress::UserInfo);
         }
-        let host = authority.host().to_ascii_lowercase();
-        if host.is_empty() || host == "[]" {
+        let written = authority.host();
+        if written.is_empty() || written == "[]" {
             return Err(BadAddress::NotAbsolute);
         }
-        let port = port_of(authority, &host, if secure { 443 } else { 80 })?;
+        let host = host_of(written).ok_or(BadAddress::Host)?;
+        let port = port_of(authority, written, if secure { 443 } else { 80 })?;
         let scheme = if secure { "https" } else { "http" };
         let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        let (slash, port_text) = (if path.starts_with('/') { "" } else { "/" }, &authority.as_str()[host.len()..]);
+        let (slash, port_text) = (if path.starts_with('/') { "" } else { "/" }, &authority.as_str()[written.len()..]);
         let port_text = port_text.strip_suffix(':').unwrap_or(port_text);
         Ok(Address {
             text: format!("{scheme}://{host}{port_text}{slash}{path}").into(),
@@ -157,9 +167,22 @@ impl Address {
     }
 }
 
+/// A host in the one form the door knows it by: an endpoint is paused under it, however it was written.
+fn host_of(written: &str) -> Option<String> {
+    if let Some(inner) = written.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return inner.parse::<Ipv6Addr>().ok().map(|address| format!("[{address}]"));
+    }
+    let name = written.strip_suffix('.').unwrap_or(written);
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let is_label = |label: &str| (1..=LABEL_BYTES_MAX).contains(&label.len()) && label.bytes().all(allowed);
+    (name.len() <= NAME_BYTES_MAX && name.split('.').all(is_label)).then(|| name.to_ascii_lowercase())
+}
+
 fn port_of(authority: &http::uri::Authority, host: &str, default: u16) -> Result<u16, BadAddress> {
     let rest = authority.as_str().get(host.len()..).unwrap_or_default();
     match rest.strip_prefix(':') {
+        // Something else stands between the host and its port: `[::1]x:80`.
+        None if !rest.is_empty() => Err(BadAddress::Host),
         None | Some("") => Ok(default),
         Some(digits) => digits.parse().ok().filter(|port| *port > 0).ok_or(BadAddress::Port),
     }
@@ -184,6 +207,8 @@ mod tests {
             ("http://h?x=1", "http://h/?x=1", "http://h:80"),
             ("http://[::1]:9/p", "http://[::1]:9/p", "http://[::1]:9"),
             ("http://h:/p", "http://h/p", "http://h:80"),
+            ("https://a.example.:443/p", "https://a.example:443/p", "https://a.example:443"),
+            ("http://[0:0::1]/p", "http://[::1]/p", "http://[::1]:80"),
             ("https://H/a/{{ zip }}?x={{ y }}", "https://h/a/{{ zip }}?x={{ y }}", "https://h:443"),
             ("https://h?{{ x }}", "https://h/?{{ x }}", "https://h:443"),
         ];
@@ -209,6 +234,10 @@ mod tests {
             ("http://h/a b", BadAddress::NotAbsolute),
             ("http://h/a\r\nX: y", BadAddress::NotAbsolute),
             ("http:///x", BadAddress::NotAbsolute),
+            ("http://a..b/x", BadAddress::Host),
+            ("http://a!/x", BadAddress::Host),
+            ("http://[::g]/x", BadAddress::Host),
+            ("http://[::1]x:80/", BadAddress::Host),
             (&long, BadAddress::TooLong),
             ("https://{{ host }}/", BadAddress::Template),
             ("https://h{{ x }}/", BadAddress::Template),

@@ -20,7 +20,7 @@ mod protection_keys;
 mod protection_section;
 #[cfg(test)]
 mod protection_tests;
-mod references;
+pub(crate) mod references;
 mod request_section;
 mod response_keys;
 mod response_section;

@@ -134,7 +134,7 @@ fn refused(name: &str, detail: &str, allowed: &str) -> Problem {
         .allowing(allowed)
 }
 
-fn evidence(asked: AskedAnswer) -> Result<Evidence, Problem> {
+pub(crate) fn evidence(asked: AskedAnswer) -> Result<Evidence, Problem> {
     let fault = asked.error.as_deref().map(|name| {
         let kinds: Vec<&str> = FaultKind::ALL.iter().map(|kind| kind.name()).collect();
         let kind = FaultKind::from_name(name);

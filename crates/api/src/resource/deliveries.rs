@@ -63,7 +63,7 @@ pub(crate) fn page_view(state: &ApiState, caller: &Caller, page: Page<Delivery>)
     }
 }
 
-fn filter(query: &Query) -> Result<Filter, Problem> {
+pub(crate) fn filter(query: &Query) -> Result<Filter, Problem> {
     Ok(Filter {
         state: query.word("state", StateName::ALL, StateName::name)?,
         recipient: query.read_as("recipient", NAME, |text| RecipientName::new(text).ok())?,
@@ -86,14 +86,14 @@ fn kind(text: &str) -> Option<Box<str>> {
 }
 
 /// What `q` names.
-enum Wanted {
+pub(crate) enum Wanted {
     Delivery(DeliveryId),
     Lead(LeadId),
     /// An email address or a telephone number.
     Person(String),
 }
 
-fn wanted(query: &Query) -> Result<Option<Wanted>, Problem> {
+pub(crate) fn wanted(query: &Query) -> Result<Option<Wanted>, Problem> {
     const ALLOWED: &str =
         "the id of a delivery (dl_...) or a lead (ld_...), an email address, or a telephone number of 7 to 15 digits";
     query.read_as("q", ALLOWED, |text| {

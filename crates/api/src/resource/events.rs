@@ -76,7 +76,7 @@ fn wants_stream(headers: &HeaderMap) -> bool {
     named && accepts(headers, EVENT_STREAM)
 }
 
-fn cursor(text: &str) -> Option<Cursor> {
+pub(crate) fn cursor(text: &str) -> Option<Cursor> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }

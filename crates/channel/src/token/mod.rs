@@ -13,3 +13,12 @@ pub use ask::TokenRequest;
 pub use carry::{AskFor, Carrier, TokenDoor, TokenUse};
 pub use read::{TokenAt, TokenShape};
 pub use source::Now;
+
+/// The length of a token an answer gives, and how long it is good.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_token(
+    answer: &steadfast_retry::Answer,
+    shape: &TokenShape,
+) -> Result<(usize, std::time::Duration), &'static str> {
+    read::read(answer, shape).map(|grant| (grant.token.len(), grant.lifetime))
+}
