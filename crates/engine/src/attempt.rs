@@ -68,6 +68,10 @@ impl Inner {
     /// Reads the delivery and its lead; nothing when its position is outdated (a verb or a settlement moved it).
     async fn load(&self, start: &Start) -> Option<Loaded> {
         const AFTER_FAILURE: Duration = Duration::from_secs(1);
+        let recent = self.recent.lock().take(start.delivery);
+        if let Some(loaded) = recent {
+            return Some(loaded).filter(|(delivery, _)| is_current(delivery, start.position));
+        }
         loop {
             match self.store.load(start.delivery).await {
                 Ok(loaded) => return loaded.filter(|(delivery, _)| is_current(delivery, start.position)),

@@ -58,6 +58,7 @@ impl Inner {
             let left = self.dispatch.lock().leave_verb(id, (verb, by));
             return if left { Ok(Acted::Left) } else { Err(RefusedAction::Contended(id)) };
         }
+        self.recent.lock().take(id);
         self.begin_work();
         let result = self.act_reserved(id, &verb, &by).await;
         self.obey_and_finish(id, result.as_ref().ok().cloned()).await;

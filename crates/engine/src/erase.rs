@@ -235,7 +235,10 @@ impl Inner {
             let ids: Vec<DeliveryId> = deliveries.iter().map(|delivery| delivery.id).collect();
             let reserved = self.dispatch.lock().reserve_all(&ids);
             let wiped = match reserved {
-                Ok(()) => self.wipe_reserved(lead, erasure, &ids).await?,
+                Ok(()) => {
+                    ids.iter().for_each(|id| drop(self.recent.lock().take(*id)));
+                    self.wipe_reserved(lead, erasure, &ids).await?
+                }
                 Err(busy) => {
                     progress.waits(lead, &busy);
                     self.leave_erase(&busy, &erasure.by, &mut left);

@@ -207,7 +207,13 @@ impl Inner {
             dedupe,
             event: event.clone(),
         };
-        match self.store.accept(acceptance).await? {
+        // Before anybody can see the lead: whoever changes it from then on forgets it here first.
+        deliveries.iter().for_each(|delivery| self.recent.lock().keep(delivery, &lead));
+        let accepted = self.store.accept(acceptance).await;
+        if accepted != Ok(Accepted::New) {
+            deliveries.iter().for_each(|delivery| drop(self.recent.lock().take(delivery.id)));
+        }
+        match accepted? {
             Accepted::New => {
                 room.keep();
                 self.observer.committed(&event);
@@ -232,6 +238,7 @@ impl Inner {
             let queue = QueueKey::of(delivery);
             let started = self.dispatch.lock().take_fresh(&queue, delivery.id, now);
             if started {
+                self.recent.lock().take(delivery.id);
                 let errand = Errand::Attempt { passes: false };
                 let start = Start { delivery: delivery.id, position: None, queue, errand };
                 self.spawn_attempt(start, Some((delivery.clone(), Arc::clone(lead))));

@@ -14,6 +14,7 @@ mod erase;
 mod intake;
 mod observe;
 mod protect;
+mod recent;
 mod recover;
 mod run;
 mod settling;

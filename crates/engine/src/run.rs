@@ -6,6 +6,7 @@ use crate::door::Door;
 use crate::duplicates::Reservations;
 use crate::observe::Observer;
 use crate::protect::{keep_guards, protected_by};
+use crate::recent::Recent;
 use crate::waiters::Waiters;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
@@ -89,6 +90,7 @@ pub(crate) struct Inner {
     pub(crate) ids: Mutex<IdSequence>,
     pub(crate) waiters: Waiters,
     pub(crate) reserved: Mutex<Reservations>,
+    pub(crate) recent: Mutex<Recent>,
     /// Something changed that dispatch must look at.
     pub(crate) nudge: Notify,
     /// A guard changed, and is to be stored.
@@ -124,6 +126,7 @@ impl Engine {
             ids: Mutex::new(IdSequence::resuming(identity.node, identity.last_id)),
             waiters: Waiters::default(),
             reserved: Mutex::default(),
+            recent: Mutex::default(),
             nudge: Notify::new(),
             guards_changed: Notify::new(),
             stops: RwLock::default(),

@@ -59,6 +59,16 @@ impl Value {
         Value::Text(text.into())
     }
 
+    fn held_bytes(&self) -> usize {
+        match self {
+            Value::Null | Value::Bool(_) => 0,
+            Value::Number(number) => number.as_str().len(),
+            Value::Text(text) => text.len(),
+            Value::List(values) => values.iter().map(|value| size_of::<Value>() + value.held_bytes()).sum(),
+            Value::Object(fields) => fields.held_bytes(),
+        }
+    }
+
     /// How a single value reads in a form or a template; `None` for lists and objects.
     pub fn as_plain(&self) -> Option<&str> {
         match self {
@@ -137,6 +147,11 @@ impl Fields {
         self.0.len()
     }
 
+    /// About how many bytes of memory they hold, names and structure included.
+    pub fn held_bytes(&self) -> usize {
+        self.0.iter().map(|(name, value)| size_of::<(Box<str>, Value)>() + name.len() + value.held_bytes()).sum()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -155,6 +170,17 @@ mod tests {
         for bad in ["", "01", "1.", ".5", "+1", "0x1", "true", "\"1\"", "NaN", "[1]"] {
             assert_eq!(Number::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn what_fields_hold_grows_with_every_part() {
+        let mut fields = Fields::new();
+        fields.insert("note", Value::text(&"x".repeat(1_000))).unwrap();
+        let flat = fields.held_bytes();
+        assert!((1_004..1_100).contains(&flat), "{flat}");
+        let nested = Value::List(vec![Value::Object(fields.clone()), Value::Bool(true)]);
+        fields.insert("all", nested).unwrap();
+        assert!(fields.held_bytes() > 2 * flat);
     }
 
     #[test]
