@@ -1,5 +1,6 @@
 //! Puts the parts together: the only place that names concrete stores and doors.
 
+use crate::archive::FolderArchive;
 use crate::config::{self, Loaded, PrivateNetworks, ServerSettings};
 use crate::http_port::HttpPort;
 use anyhow::{Context, Result};
@@ -19,6 +20,7 @@ pub(crate) struct Assembled {
     pub(crate) engine: Engine,
     pub(crate) api: ApiState,
     pub(crate) version: u64,
+    pub(crate) archive: Arc<FolderArchive>,
 }
 
 /// Tells figures, and whoever else wants to know, what was committed.
@@ -57,7 +59,10 @@ pub(crate) async fn assemble(loaded: &Loaded, data: &Path, also: Option<Arc<dyn 
     .await
     .context("starting from what is stored")?;
     let api = ApiState::new(engine.clone(), figures, keys(&loaded.server));
-    Ok(Assembled { engine, api, version })
+    let archive = Arc::new(FolderArchive::default());
+    archive.use_folder(loaded.server.archive.clone());
+    engine.start_pruning(Some(Arc::clone(&archive) as _));
+    Ok(Assembled { engine, api, version, archive })
 }
 
 fn limits(settings: &ServerSettings) -> EngineLimits {

@@ -2,6 +2,7 @@
 //!
 //! The only place that names concrete stores and doors. Exit codes: 0 done, 1 the answer is no, 2 wrong usage.
 
+mod archive;
 mod assemble;
 mod client;
 mod command;

@@ -4,6 +4,7 @@
 //! else. No refusal, log line or figure holds what a lead holds, beyond a field's name.
 
 mod answer;
+mod archive;
 mod auth;
 mod batch;
 mod body_room;
@@ -32,6 +33,7 @@ mod tests;
 mod wire;
 mod xml;
 
+pub use archive::archive_line;
 pub use auth::{ApiKey, ApiKeys, Scope, new_key};
 pub use router::router;
 pub use serve::{ServeLimits, serve};

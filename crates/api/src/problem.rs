@@ -72,6 +72,7 @@ problems! {
     FlowHasNoSteps = 409, "flow-has-no-steps", "The flow would do nothing with the lead";
     VerbRefused = 409, "verb-refused", "This is not possible where the delivery stands";
     Contended = 409, "contended", "Somebody else is changing this";
+    EventsPruned = 410, "events-pruned", "Lines of the journal after this cursor were deleted";
     EvidenceErased = 410, "evidence-erased", "What was answered was erased with the lead";
     LeadErased = 410, "lead-erased", "The lead was erased";
     BodyTooLarge = 413, "body-too-large", "The body is too large";

@@ -16,6 +16,11 @@ pub trait Clock: Send + Sync + 'static {
     /// Ends at `at` or a little later, never before. May also end early by much when the wall clock is set; whoever waits
     /// looks at the clock again.
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()>;
+
+    /// As [`Clock::sleep_until`], for what nobody waits for: woken more seldom, it notices a clock that was set later.
+    fn doze_until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
+        self.sleep_until(at)
+    }
 }
 
 /// The system's clock. Due times are wall-clock times, sleeping is monotonic and at most a second long, so that a clock set
@@ -35,6 +40,12 @@ impl Clock for SystemClock {
 
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
         const LONGEST: Duration = Duration::from_secs(1);
+        let sleep = at.since(self.now()).min(LONGEST);
+        Box::pin(tokio::time::sleep(sleep))
+    }
+
+    fn doze_until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
+        const LONGEST: Duration = Duration::from_secs(60);
         let sleep = at.since(self.now()).min(LONGEST);
         Box::pin(tokio::time::sleep(sleep))
     }

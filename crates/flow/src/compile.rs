@@ -13,6 +13,7 @@ use crate::plan::{Book, FlowPlan, StepPlan};
 use crate::recipe::says;
 use crate::request::Request;
 use crate::request_settings::{Auth, FIELD_NAME_BYTES_MAX, RequestSettings, auth_fault};
+use crate::retention::{flow_fault, guard_faults as guard_faults_of_retention};
 use crate::settings::{FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings, Settings, StepSettings};
 use crate::source::source_list_faults;
 use std::collections::HashSet;
@@ -54,11 +55,14 @@ impl Settings {
             faults.extend(self.chain(&self.account_level(Some(name))).standing_faults());
         }
         faults.extend(self.erasure.fault());
-        let mut book = Book { version, erasure: self.erasure, ..Book::default() };
+        faults.extend(self.retention.faults());
+        let mut book = Book { version, erasure: self.erasure, retention: self.retention, ..Book::default() };
         for (name, recipient) in &self.recipients {
             faults.extend(self.recipient_faults(name, recipient));
         }
         for (name, flow) in &self.flows {
+            faults.extend(flow_fault(name, flow.retention));
+            book.flow_retention.extend(flow.retention.map(|keep| (name.clone(), keep)));
             match self.flow_plan(name, flow) {
                 Ok(plan) => {
                     book.flows.insert(name.clone(), Arc::new(plan));
@@ -69,6 +73,7 @@ impl Settings {
             }
         }
         faults.extend(self.plan_recipients(&mut book));
+        faults.extend(guard_faults_of_retention(&book));
         if faults.is_empty() { Ok(book) } else { Err(each_once(faults)) }
     }
 

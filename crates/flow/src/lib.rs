@@ -23,6 +23,7 @@ mod recipe;
 mod region;
 mod request;
 mod request_settings;
+mod retention;
 mod secret;
 mod settings;
 mod source;
@@ -52,6 +53,7 @@ pub use request_settings::{
     Auth, CONNECT_TIMEOUT, CONNECT_TIMEOUT_DEFAULT, FIXED_FIELDS_MAX, Format, HEADERS_MAX, Header, KeyPlace, METHODS,
     RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX_DEFAULT, RequestSettings, TIMEOUT, TIMEOUT_DEFAULT, header_place,
 };
+pub use retention::{KEEP_MAX, KEEP_MIN, Keep, RetentionRules};
 pub use secret::Secret;
 pub use settings::{
     AccountSettings, FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings, Settings, StepSettings,

@@ -6,9 +6,10 @@ use crate::look_up::LookUpPlan;
 use crate::person::ContactFields;
 use crate::protection::OnOpen;
 use crate::request::{RenderFailed, Rendered, Request};
+use crate::retention::{Keep, RetentionRules};
 use crate::source::SourceSettings;
 use crate::test_leads::TestLeads;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{
@@ -138,6 +139,10 @@ pub struct Book {
     pub sources: HashMap<FlowName, HashMap<SourceName, Arc<SourceSettings>>>,
     /// What happens when a person who asked for deletion comes in again.
     pub erasure: ErasureRules,
+    /// How long what has ended is kept.
+    pub retention: RetentionRules,
+    /// How long the leads of single flows are, in place of that.
+    pub flow_retention: BTreeMap<FlowName, Keep>,
 }
 
 impl Book {

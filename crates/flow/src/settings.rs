@@ -9,6 +9,7 @@ use crate::lookups::Lookups;
 use crate::mapping::FieldSettings;
 use crate::protection::ProtectionSettings;
 use crate::request_settings::{Auth, RequestSettings};
+use crate::retention::{Keep, RetentionRules};
 use crate::source::SourceSettings;
 use crate::test_leads::TestLeads;
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub lookups: Arc<Lookups>,
     /// What happens when a person who asked for deletion comes in again.
     pub erasure: ErasureRules,
+    /// How long what has ended is kept.
+    pub retention: RetentionRules,
 }
 
 /// A customer of the operator.
@@ -90,6 +93,8 @@ pub struct FlowSettings {
     pub sources: BTreeMap<SourceName, SourceSettings>,
     /// What it does with a lead.
     pub steps: Vec<StepSettings>,
+    /// How long its leads are kept, where it has a word of its own.
+    pub retention: Option<Keep>,
 }
 
 /// One thing a flow does with a lead.

@@ -131,6 +131,7 @@ async fn try_reload(assembled: &Assembled, path: &Path) -> Result<u64> {
     let loaded = config::load(path)?;
     let version = keep_config(assembled.engine.store().as_ref(), &loaded, assembled.engine.now()).await?;
     assembled.api.replace_keys(keys(&loaded.server));
+    assembled.archive.use_folder(loaded.server.archive.clone());
     assembled.engine.replace_book(loaded.into_book(version));
     Ok(version)
 }

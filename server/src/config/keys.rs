@@ -7,6 +7,7 @@ use super::auth_keys::AUTH;
 use super::forgetting_keys::{DUPLICATES, DUPLICATES_KEY, ERASURE};
 use super::protection_keys::{BREAKER, BREAKER_KEY, CONCURRENCY, CONCURRENCY_KEY, RATE_LIMIT, RETRY_BUDGET};
 use super::response_keys::{MATCH, PATH, RESPONSE, RESPONSE_KEY, RULE, RULES_KEY};
+use super::retention_keys::{FLOW_RETENTION, FLOW_RETENTION_KEY, RETENTION, RETENTION_KEY};
 use super::retry_keys::{POLICY_TABLE, RETRY};
 use super::source_keys::{DEDUPE, SOURCE};
 use super::verify_keys::VERIFY_PAGE;
@@ -102,6 +103,7 @@ pub(crate) const ROOT: Table = Table {
             "",
             "What happens when a person who asked for deletion comes in again.",
         ),
+        RETENTION_KEY,
     ],
 };
 
@@ -306,6 +308,7 @@ pub(crate) const FLOW: Table = Table {
             "",
             "Who posts leads into it at `/flows/NAME/sources/SOURCE/submit`, and what they are told.",
         ),
+        FLOW_RETENTION_KEY,
         key(
             "steps",
             "list of tables",
@@ -445,7 +448,7 @@ pub(crate) const REQUEST: Table = Table {
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 25] = [
+pub(crate) const TABLES: [&Table; 27] = [
     &ROOT,
     &SERVER,
     &API_KEY,
@@ -471,4 +474,6 @@ pub(crate) const TABLES: [&Table; 25] = [
     &VERIFY_PAGE,
     &DUPLICATES,
     &ERASURE,
+    &RETENTION,
+    &FLOW_RETENTION,
 ];

@@ -26,6 +26,10 @@ mod response_keys;
 mod response_section;
 #[cfg(test)]
 mod response_tests;
+mod retention_keys;
+mod retention_section;
+#[cfg(test)]
+mod retention_tests;
 mod retry_keys;
 mod retry_section;
 mod server_section;
@@ -221,6 +225,7 @@ fn untold<'f>(faults: &'f [Fault], problems: &[Problem], settings: &Settings) ->
 
 fn sections(reader: &Reader<'_>, document: &DeTable<'_>) -> (Settings, ServerSettings) {
     let root = reader.root(document, &keys::ROOT);
+    let (retention, archive) = retention_section::retention(&root);
     let settings = Settings {
         policies: retry_section::policies(root.named("policies")),
         system: retry_section::layer(&root.section("retry", &retry_keys::RETRY)),
@@ -229,8 +234,9 @@ fn sections(reader: &Reader<'_>, document: &DeTable<'_>) -> (Settings, ServerSet
         flows: trade_sections::flows(root.named("flows")),
         lookups: body_section::lookups(&root),
         erasure: forgetting_section::erasure(&root),
+        retention,
     };
-    let server = server_section::server(&root);
+    let server = ServerSettings { archive, ..server_section::server(&root) };
     (settings, server)
 }
 

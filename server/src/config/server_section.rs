@@ -27,6 +27,8 @@ pub(crate) struct ServerSettings {
     pub(crate) keys: Vec<ApiKey>,
     /// Where leads are kept.
     pub(crate) store: StoreSettings,
+    /// Where leads are written before they are deleted; `None` for nowhere.
+    pub(crate) archive: Option<PathBuf>,
 }
 
 /// Private networks deliveries may go to.
@@ -125,6 +127,7 @@ pub(crate) fn server(root: &Section<'_>) -> ServerSettings {
             .unwrap_or(Duration::from_secs(30)),
         keys: keys(&section),
         store: store(&root.section("store", &STORE)),
+        archive: None,
     };
     if let (Some(found), Some(why), false) = (listen, settings.refuses(settings.listen), keys_there) {
         found.wrong(why);

@@ -6,6 +6,7 @@ use super::keys::{ACCOUNT, FIELD, FLOW, LIMITS, RECIPIENT, STEP, Table};
 use super::protection_section::protection;
 use super::request_section::{request, request_table};
 use super::response_section::{response, rules};
+use super::retention_section::flow_retention;
 use super::retry_keys::RETRY;
 use super::retry_section::{layer, name, table_name};
 use super::source_section::sources;
@@ -73,6 +74,7 @@ pub(crate) fn flows(entries: Vec<(String, Found<'_>)>) -> BTreeMap<FlowName, Flo
         fields: flow.named("fields").iter().filter_map(|(name, found)| field(name, found)).collect(),
         sources: sources(flow.named("sources")),
         steps: steps(flow),
+        retention: flow_retention(flow),
     })
 }
 

@@ -55,8 +55,11 @@ pub(crate) async fn list_events(State(state): State<ApiState>, request: Request)
     let query = Query::read(request.uri().query(), &["after", "limit"])?;
     let (after, limit) = (query.read_as("after", "a cursor as an answer gave it", cursor)?, query.limit()?);
     let store = state.engine().store();
+    let from = if wants_stream(headers) { last_event_id(headers)?.or(after) } else { after };
+    if let Some(from) = from {
+        refuse_gap(store.journal_pruned_to().await?, from)?;
+    }
     if wants_stream(headers) {
-        let from = last_event_id(headers)?.or(after);
         let stopping = request.extensions().get::<Stopping>().cloned();
         return stream_events(&state, from, stopping);
     }
@@ -65,6 +68,19 @@ pub(crate) async fn list_events(State(state): State<ApiState>, request: Request)
     let last = events.last().map_or(from, |(cursor, _)| *cursor);
     let items = events.iter().map(|(cursor, event)| EventView::of(*cursor, event)).collect();
     Ok(json(StatusCode::OK, &PageView { items, next: Some(last.0.to_string()) }))
+}
+
+/// Whoever reads on from before what was deleted would miss lines without knowing it. From the very beginning is from the
+/// oldest line there is.
+fn refuse_gap(pruned_to: Cursor, from: Cursor) -> Result<(), Problem> {
+    if from >= pruned_to || from == Cursor::default() {
+        return Ok(());
+    }
+    let detail = format!(
+        "the journal begins after the cursor {}: `retention.journal` has deleted the lines before",
+        pruned_to.0
+    );
+    Err(Problem::new(ProblemKind::EventsPruned, detail).naming("after"))
 }
 
 fn wants_stream(headers: &HeaderMap) -> bool {

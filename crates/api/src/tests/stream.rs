@@ -5,10 +5,13 @@ use crate::auth::ApiKeys;
 use crate::state::RequestLimits;
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
-use http::Request;
+use http::{Request, StatusCode};
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
+use std::sync::Arc;
 use steadfast_engine::EngineLimits;
+use steadfast_lead::Timestamp;
+use steadfast_store::{Expiry, Retention as _};
 
 async fn open(server: &Server, path: &str, last: Option<&str>) -> axum::response::Response {
     let mut request = Request::get(path).header("accept", "text/event-stream");
@@ -90,4 +93,28 @@ async fn a_quiet_stream_says_that_it_lives() {
     let mut stream = open(&server, "/v1/events", None).await.into_body().into_data_stream();
     stream.next().await.unwrap().unwrap();
     assert!(stream.next().await.unwrap().unwrap().starts_with(b":"));
+}
+
+#[tokio::test]
+async fn a_reader_that_missed_deleted_lines_is_told() {
+    let server = Server::start().await;
+    for _ in 0..3 {
+        server.lead("auto").await;
+    }
+    server.settled(3).await;
+    let all = server.get("/v1/events").await.json();
+    let cursor = |line: usize| all["items"][line]["cursor"].as_str().unwrap().to_owned();
+    let expiry = Expiry { journal: Some(Timestamp::MAX), ..Expiry::default() };
+    server.store.prune_rest(Arc::new(expiry)).await.unwrap();
+    let refused = server.get(&format!("/v1/events?after={}", cursor(1))).await;
+    assert_eq!(refused.status, StatusCode::GONE);
+    assert!(refused.json()["type"].as_str().unwrap().ends_with("events-pruned"));
+    assert_eq!(open(&server, "/v1/events", Some(&cursor(0))).await.status(), StatusCode::GONE);
+    // Who has everything up to there, or begins anew, reads on.
+    let last = all["items"].as_array().unwrap().len() - 1;
+    for path in [format!("/v1/events?after={}", cursor(last - 1)), "/v1/events".to_owned()] {
+        let page = server.get(&path).await.json();
+        assert_eq!(page["items"].as_array().unwrap().len(), 1, "{path}");
+        assert_eq!(page["items"][0]["cursor"], cursor(last));
+    }
 }
