@@ -128,6 +128,22 @@ async fn pieces(mut body: Body, max: usize, part: &mut BodyPart) -> Result<Optio
     Ok(Some(if all.is_empty() { first } else { all.freeze() }))
 }
 
+/// Reads the JSON a request of ours carries; none reads as `{}`.
+///
+/// # Errors
+/// As [`whole`], [`media`] and [`read_json`].
+pub(crate) async fn asked<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    state: &ApiState,
+) -> Result<T, Problem> {
+    let body = whole(headers, body, state).await?;
+    if !body.is_empty() || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
+        media(headers, &[Media::Json])?;
+    }
+    read_json(&body)
+}
+
 /// Reads a JSON body of ours (not a lead) into its type. An empty body reads as `{}`.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use crate::problem::MEDIA_TYPE;
 use crate::resource::{
     about, classify, configs, deliveries, erasures, events, explain, health, leads, post_batch, post_lead, recipients,
-    render, review, simulations, stats, submit, verbs,
+    render, review, simulations, stats, stops, submit, verbs,
 };
 use std::sync::LazyLock;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -21,7 +21,9 @@ use utoipa::{Modify, OpenApi};
         post_lead::post_lead, post_batch::post_batch, submit::post_submission, submit::get_submission, leads::get_lead,
         erasures::erase_lead, erasures::erase_person,
         deliveries::list_deliveries, deliveries::get_delivery, verbs::retry, verbs::mark_delivered, verbs::dismiss,
-        review::list_review, recipients::list_recipients, explain::explain, render::render, classify::classify, configs::get_config,
+        review::list_review, recipients::list_recipients, recipients::get_recipient, stops::pause_recipient,
+        stops::resume_recipient, stops::breaker, stops::pause_flow, stops::resume_flow, stops::pause_source,
+        stops::resume_source, stops::list_stops, explain::explain, render::render, classify::classify, configs::get_config,
         configs::list_config_versions, simulations::simulate, events::list_events, stats::get_stats,
         health::healthz, health::readyz, health::metrics, about::openapi, about::about,
     ),

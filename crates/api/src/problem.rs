@@ -60,6 +60,7 @@ problems! {
     UnknownPath = 404, "unknown-path", "There is nothing at this path";
     UnknownFlow = 404, "unknown-flow", "There is no such flow";
     UnknownSource = 404, "unknown-source", "There is no such source";
+    UnknownRecipient = 404, "unknown-recipient", "There is no such recipient";
     UnknownStep = 404, "unknown-step", "There is no such step";
     UnknownLead = 404, "unknown-lead", "There is no such lead";
     UnknownDelivery = 404, "unknown-delivery", "There is no such delivery";

@@ -4,7 +4,7 @@ use crate::frame::frame;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::resource::{
     about, classify, configs, deliveries, erasures, events, explain, health, leads, post_batch, post_lead, recipients,
-    render, review, simulations, stats, submit, verbs,
+    render, review, simulations, stats, stops, submit, verbs,
 };
 use crate::state::ApiState;
 use axum::Router;
@@ -39,6 +39,15 @@ routes! {
     post "/v1/deliveries/{id}/dismiss" => verbs::dismiss,
     get "/v1/review" => review::list_review,
     get "/v1/recipients" => recipients::list_recipients,
+    get "/v1/recipients/{recipient}" => recipients::get_recipient,
+    post "/v1/recipients/{recipient}/pause" => stops::pause_recipient,
+    post "/v1/recipients/{recipient}/resume" => stops::resume_recipient,
+    post "/v1/recipients/{recipient}/breaker" => stops::breaker,
+    post "/v1/flows/{flow}/pause" => stops::pause_flow,
+    post "/v1/flows/{flow}/resume" => stops::resume_flow,
+    post "/v1/flows/{flow}/sources/{source}/pause" => stops::pause_source,
+    post "/v1/flows/{flow}/sources/{source}/resume" => stops::resume_source,
+    get "/v1/stops" => stops::list_stops,
     get "/v1/explain" => explain::explain,
     post "/v1/render" => render::render,
     post "/v1/classify" => classify::classify,

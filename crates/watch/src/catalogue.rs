@@ -103,6 +103,24 @@ metrics! {
         "Settled attempts that the store has not taken yet";
     ENDPOINTS_PAUSED = "steadfast_endpoints_paused", Gauge, [],
         "Endpoints that asked to be left alone for a while";
+    BREAKER_TRANSITIONS = "steadfast_breaker_transitions", Counter, ["recipient", "to", "reason"],
+        "Changes of breakers' states, by the state that began and why";
+    BREAKER_STATE = "steadfast_breaker_state", Gauge, ["recipient", "endpoint", "state"],
+        "1 for the state an endpoint's breaker is in";
+    ENDPOINT_HELD = "steadfast_endpoint_held", Gauge, ["recipient", "endpoint", "reason"],
+        "1 while an endpoint starts nothing, and why; what waits for it is held";
+    HELD_DELIVERIES = "steadfast_held_deliveries", Gauge, ["recipient", "reason"],
+        "Deliveries that wait or are held while none of their recipient's endpoints starts anything, by why the first does not";
+    RETRY_BUDGET_TOKENS = "steadfast_retry_budget_tokens", Gauge, ["recipient", "endpoint"],
+        "Tokens in an endpoint's retry budget, of 100; a retry costs one";
+    RECOVERY_SHARE = "steadfast_recovery_share_ratio", Gauge, ["recipient", "endpoint"],
+        "The share of what an endpoint took before that may go now: 1, or less while it recovers";
+    CONCURRENCY_LIMIT = "steadfast_concurrency_limit", Gauge, ["recipient"],
+        "Attempts to a recipient at once, at most, now";
+    RECIPIENT_IN_FLIGHT = "steadfast_recipient_in_flight_attempts", Gauge, ["recipient"],
+        "Attempts to a recipient under way";
+    STOPS = "steadfast_stops", Gauge, [],
+        "Recipients, flows and sources that a person stopped";
     STORE_READY = "steadfast_store_ready", Gauge, [],
         "1 when the store takes writes";
     CONFIG_VERSION = "steadfast_config_version", Gauge, [],

@@ -38,6 +38,7 @@ pub(crate) struct Families {
     leads: Family<Labels, Counter>,
     requests: Family<Labels, Counter>,
     verbs: Family<Labels, Counter>,
+    pub(crate) transitions: Family<Labels, Counter>,
 }
 
 /// A flow's counters: real leads, and test leads.
@@ -79,6 +80,7 @@ impl Figures {
             leads: Family::default(),
             requests: Family::default(),
             verbs: Family::default(),
+            transitions: Family::default(),
         };
         let (retries, decisions) = (Family::<Labels, Counter>::default(), Family::<Labels, Counter>::default());
         let figures = Figures {
@@ -110,6 +112,7 @@ impl Figures {
         register(registry, &c::DECISIONS, decisions);
         register(registry, &c::DELIVERIES_ENDED, families.ended.clone());
         register(registry, &c::VERBS, families.verbs.clone());
+        register(registry, &c::BREAKER_TRANSITIONS, families.transitions.clone());
         register(registry, &c::DELIVERY_SECONDS, families.delivery_seconds.clone());
         register(registry, &c::ATTEMPT_SECONDS, families.attempt_seconds.clone());
         register(registry, &c::RETRY_LATENESS_SECONDS, self.lateness.clone());
@@ -139,8 +142,10 @@ impl Figures {
                     self.of(&settled.recipient).ended(end, &self.families);
                 }
             }
+            EventKind::BreakerChanged { endpoint, transition } => {
+                self.of(&endpoint.recipient).breaker_changed(transition.to, transition.reason, &self.families);
+            }
             EventKind::EndpointPaused { .. }
-            | EventKind::BreakerChanged { .. }
             | EventKind::Stopped(_)
             | EventKind::Resumed { .. }
             | EventKind::ConfigApplied { .. } => {}

@@ -2,12 +2,14 @@
 
 use super::{Figures, RECIPIENTS_MAX};
 use crate::catalogue::METRICS;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{EndpointGauges, RecipientGauges, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use steadfast_lead::{DeliveryId, FlowName, LeadId, RecipientName, StepName, Timestamp};
+use steadfast_retry::breaker::{BreakerState, Reason, Transition};
 use steadfast_retry::{
-    AttemptSettled, DecisionName, ErrorKind, Event, EventKind, FailureKind, Outcome, ReviewCause, StateName,
+    AttemptSettled, DecisionName, Endpoint, ErrorKind, Event, EventKind, FailureKind, HoldReason, Outcome, ReviewCause,
+    StateName,
 };
 use steadfast_store::{CommitReport, Count};
 
@@ -204,10 +206,11 @@ fn test_leads_are_counted_as_accepted_and_nowhere_else() {
         changed(StateName::Delivered, None, Some("mark-delivered")),
     ] {
         let mut event = event;
-        match &mut event.kind {
-            EventKind::AttemptSettled(settled) => settled.test = true,
-            EventKind::DeliveryChanged { test, .. } => *test = true,
-            other => panic!("{other:?}"),
+        if let EventKind::AttemptSettled(settled) = &mut event.kind {
+            settled.test = true;
+        }
+        if let EventKind::DeliveryChanged { test, .. } = &mut event.kind {
+            *test = true;
         }
         figures.record(&event);
     }
@@ -259,6 +262,65 @@ fn what_is_so_at_the_moment() {
     assert_eq!(read.value("steadfast_build_info{version=\"1.2.3\"}"), 1.0);
 }
 
+fn opened() -> Event {
+    let endpoint = Endpoint { recipient: RecipientName::new("bigbank").unwrap(), origin: "https://b:443".into() };
+    let transition = Transition {
+        at: Timestamp::default(),
+        from: BreakerState::Closed,
+        to: BreakerState::Open,
+        reason: Reason::InARow,
+        figures: Default::default(),
+        generation: 1,
+        by: None,
+    };
+    Event { at: Timestamp::default(), kind: EventKind::BreakerChanged { endpoint, transition: Box::new(transition) } }
+}
+
+fn held() -> RecipientGauges {
+    let endpoint = EndpointGauges {
+        origin: "https://b:443".into(),
+        breaker: BreakerState::Open,
+        held: Some(HoldReason::Breaker),
+        budget_thousandths: 12_500,
+        share_thousandths: 100,
+    };
+    let recipient = RecipientName::new("bigbank").unwrap();
+    RecipientGauges { recipient, concurrency: 7, in_flight: 3, endpoints: vec![endpoint] }
+}
+
+#[test]
+fn how_recipients_are_protected() {
+    let figures = Figures::new();
+    figures.record(&opened());
+    let waiting = |state, deliveries| Count {
+        flow: FlowName::new("auto").unwrap(),
+        recipient: RecipientName::new("bigbank").unwrap(),
+        test: false,
+        state,
+        deliveries,
+    };
+    let counts = vec![waiting(StateName::Waiting, 40), waiting(StateName::Held, 2), waiting(StateName::Delivered, 9)];
+    let read = scrape(&figures, &Snapshot { counts, recipients: vec![held()], stops: 2, ..Snapshot::default() });
+    let at = "recipient=\"bigbank\",endpoint=\"https://b:443\"";
+    for (name, value) in [
+        (format!("steadfast_breaker_state{{{at},state=\"open\"}}"), 1.0),
+        (format!("steadfast_endpoint_held{{{at},reason=\"breaker\"}}"), 1.0),
+        ("steadfast_held_deliveries{recipient=\"bigbank\",reason=\"breaker\"}".to_owned(), 42.0),
+        (format!("steadfast_retry_budget_tokens{{{at}}}"), 12.5),
+        (format!("steadfast_recovery_share_ratio{{{at}}}"), 0.1),
+        ("steadfast_concurrency_limit{recipient=\"bigbank\"}".to_owned(), 7.0),
+        ("steadfast_recipient_in_flight_attempts{recipient=\"bigbank\"}".to_owned(), 3.0),
+        ("steadfast_stops".to_owned(), 2.0),
+        (
+            "steadfast_breaker_transitions_total{recipient=\"bigbank\",to=\"open\",reason=\"failures_in_a_row\"}"
+                .to_owned(),
+            1.0,
+        ),
+    ] {
+        assert_eq!(read.value(&name), value, "{name}");
+    }
+}
+
 /// What is exposed and what the table says are the same: names, types and labels.
 #[test]
 fn what_is_exposed_is_what_is_documented() {
@@ -274,7 +336,9 @@ fn what_is_exposed_is_what_is_documented() {
         state: StateName::Delivered,
         deliveries: 1,
     };
-    let read = scrape(&figures, &Snapshot { counts: vec![count], version: "1", ..Snapshot::default() });
+    figures.record(&opened());
+    let snapshot = Snapshot { counts: vec![count], recipients: vec![held()], version: "1", ..Snapshot::default() };
+    let read = scrape(&figures, &snapshot);
     let documented: BTreeMap<String, String> =
         METRICS.iter().map(|metric| (metric.family.to_owned(), metric.kind.name().to_owned())).collect();
     assert_eq!(read.families, documented);

@@ -4,6 +4,7 @@ use crate::figures::{Families, Labels};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use std::sync::OnceLock;
+use steadfast_retry::breaker::{BreakerState, Reason};
 use steadfast_retry::{
     AttemptSettled, CloseReason, ErrorKind, EventKind, FailureKind, Outcome, ReviewCause, StateName,
 };
@@ -105,6 +106,13 @@ impl PerRecipient {
             return;
         }
         families.ended.get_or_create_owned(&self.end_labels(end)).inc();
+    }
+
+    /// Rare: looked up by label each time.
+    pub(crate) fn breaker_changed(&self, to: BreakerState, reason: Reason, families: &Families) {
+        let (to, reason) = (to.name().to_owned(), reason.name().to_owned());
+        let labels = vec![("recipient", self.name.clone()), ("to", to), ("reason", reason)];
+        families.transitions.get_or_create_owned(&labels).inc();
     }
 
     fn labels(&self) -> Labels {

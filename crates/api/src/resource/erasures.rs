@@ -4,18 +4,16 @@
 
 use crate::answer::json;
 use crate::auth::{Caller, Scope};
-use crate::content::{Media, media, read_json, whole};
+use crate::content::asked;
 use crate::path::{self, PathText};
 use crate::problem::{Problem, ProblemKind};
 use crate::query::{Query, read_duration};
 use crate::resource::verbs::bounded;
 use crate::state::ApiState;
 use crate::wire::words;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use steadfast_engine::{ErasedLead, Erasing, RefusedErasure, Whom};
@@ -134,7 +132,7 @@ pub(crate) async fn erase_lead(
     let caller = state.authorize(&parts.headers, Scope::Operate)?;
     let wait = wait(&state, parts.uri.query())?;
     let id: LeadId = path::id(id)?;
-    let asked: ErasureReason = read(&state, &parts.headers, body).await?;
+    let asked: ErasureReason = asked(&parts.headers, body, &state).await?;
     let lead = state.engine().store().lead(id).await?;
     if lead.is_some_and(|(lead, _)| !caller.sees(&lead.flow, &state.engine().book())) {
         return Err(refused(RefusedErasure::Unknown(id)));
@@ -167,20 +165,12 @@ pub(crate) async fn erase_person(State(state): State<ApiState>, request: Request
         return Err(Problem::new(ProblemKind::Forbidden, detail));
     }
     let wait = wait(&state, parts.uri.query())?;
-    let asked: ErasureRequest = read(&state, &parts.headers, body).await?;
+    let asked: ErasureRequest = asked(&parts.headers, body, &state).await?;
     let reason = nameless(asked.reason.as_deref(), asked.phone.as_deref())?;
     let by = bounded("by", asked.by.as_deref())?;
     let given = |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(Into::into);
     let whom = Whom::Person { email: given(&asked.email), phone: given(&asked.phone) };
     carry_out(&state, &caller, whom, reason, by, wait).await
-}
-
-async fn read<T: serde::de::DeserializeOwned>(state: &ApiState, headers: &HeaderMap, body: Body) -> Result<T, Problem> {
-    let body = whole(headers, body, state).await?;
-    if !body.is_empty() || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
-        media(headers, &[Media::Json])?;
-    }
-    read_json(&body)
 }
 
 fn wait(state: &ApiState, query: Option<&str>) -> Result<Duration, Problem> {

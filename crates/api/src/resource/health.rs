@@ -10,10 +10,11 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
+use std::sync::Arc;
 use std::time::Duration;
-use steadfast_engine::Readiness;
+use steadfast_engine::{EndpointStanding, Readiness, RecipientStanding};
 use steadfast_store::Health;
-use steadfast_watch::{CONTENT_TYPE, Snapshot};
+use steadfast_watch::{CONTENT_TYPE, EndpointGauges, RecipientGauges, Snapshot};
 use utoipa::ToSchema;
 
 /// Whether something is so.
@@ -79,6 +80,19 @@ pub(crate) async fn metrics(
     Ok(typed(StatusCode::OK, CONTENT_TYPE, Body::from(text)))
 }
 
+fn gauges(standing: RecipientStanding) -> RecipientGauges {
+    let endpoint = |one: &EndpointStanding| EndpointGauges {
+        origin: Arc::clone(&one.endpoint.origin),
+        breaker: one.breaker.state,
+        held: one.hold.map(|hold| hold.why),
+        budget_thousandths: one.budget_thousandths,
+        share_thousandths: one.share_thousandths,
+    };
+    let endpoints = standing.endpoints.iter().map(endpoint).collect();
+    let (concurrency, in_flight) = (standing.concurrency, standing.in_flight);
+    RecipientGauges { recipient: standing.recipient, concurrency, in_flight, endpoints }
+}
+
 async fn snapshot(state: &ApiState) -> Result<Snapshot, Problem> {
     let engine = state.engine();
     let now = engine.now();
@@ -90,6 +104,8 @@ async fn snapshot(state: &ApiState) -> Result<Snapshot, Problem> {
         oldest_due_age: oldest.map_or(Duration::ZERO, |due| now.since(due)),
         unsaved: engine.unsaved(),
         endpoints_paused: engine.pauses().len(),
+        recipients: engine.recipients().into_iter().map(gauges).collect(),
+        stops: engine.stops().len(),
         store_ready: engine.store().health() == Health::Ready,
         config_version: engine.book().version,
         process_start: state.started_at(),

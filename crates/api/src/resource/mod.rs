@@ -17,5 +17,6 @@ pub(crate) mod render;
 pub(crate) mod review;
 pub(crate) mod simulations;
 pub(crate) mod stats;
+pub(crate) mod stops;
 pub(crate) mod submit;
 pub(crate) mod verbs;

@@ -1,22 +1,25 @@
-//! Recipients: how much waits for each, where they are reached, and which of their endpoints are paused.
+//! Recipients: how well they are, how much waits for each, where they are reached, and what holds them.
 
 use crate::answer::json;
 use crate::auth::{Caller, Scope};
-use crate::problem::Problem;
+use crate::path::{self, PathText};
+use crate::problem::{Problem, ProblemKind};
 use crate::query::Query;
 use crate::state::ApiState;
 use crate::wire::counts::CountsView;
+use crate::wire::protection::{EndpointView, Health, PaceView, StopView};
 use crate::wire::words;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use steadfast_engine::RecipientStanding;
 use steadfast_flow::Book;
 use steadfast_lead::RecipientName;
-use steadfast_retry::Endpoint;
-use steadfast_retry::pace::ConcurrencyLimit;
+use steadfast_retry::StopTarget;
+use steadfast_retry::breaker::BreakerMode;
 use steadfast_store::Count;
 use utoipa::ToSchema;
 
@@ -34,34 +37,25 @@ pub(crate) struct RecipientView {
     name: String,
     /// Whether the configuration in force has it.
     configured: bool,
-    /// Attempts under way at once, at most.
+    /// How it is: the gravest of what is so.
+    #[schema(schema_with = words::health)]
+    health: &'static str,
+    /// How many attempts there may be; missing for one that is configured no more.
     #[serde(skip_serializing_if = "Option::is_none")]
-    concurrency: Option<u32>,
+    pace: Option<PaceView>,
     /// How many of its deliveries stand where.
     deliveries: CountsView,
+    /// How many of those that wait or are held go nowhere now: held by themselves, or all of them where none of its endpoints
+    /// starts anything.
+    held_now: u64,
+    /// A person stopped it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<StopView>,
     /// Where it is reached.
     endpoints: Vec<EndpointView>,
 }
 
-/// Where a recipient is reached.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct EndpointView {
-    /// Scheme, host and port.
-    endpoint: String,
-    /// Until when it asked to be left alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(schema_with = words::time, required = false)]
-    paused_until: Option<String>,
-}
-
-/// What is known of a recipient while the list is made.
-#[derive(Default)]
-struct Known {
-    deliveries: CountsView,
-    origins: BTreeSet<Arc<str>>,
-}
-
-/// Every recipient with its counts, endpoints and pauses.
+/// Every recipient with its health, counts and endpoints.
 #[utoipa::path(
     get, path = "/v1/recipients", tag = "Recipients", operation_id = "listRecipients",
     responses(
@@ -75,48 +69,104 @@ pub(crate) async fn list_recipients(
 ) -> Result<Response, Problem> {
     let caller = state.authorize(&headers, Scope::Read)?;
     Query::read(query.as_deref(), &[])?;
-    let book = state.engine().book();
-    let counts = state.engine().store().counts().await?;
-    let pauses = state.engine().pauses();
-    let paused = |recipient: &RecipientName, origin: &Arc<str>| {
-        let is_it = |endpoint: &Endpoint| endpoint.recipient == *recipient && endpoint.origin == *origin;
-        pauses.iter().find(|(endpoint, _)| is_it(endpoint)).map(|(_, until)| until.to_string())
-    };
-    let items = known(&caller, &book, counts).into_iter().map(|(name, known)| RecipientView {
-        configured: book.recipients.contains_key(&name),
-        concurrency: book.recipients.get(&name).map(|plan| most_at_once(plan.pace.concurrency)),
-        deliveries: known.deliveries,
-        endpoints: known
-            .origins
-            .iter()
-            .map(|origin| EndpointView { endpoint: origin.to_string(), paused_until: paused(&name, origin) })
-            .collect(),
-        name: name.to_string(),
-    });
-    Ok(json(StatusCode::OK, &RecipientsView { items: items.collect() }))
+    Ok(json(StatusCode::OK, &RecipientsView { items: Standing::read(&state, &caller).await?.views() }))
 }
 
-fn most_at_once(limit: ConcurrencyLimit) -> u32 {
-    match limit {
-        ConcurrencyLimit::Fixed(most) | ConcurrencyLimit::Adaptive { most } => most,
+/// One recipient with its health, counts and endpoints.
+#[utoipa::path(
+    get, path = "/v1/recipients/{recipient}", tag = "Recipients", operation_id = "getRecipient",
+    params(("recipient" = String, Path, description = "The recipient's name")),
+    responses(
+        (status = 200, description = "The recipient", body = RecipientView),
+    )
+)]
+pub(crate) async fn get_recipient(
+    State(state): State<ApiState>,
+    recipient: PathText,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let caller = state.authorize(&headers, Scope::Read)?;
+    Query::read(query.as_deref(), &[])?;
+    let name = recipient_name(&path::text(recipient)?)?;
+    Ok(json(StatusCode::OK, &one(&state, &caller, &name).await?))
+}
+
+/// One recipient as a caller sees it.
+///
+/// # Errors
+/// 404 for one that is not there for this caller.
+pub(crate) async fn one(state: &ApiState, caller: &Caller, name: &RecipientName) -> Result<RecipientView, Problem> {
+    Standing::read(state, caller).await?.view(name).ok_or_else(|| unknown(name))
+}
+
+/// The refusal of one that is not there.
+pub(crate) fn unknown(name: &RecipientName) -> Problem {
+    Problem::new(ProblemKind::UnknownRecipient, format!("there is no recipient {name}")).naming("recipient")
+}
+
+/// A recipient's name from a path.
+pub(crate) fn recipient_name(text: &str) -> Result<RecipientName, Problem> {
+    RecipientName::new(text).map_err(|_| {
+        Problem::bad_parameter("recipient", text, "1 to 64 of A-Z a-z 0-9 - _ ., beginning with a letter or digit")
+    })
+}
+
+/// Everything that is shown of recipients, read at one moment.
+struct Standing {
+    book: Arc<Book>,
+    known: BTreeMap<RecipientName, CountsView>,
+    standings: Vec<RecipientStanding>,
+    stops: BTreeMap<StopTarget, StopView>,
+}
+
+impl Standing {
+    async fn read(state: &ApiState, caller: &Caller) -> Result<Self, Problem> {
+        let engine = state.engine();
+        let (book, counts) = (engine.book(), engine.store().counts().await?);
+        let stops = engine.stops().iter().map(|stop| (stop.target.clone(), StopView::of(stop))).collect();
+        let known = known(caller, &book, counts);
+        Ok(Standing { known, standings: engine.recipients(), stops, book })
+    }
+
+    fn views(&self) -> Vec<RecipientView> {
+        self.known.keys().filter_map(|name| self.view(name)).collect()
+    }
+
+    fn view(&self, name: &RecipientName) -> Option<RecipientView> {
+        let deliveries = *self.known.get(name)?;
+        let plan = self.book.recipients.get(name);
+        let mode = plan.map_or(BreakerMode::On, |plan| plan.guard.breaker.mode);
+        let standing = self.standings.iter().find(|standing| standing.recipient == *name);
+        let endpoints = standing.map(|standing| &standing.endpoints[..]).unwrap_or_default();
+        let is_held = !endpoints.is_empty() && endpoints.iter().all(|endpoint| endpoint.hold.is_some());
+        Some(RecipientView {
+            name: name.to_string(),
+            configured: plan.is_some(),
+            health: standing.map(|standing| Health::of(standing, mode)).unwrap_or_default().name(),
+            pace: plan.map(|plan| PaceView::of(plan, standing)),
+            deliveries,
+            held_now: if is_held { deliveries.open() } else { deliveries.held() },
+            stopped: self.stops.get(&StopTarget::Recipient(name.clone())).cloned(),
+            endpoints: endpoints.iter().map(|endpoint| EndpointView::of(endpoint, mode)).collect(),
+        })
     }
 }
 
-/// Recipients of the configuration and of what is stored, as far as the caller sees their flows.
-fn known(caller: &Caller, book: &Book, counts: Vec<Count>) -> BTreeMap<RecipientName, Known> {
-    let mut known: BTreeMap<RecipientName, Known> = BTreeMap::new();
+/// Recipients of the configuration and of what is stored, as far as the caller sees their flows, and their counts.
+fn known(caller: &Caller, book: &Book, counts: Vec<Count>) -> BTreeMap<RecipientName, CountsView> {
+    let mut known: BTreeMap<RecipientName, CountsView> = BTreeMap::new();
     if caller.account().is_none() {
-        known.extend(book.recipients.keys().map(|name| (name.clone(), Known::default())));
+        known.extend(book.recipients.keys().map(|name| (name.clone(), CountsView::default())));
     }
     let flows = book.flows.values().filter(|flow| caller.sees(&flow.name, book));
     for step in flows.flat_map(|flow| &flow.steps) {
-        let of = known.entry(step.endpoint.recipient.clone()).or_default();
-        of.origins.insert(Arc::clone(&step.endpoint.origin));
+        known.entry(step.endpoint.recipient.clone()).or_default();
     }
     for count in counts.into_iter().filter(|count| caller.sees(&count.flow, book)) {
         let of = known.entry(count.recipient).or_default();
         if !count.test {
-            of.deliveries.add(count.state, count.deliveries);
+            of.add(count.state, count.deliveries);
         }
     }
     known

@@ -2,7 +2,7 @@
 
 use crate::answer::json;
 use crate::auth::Scope;
-use crate::content::{Media, media, read_json, whole};
+use crate::content::asked;
 use crate::path::{self, PathText};
 use crate::problem::{Problem, ProblemKind};
 use crate::query::Query;
@@ -12,7 +12,6 @@ use crate::wire::delivery::DeliveryDetail;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use http::header::CONTENT_LENGTH;
 use serde::Deserialize;
 use steadfast_engine::{Acted, RefusedAction};
 use steadfast_lead::DeliveryId;
@@ -96,11 +95,7 @@ async fn act(
     let caller = state.authorize(&parts.headers, Scope::Operate)?;
     Query::read(parts.uri.query(), &[])?;
     let id: DeliveryId = path::id(id)?;
-    let body = whole(&parts.headers, body, state).await?;
-    if !body.is_empty() || parts.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
-        media(&parts.headers, &[Media::Json])?;
-    }
-    let asked: VerbRequest = read_json(&body)?;
+    let asked: VerbRequest = asked(&parts.headers, body, state).await?;
     let verb = verb(&asked)?;
     let by = bounded("by", asked.by.as_deref())?.unwrap_or(caller.name());
     visible(state, &caller, id).await?;
@@ -112,10 +107,14 @@ async fn act(
 }
 
 fn reason(asked: &VerbRequest) -> Result<Box<str>, Problem> {
-    let reason = bounded("reason", asked.reason.as_deref())?;
-    reason.map(Into::into).ok_or_else(|| {
-        Problem::new(ProblemKind::BadRequest, "reason is missing: say why, it is kept in the delivery's history")
-            .naming("reason")
+    needed_reason(asked.reason.as_deref(), "the delivery's history").map(Into::into)
+}
+
+/// Why, in a person's words; needed, because it is kept there.
+pub(crate) fn needed_reason<'a>(reason: Option<&'a str>, kept_in: &str) -> Result<&'a str, Problem> {
+    bounded("reason", reason)?.ok_or_else(|| {
+        let detail = format!("reason is missing: say why, it is kept in {kept_in}");
+        Problem::new(ProblemKind::BadRequest, detail).naming("reason")
     })
 }
 

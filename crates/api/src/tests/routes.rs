@@ -427,6 +427,17 @@ async fn the_front_page_and_the_document() {
     }
 }
 
+async fn stop_and_go_on(server: &Server) {
+    for path in ["recipients/smallbank", "flows/auto", "flows/auto/sources/web"] {
+        server.post(&format!("/v1/{path}/pause"), r#"{"reason":"x"}"#).await;
+        server.post(&format!("/v1/{path}/resume"), r#"{"reason":"x"}"#).await;
+    }
+    server.post("/v1/recipients/smallbank/breaker", r#"{"verb":"probe","reason":"x"}"#).await;
+    for path in ["/v1/recipients/bigbank", "/v1/stops"] {
+        assert_eq!(server.get(path).await.status, 200, "{path}");
+    }
+}
+
 /// Every promised answer is given by one of these, in one server's life.
 #[tokio::test]
 async fn every_promised_answer_comes() {
@@ -469,6 +480,7 @@ async fn every_promised_answer_comes() {
     server.post("/v1/simulations", SCENARIO).await;
     server.post("/v1/render", RENDER).await;
     server.post("/v1/classify", r#"{"answer":{"status":200},"step":{"flow":"auto","step":"sell"}}"#).await;
+    stop_and_go_on(&server).await;
     let open = server.recipient.gated();
     server.post(&format!("/v1/deliveries/{first}/retry"), "{}").await;
     while !server.engine.is_in_flight(first.parse().unwrap()) {

@@ -22,6 +22,16 @@ pub(crate) struct CountsView {
 }
 
 impl CountsView {
+    /// How many wait or are held.
+    pub(crate) const fn open(&self) -> u64 {
+        self.waiting.saturating_add(self.held)
+    }
+
+    /// How many are held by themselves.
+    pub(crate) const fn held(&self) -> u64 {
+        self.held
+    }
+
     /// Adds so many in one state.
     pub(crate) fn add(&mut self, state: StateName, deliveries: u64) {
         let place = match state {

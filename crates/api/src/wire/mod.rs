@@ -8,6 +8,7 @@ pub(crate) mod counts;
 pub(crate) mod delivery;
 pub(crate) mod event;
 pub(crate) mod policy;
+pub(crate) mod protection;
 pub(crate) mod reading;
 pub(crate) mod words;
 

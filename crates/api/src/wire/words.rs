@@ -1,5 +1,6 @@
 //! The schemas of our own words: text with the values it can have.
 
+use crate::wire::protection::Health;
 use steadfast_lead::Priority;
 use steadfast_retry::breaker::BreakerState;
 use steadfast_retry::{
@@ -46,6 +47,11 @@ pub(crate) fn held() -> Object {
 /// Where a breaker stands.
 pub(crate) fn breaker() -> Object {
     one_of(BreakerState::ALL.iter().map(|state| state.name()))
+}
+
+/// How a recipient is.
+pub(crate) fn health() -> Object {
+    one_of(Health::ALL.map(Health::name))
 }
 
 /// Why closed.
