@@ -6,6 +6,7 @@ mod bench;
 mod fuzz;
 mod problem;
 mod source;
+mod storm;
 mod tidy;
 mod workspace;
 
@@ -36,6 +37,13 @@ enum Tool {
     },
     /// Runs the fuzz targets, guided by what they reach, and prints what each reached and found.
     Fuzz(fuzz::FuzzArgs),
+    /// Runs the engine in bad weather; `cargo xtask storm --help` says how.
+    #[command(disable_help_flag = true)]
+    Storm {
+        /// What the storm is told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -45,6 +53,7 @@ fn main() -> ExitCode {
         Tool::Audit => ("audit", told("audit", audit::check)),
         Tool::Bench { arguments } => return bench::run(&arguments),
         Tool::Fuzz(args) => ("fuzz", fuzz::run(&args)),
+        Tool::Storm { arguments } => return storm::run(&arguments),
     };
     match ran {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,0 +1,216 @@
+//! The last look, after a long calm: everything acknowledged is there, everything that can end has ended, and the histories,
+//! the counts, the journal and the recipients' log tell one story.
+
+use crate::judge::{Acknowledged, Books, Judge};
+use crate::log::Did;
+use crate::write::wait;
+use std::collections::{BTreeMap, BTreeSet};
+use steadfast_engine::Purpose;
+use steadfast_lead::DeliveryId;
+use steadfast_retry::{Attempt, CloseReason, Delivery, Entry, EventKind, FailureKind, FaultKind, Phase, State};
+use steadfast_store::{Count, Cursor, Filter, Store, StoreError};
+
+/// Looks at everything.
+pub(crate) fn look(judge: &Judge, store: &dyn Store) {
+    judge.after_commit(store);
+    let deliveries = match all(store) {
+        Ok(deliveries) => deliveries,
+        Err(error) => return judge.find(format!("the deliveries cannot be listed: {error}")),
+    };
+    counts(judge, store, &deliveries);
+    let mut entries = 0;
+    for delivery in &deliveries {
+        entries += one(judge, store, delivery);
+    }
+    clients(judge, store, &deliveries);
+    journal(judge, store, &deliveries, entries);
+}
+
+fn all(store: &dyn Store) -> Result<Vec<Delivery>, StoreError> {
+    const PAGE: usize = 50;
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = wait(store.list(Filter::default(), after, PAGE))?;
+        found.extend(page.items);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(found),
+        }
+    }
+}
+
+/// The kept counts are those of a scan.
+fn counts(judge: &Judge, store: &dyn Store, deliveries: &[Delivery]) {
+    let mut counted = BTreeMap::new();
+    for delivery in deliveries {
+        let key = (delivery.flow.clone(), delivery.endpoint.recipient.clone(), delivery.test, delivery.state.name());
+        *counted.entry(key).or_insert(0_u64) += 1;
+    }
+    let counted: Vec<Count> = counted
+        .into_iter()
+        .map(|((flow, recipient, test, state), deliveries)| Count { flow, recipient, test, state, deliveries })
+        .collect();
+    match wait(store.counts()) {
+        Ok(kept) if kept == counted => {}
+        kept => judge.find(format!("kept counts {kept:?}, a scan finds {counted:?}")),
+    }
+}
+
+/// One delivery: how it ended, and whether its history is what the recipient saw. How long its history is.
+fn one(judge: &Judge, store: &dyn Store, delivery: &Delivery) -> usize {
+    const MORE_THAN_ANY: usize = 100_000;
+    let history = match wait(store.history(delivery.id, 0, MORE_THAN_ANY)) {
+        Ok(history) => history,
+        Err(error) => {
+            judge.find(format!("the history of {} cannot be read: {error}", delivery.id));
+            return 0;
+        }
+    };
+    if history.len() != usize::try_from(delivery.version).unwrap_or(usize::MAX) {
+        judge.find(format!("{}: version {}, {} lines of history", delivery.id, delivery.version, history.len()));
+    }
+    if let Some(wrong) = end(judge, delivery, &history) {
+        judge.find(format!("{}: {wrong}", delivery.id));
+    }
+    let attempts: Vec<&Attempt> = history
+        .iter()
+        .filter_map(|entry| match entry {
+            Entry::Attempt(attempt) => Some(&**attempt),
+            Entry::LookUp(_) | Entry::Change(_) => None,
+        })
+        .collect();
+    if let Some(wrong) = attempts_fit(judge, delivery, &attempts) {
+        judge.find(format!("{}: {wrong}", delivery.id));
+    }
+    history.len()
+}
+
+/// What is wrong with where it stands; nothing, mostly.
+fn end(judge: &Judge, delivery: &Delivery, history: &[Entry]) -> Option<String> {
+    let id = delivery.id.to_string();
+    let log = judge.log();
+    let did = |wanted: Did| log.of(&id).any(|request| request.did == wanted);
+    let verb = |wanted: &str| {
+        history.iter().any(|entry| match entry {
+            Entry::Change(change) => change.verb.as_ref().is_some_and(|(verb, _)| &**verb == wanted),
+            Entry::Attempt(_) | Entry::LookUp(_) => false,
+        })
+    };
+    let fits = match &delivery.state {
+        State::Waiting { .. } | State::Held { .. } => {
+            return Some(format!("stands open after the calm: {:?}", delivery.state));
+        }
+        State::Delivered { by_hand: true, .. } => verb("mark-delivered"),
+        State::Delivered { probable: false, .. } => did(Did::Took) || did(Did::HadIt),
+        State::Delivered { probable: true, .. } => delivery.progress.in_doubt,
+        // A recipient that has it already took it from us: what we sent before was in doubt, or it is lost to the books.
+        State::Rejected { kind: FailureKind::Duplicate, .. } => false,
+        State::Rejected { .. } => did(Did::SaidNo),
+        State::InReview { .. } => true,
+        State::Closed { why: CloseReason::Dismissed, .. } => verb("dismiss"),
+        State::Closed { .. } => false,
+    };
+    (!fits).then(|| format!("stands in {:?}, which its recipient's log does not bear out", delivery.state))
+}
+
+/// Attempts are numbered without a gap, keep to the retries allowed, and each is a request the recipient's log has.
+fn attempts_fit(judge: &Judge, delivery: &Delivery, attempts: &[&Attempt]) -> Option<String> {
+    let most = judge.books().retries_max;
+    for (place, attempt) in attempts.iter().enumerate() {
+        if usize::try_from(attempt.number) != Ok(place + 1) {
+            return Some(format!("attempt {} stands at place {}", attempt.number, place + 1));
+        }
+        if attempt.retry > most {
+            return Some(format!(
+                "attempt {} is retry {}, at most {most} were ever allowed",
+                attempt.number, attempt.retry
+            ));
+        }
+    }
+    let interrupted =
+        |attempt: &Attempt| attempt.evidence.fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Interrupted);
+    let settled = attempts.iter().filter(|attempt| !interrupted(attempt) && attempt.evidence.phase != Phase::Prepare);
+    let log = judge.log();
+    let sends = log.of(&delivery.id.to_string()).filter(|request| request.purpose == Purpose::Lead);
+    let seen = sends.clone().filter(|request| request.seen.is_some()).count();
+    if settled.clone().count() > seen {
+        return Some(format!("{} attempts are told, {seen} were made", settled.count()));
+    }
+    let numbers: BTreeSet<u32> = sends.map(|request| request.attempt).collect();
+    let untold = settled.clone().find(|attempt| !numbers.contains(&attempt.number));
+    untold.map(|attempt| format!("attempt {} was never made", attempt.number))
+}
+
+/// Everything acknowledged is there, and no post made two leads.
+fn clients(judge: &Judge, store: &dyn Store, deliveries: &[Delivery]) {
+    let known: BTreeSet<DeliveryId> = deliveries.iter().map(|delivery| delivery.id).collect();
+    let (acknowledged, verbs) = {
+        let Books { acknowledged, verbs, .. } = &mut *judge.books();
+        (acknowledged.clone(), verbs.clone())
+    };
+    let mut leads = BTreeMap::new();
+    for Acknowledged { post, lead, deliveries } in &acknowledged {
+        let stored = wait(store.lead(*lead));
+        let there = matches!(&stored, Ok(Some((stored, _))) if stored.id == *lead);
+        if !there || deliveries.iter().any(|id| !known.contains(id)) {
+            judge.find(format!("LOST: post {post} was acknowledged as {lead}, which is stored as {stored:?}"));
+        }
+        if let Some(other) = leads.insert(*post, *lead).filter(|other| other != lead) {
+            judge.find(format!("post {post} was acknowledged as {other} and as {lead}"));
+        }
+    }
+    for (id, version) in verbs {
+        if deliveries.iter().find(|delivery| delivery.id == id).is_none_or(|delivery| delivery.version < version) {
+            judge.find(format!("LOST: a verb on {id} was acknowledged at version {version}"));
+        }
+    }
+    let mut posts = BTreeMap::new();
+    for id in deliveries.iter().map(|delivery| delivery.lead).collect::<BTreeSet<_>>() {
+        let Ok(Some((lead, _))) = wait(store.lead(id)) else {
+            judge.find(format!("{id} has deliveries and is not stored"));
+            continue;
+        };
+        let post = lead.fields.iter().find(|(name, _)| *name == "post").map(|(_, value)| format!("{value:?}"));
+        if let Some(other) = posts.insert(post.clone(), id) {
+            judge.find(format!("post {post:?} made two leads, {other} and {id}"));
+        }
+    }
+}
+
+/// The journal: the same to one who followed it over every restart as to one who reads it now, one line for each lead and
+/// for each line of a history.
+fn journal(judge: &Judge, store: &dyn Store, deliveries: &[Delivery], entries: usize) {
+    const PAGE: usize = 1_000;
+    let (mut read, mut after) = (Vec::new(), Cursor(0));
+    loop {
+        let page = match wait(store.events(after, PAGE)) {
+            Ok(page) => page,
+            Err(error) => return judge.find(format!("the journal cannot be read: {error}")),
+        };
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        read.extend(page);
+    }
+    let books = judge.books();
+    let same = books.followed == read;
+    drop(books);
+    if !same {
+        judge.find("the journal reads otherwise than it was followed".to_owned());
+    }
+    if !read.is_sorted_by(|(earlier, _), (later, _)| earlier < later) {
+        judge.find("the journal's cursors do not rise".to_owned());
+    }
+    let accepted = read.iter().filter(|(_, event)| matches!(event.kind, EventKind::LeadAccepted { .. })).count();
+    let settled = read.iter().filter(|(_, event)| is_of_a_history(&event.kind)).count();
+    let leads = deliveries.iter().map(|delivery| delivery.lead).collect::<BTreeSet<_>>().len();
+    if accepted != leads || settled != entries {
+        judge.find(format!(
+            "the journal has {accepted} lines of leads and {settled} of histories; there are {leads} leads and {entries} lines \
+             of histories"
+        ));
+    }
+}
+
+fn is_of_a_history(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::AttemptSettled(_) | EventKind::LookUpSettled(_) | EventKind::DeliveryChanged { .. })
+}
