@@ -12,6 +12,8 @@ use steadfast_store::{Identity, QueueHead, StoreError};
 
 /// Settlements of recovery under way at once.
 const AT_ONCE: usize = 512;
+/// More slots than this no configuration allows.
+const SLOTS_EVER_MAX: usize = 10_000;
 
 impl Inner {
     pub(crate) async fn recover(&self, identity: Identity) -> Result<(), StoreError> {
@@ -29,7 +31,7 @@ impl Inner {
         self.restore_protection().await?;
         if !identity.clean {
             self.settle_interrupted(identity).await?;
-            self.mark_possibly_sent(now).await?;
+            self.mark_possibly_sent(identity, now).await?;
         }
         for QueueHead { key, next } in self.store.heads().await? {
             self.dispatch.lock().known_in_store(&key, next, now);
@@ -77,24 +79,32 @@ impl Inner {
 
     /// The first of each queue that are due may have been taken without the mark reaching the disk. No more than there are
     /// slots can have been: each slot is held until its settlement is stored.
-    async fn mark_possibly_sent(&self, now: Timestamp) -> Result<(), StoreError> {
+    ///
+    /// How many slots there were, and which steps had their marks on disk before anything was sent, is what the configuration
+    /// said *then*: where it was changed over the stop, neither is known.
+    async fn mark_possibly_sent(&self, identity: Identity, now: Timestamp) -> Result<(), StoreError> {
+        let same_config = identity.config_version.is_none_or(|kept| kept == self.book().version);
+        let slots = if same_config { self.limits.slots } else { self.limits.slots.max(SLOTS_EVER_MAX) };
+        // The clock may have been set back since: what was due then was due.
+        let latest = identity.last_commit_at.map_or(now, |last| last.max(now));
         let mut due = Vec::new();
         for QueueHead { key, next } in self.store.heads().await? {
             // From a lot nothing is ever sent.
-            if next <= now && StopTarget::of_lot(&key.endpoint).is_none() {
-                let first = self.store.due(key, None, self.limits.slots).await?;
-                due.extend(first.into_iter().filter(|position| position.due <= now));
+            if next <= latest && StopTarget::of_lot(&key.endpoint).is_none() {
+                let first = self.store.due(key, None, slots).await?;
+                due.extend(first.into_iter().filter(|position| position.due <= latest));
             }
         }
-        let marking = due.into_iter().map(|position| self.mark_one(position.id, now));
+        let marking = due.into_iter().map(|position| self.mark_one(position.id, same_config, now));
         stream::iter(marking).buffer_unordered(AT_ONCE).try_collect().await
     }
 
-    async fn mark_one(&self, id: DeliveryId, now: Timestamp) -> Result<(), StoreError> {
+    async fn mark_one(&self, id: DeliveryId, same_config: bool, now: Timestamp) -> Result<(), StoreError> {
         let Some(delivery) = self.store.delivery(id).await? else { return Ok(()) };
         let book = self.book();
         // Where the step asks for it, the mark was durable before anything was sent: no mark, not sent.
-        let exact = book.step(&delivery.flow, &delivery.step).is_some_and(|plan| plan.in_doubt.wants_intent());
+        let step = book.step(&delivery.flow, &delivery.step);
+        let exact = same_config && step.is_some_and(|plan| plan.in_doubt.wants_intent());
         if delivery.progress.in_doubt || exact {
             return Ok(());
         }

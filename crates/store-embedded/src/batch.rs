@@ -304,7 +304,9 @@ impl<'a> Batch<'a> {
         self.sweep_guards()?;
         let journal_row = self.keep_lines()?;
         if self.dirty {
-            self.statement("UPDATE meta SET last_commit_at = ?1")?.execute([committed_at.as_micros()])?;
+            // The clock may have been set back: what was known stays known.
+            let sql = "UPDATE meta SET last_commit_at = max(coalesce(last_commit_at, ?1), ?1)";
+            self.statement(sql)?.execute([committed_at.as_micros()])?;
         }
         self.statement("COMMIT")?.execute([])?;
         let Batch { names_kept, swept_to, line_count, any_barred, .. } = self;

@@ -247,6 +247,7 @@ fn begin_epoch(connection: &Connection) -> rusqlite::Result<Identity> {
         "SELECT max(coalesce((SELECT max(id) FROM leads), -1), coalesce((SELECT max(id) FROM deliveries), -1),
                    coalesce((SELECT last_id FROM meta), -1))";
     let last_id: i64 = transaction.query_row(last_id, [], |row| row.get(0))?;
+    let newest: Option<i64> = transaction.query_row("SELECT max(version) FROM configs", [], |row| row.get(0))?;
     let epoch = epoch + 1;
     transaction.execute("UPDATE meta SET epoch = ?1, clean = 0", [epoch])?;
     transaction.commit()?;
@@ -258,6 +259,7 @@ fn begin_epoch(connection: &Connection) -> rusqlite::Result<Identity> {
         epoch: Epoch(epoch.cast_unsigned()),
         clean,
         last_commit_at: last.map(Timestamp::from_micros),
+        config_version: newest.map(i64::cast_unsigned),
     })
 }
 

@@ -119,6 +119,7 @@ impl MemoryStore {
             epoch: Epoch(held.epoch),
             clean: std::mem::replace(&mut held.clean, false),
             last_commit_at: held.last_commit_at,
+            config_version: held.configs.last().map(|newest| newest.version),
         };
         let (tip, _) = watch::channel(held.tip());
         drop(held);
@@ -182,7 +183,7 @@ impl Data {
         if let Some(guard) = dedupe {
             self.guards.insert((lead.flow.clone(), guard.key.clone()), (guard, lead.id));
         }
-        self.last_commit_at = Some(lead.accepted_at);
+        self.last_commit_at = self.last_commit_at.max(Some(lead.accepted_at));
         let ids = deliveries.iter().map(|delivery| delivery.id).collect();
         self.leads.insert(lead.id, (lead, ids));
         for delivery in deliveries {
@@ -233,7 +234,7 @@ impl Data {
             *kept = until.max(*kept);
         }
         self.taken.remove(&id);
-        self.last_commit_at = Some(settlement.event.at);
+        self.last_commit_at = self.last_commit_at.max(Some(settlement.event.at));
         self.journal.push(settlement.event);
         Settled::Applied
     }

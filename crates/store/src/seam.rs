@@ -314,8 +314,10 @@ pub struct Identity {
     pub epoch: Epoch,
     /// Whether the last stop was clean (true for a new store).
     pub clean: bool,
-    /// When it last committed, as far as it knows.
+    /// When it last committed, as far as it knows: the latest of these times, though the clock was set back since.
     pub last_commit_at: Option<Timestamp>,
+    /// The newest version of the configuration it held when it was opened; `None` where none was kept.
+    pub config_version: Option<u64>,
 }
 
 /// What one commit was: handed to whoever measures.
