@@ -5,8 +5,8 @@ use crate::dice::Dice;
 use std::time::Duration;
 use steadfast_engine::EngineLimits;
 use steadfast_flow::{
-    Address, Book, BreakerKeys, FlowSettings, InDoubtMode, InDoubtSettings, ProtectionSettings, RecipientSettings,
-    RequestSettings, Settings, StepSettings,
+    Address, Book, BreakerKeys, FlowSettings, InDoubtMode, InDoubtSettings, LookUpSettings, ProtectionSettings,
+    RecipientSettings, RequestSettings, Settings, StepSettings,
 };
 use steadfast_lead::{FlowName, Priority, RecipientName, StepName, Value};
 use steadfast_retry::breaker::BreakerMode;
@@ -137,8 +137,9 @@ impl RecipientShape {
     fn settings(&self, number: usize) -> Result<RecipientSettings, String> {
         let address = |text: String| Address::parse(&text).map_err(|error| error.to_string());
         let host = format!("r{number}-{}.test", self.host);
-        let look_up =
+        let asked =
             RequestSettings { url: Some(address(format!("http://{host}/status"))?), ..RequestSettings::default() };
+        let look_up = LookUpSettings { request: asked, ..LookUpSettings::default() };
         let request = RequestSettings {
             url: Some(address(format!("http://{host}/leads"))?),
             fields: vec![("mapping".into(), Value::text(&self.mapping.to_string()))],
