@@ -231,9 +231,8 @@ async fn became_live(scenario: &Arc<Scenario>, candidate: &Candidate) -> Became 
         assert_eq!(delivery.progress.retries_used, failed, "{id}: waiting uses no retry");
     }
     let events = store.events(Cursor(0), 100_000).await.unwrap();
-    let opened = events.iter().filter(|(_, event)| match &event.kind {
-        EventKind::BreakerChanged { transition, .. } => transition.to == BreakerState::Open,
-        _ => false,
+    let opened = events.iter().filter(|(_, event)| {
+        matches!(&event.kind, EventKind::BreakerChanged { transition, .. } if transition.to == BreakerState::Open)
     });
     became.opened = opened.count() as u64;
     became

@@ -112,9 +112,8 @@ async fn a_process_that_dies_during_a_probe_is_not_stuck_and_an_open_breaker_sta
     let told = stage.store.memory().events(Cursor(0), 1_000).await.unwrap();
     let states: Vec<BreakerState> = told
         .iter()
-        .filter_map(|(_, event)| match &event.kind {
-            EventKind::BreakerChanged { transition, .. } => Some(transition.to),
-            _ => None,
+        .filter_map(|(_, event)| {
+            if let EventKind::BreakerChanged { transition, .. } = &event.kind { Some(transition.to) } else { None }
         })
         .collect();
     let expected = [BreakerState::Open, BreakerState::HalfOpen, BreakerState::Recovery, BreakerState::Closed];
