@@ -8,8 +8,8 @@ use bytes::Bytes;
 use fixture::{answered, at, delivery, policy, secs, sent, terms};
 use proptest::prelude::*;
 use steadfast_retry::policy::Layer;
-use steadfast_retry::reading::{Compat, OutcomeWord, ResponseSettings};
-use steadfast_retry::{Answer, Evidence, Outcome, Reading, State, settle};
+use steadfast_retry::reading::{Compat, MatchSettings, OutcomeWord, PathSettings, ResponseSettings, RuleSettings};
+use steadfast_retry::{Answer, ErrorKind, Evidence, FailureKind, Outcome, Reading, State, settle};
 
 const PATHS: [&str; 16] = [
     "result.status",
@@ -207,4 +207,54 @@ fn hostile_bodies_are_given_up() {
     for (reading, body) in cases {
         assert!(!matches!(reading.read(&answer(200, None, &body)).outcome, Outcome::Success));
     }
+}
+
+/// What could be searched for too long is not searched, and then nothing is said of it: neither a sale nor a rejection, whatever
+/// it holds. Headers and statuses decide as ever.
+#[test]
+fn a_body_too_long_for_its_patterns_is_unrecognized() {
+    let table = ResponseSettings {
+        outcome_search_term: text("/sold[ab]{1000}!?/"),
+        failure_search_term: None,
+        ..ResponseSettings::default()
+    };
+    let rule = |matches: MatchSettings| RuleSettings {
+        matches,
+        outcome: Some(OutcomeWord::Success),
+        ..RuleSettings::default()
+    };
+    let by_body = rule(MatchSettings { body: text("/^$|b/"), ..MatchSettings::default() });
+    let by_path =
+        rule(MatchSettings { path: Some(PathSettings { path: "a".into(), term: None }), ..MatchSettings::default() });
+    let by_status = rule(MatchSettings { status: vec!["418".into()], ..MatchSettings::default() });
+    let reading = Reading::build(&table, &[by_body, by_path, by_status]).unwrap();
+    let sold = [b"sold".to_vec(), b"ab".repeat(500)].concat();
+    assert_eq!(reading.read(&answer(200, None, &sold)).outcome, Outcome::Success);
+    let long = [sold, b"ab".repeat(10_000)].concat();
+    for status in [200, 400, 409, 422] {
+        let said = reading.read(&answer(status, None, &long));
+        assert_eq!(said.outcome, Outcome::Error(ErrorKind::Unrecognized), "{status}");
+        assert_eq!(&*said.decided_by, "body too long");
+    }
+    assert_eq!(reading.read(&answer(503, None, &long)).outcome, Outcome::Error(ErrorKind::ServerError));
+    assert_eq!(reading.read(&answer(418, None, &long)).outcome, Outcome::Success, "the status is enough");
+}
+
+/// A pattern for a reason that could take too long leaves the reason out; the answer is read all the same.
+#[test]
+fn a_reason_that_would_take_too_long_to_find_is_left_out() {
+    let table = ResponseSettings {
+        content_type: text("text"),
+        outcome_search_term: text("sold"),
+        reason_path: text("/because ([^.]{1,300})/"),
+        ..ResponseSettings::default()
+    };
+    let reading = Reading::build(&table, &[]).unwrap();
+    let said = |filler: usize| {
+        let body = format!("no, because of the area. {}", "x".repeat(filler));
+        let said = reading.read(&answer(200, None, body.as_bytes()));
+        (said.outcome, said.reason.as_deref() == Some("of the area"))
+    };
+    let no = Outcome::Failure(FailureKind::Rejected);
+    assert_eq!((said(100), said(10_000)), ((no, true), (no, false)));
 }

@@ -160,6 +160,9 @@ answer (asked again). A duplicate is found; a cap is no answer; 404 and 410 are 
 
 ## Bounds
 
-JSON and XML up to 200,000 values, lists and objects 128 deep, elements 256 deep; pages up to 128 KiB and 10,000 tags. Whatever is
+JSON and XML up to 200,000 values, lists and objects 128 deep, elements 256 deep, names of 1,000 bytes, 64 namespaces in one
+place; pages up to 128 KiB, 10,000 tags and 40,000 nodes, 2,000 for selectors with `:has()`. All paths into one body share a budget
+of work. A pattern with more than 8 places that take several letters each (`.{300}` has 300) is searched for in texts up to
+8,000,000 / places bytes, all such patterns of a step together: 26 KB for 300, 160 KB for 50. Whatever is
 beyond is not read, and so unrecognized where a path asks for it.
 ";

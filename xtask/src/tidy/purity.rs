@@ -20,7 +20,19 @@ const PURE: [Pure; 4] = [
         package: "steadfast-retry",
         // Parsers of answers: none of them opens anything or keeps time. Of jiff, dates and the zones compiled in, which are
         // data (`TimeZoneDatabase::bundled`), and strsim for the zone that was meant.
-        may_need: &["bytes", "encoding_rs", "httpdate", "jiff", "regex", "roxmltree", "scraper", "strsim", "thiserror"],
+        may_need: &[
+            "bytes",
+            "encoding_rs",
+            "html5ever",
+            "httpdate",
+            "jiff",
+            "regex",
+            "regex-syntax",
+            "roxmltree",
+            "scraper",
+            "strsim",
+            "thiserror",
+        ],
     },
     Pure {
         package: "steadfast-flow",

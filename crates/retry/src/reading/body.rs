@@ -3,12 +3,16 @@
 use super::json::Json;
 use super::media::{Media, is_page};
 use super::path::Path;
+use super::weight::searched_bytes_max;
 use super::xpath::XPath;
 use super::{page, xml};
 use roxmltree::Document;
 use scraper::Html;
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
+
+/// Nodes looked at and bytes gathered for all paths into one body, at most.
+const WORK_MAX: usize = 4_000_000;
 
 /// A body as text, and how it is read.
 pub(crate) struct Body<'t> {
@@ -16,6 +20,12 @@ pub(crate) struct Body<'t> {
     media: Media,
     said_by: SaidBy,
     parsed: OnceCell<Parsed<'t>>,
+    /// What paths may still take, all together.
+    work: Cell<usize>,
+    /// What is longer is not searched.
+    searched_bytes_max: usize,
+    /// Too long to be searched.
+    unread: bool,
 }
 
 /// Who says how a body is read.
@@ -49,8 +59,14 @@ pub(crate) enum Selected<'a> {
 }
 
 impl<'t> Body<'t> {
-    /// A body with what the table and the answer's header say it is.
-    pub(crate) fn new(text: &'t str, told: Option<Media>, content_type: Option<&str>) -> Self {
+    /// A body with what the table and the answer's header say it is. One longer than may be searched is not read: nothing is
+    /// found in it, and nothing can be said of what is not.
+    pub(crate) fn new(
+        text: &'t str,
+        told: Option<Media>,
+        content_type: Option<&str>,
+        searched_bytes_max: usize,
+    ) -> Self {
         let declared = content_type.and_then(Media::of_content_type);
         let sniffed = || Media::sniffed(text);
         let (media, said_by) = match (told, declared) {
@@ -60,7 +76,14 @@ impl<'t> Body<'t> {
             (None, Some(media)) => (media, SaidBy::Header),
             (None, None) => (sniffed(), SaidBy::Beginning),
         };
-        Body { text, media, said_by, parsed: OnceCell::new() }
+        let unread = text.len() > searched_bytes_max;
+        let (text, parsed) = if unread { ("", OnceCell::from(Parsed::Not)) } else { (text, OnceCell::new()) };
+        Body { text, media, said_by, parsed, work: Cell::new(WORK_MAX), searched_bytes_max, unread }
+    }
+
+    /// Whether it was too long to be searched.
+    pub(crate) const fn is_unread(&self) -> bool {
+        self.unread
     }
 
     /// All of it.
@@ -99,10 +122,11 @@ impl<'t> Body<'t> {
                 // One name alone may be a JSON field's.
                 let for_pages = path.xpath.as_ref().is_some_and(XPath::names_html) && !path.is_one_name();
                 let xpath = path.xpath.as_ref().filter(|_| for_pages || !xml::is_page(document));
-                xpath.and_then(|xpath| xpath.texts(document))
+                xpath.and_then(|xpath| self.within_work(|left| xpath.texts(document, left)))
             }
             Parsed::Html(html) => {
-                let texts = path.selector.as_ref().and_then(|path| page::texts(html, path));
+                let selector = path.selector.as_ref();
+                let texts = selector.and_then(|path| self.within_work(|left| page::texts(html, path, left)));
                 texts.map(|texts| texts.into_iter().map(Cow::Owned).collect())
             }
             Parsed::Text => return self.text_for_a_path(),
@@ -111,8 +135,19 @@ impl<'t> Body<'t> {
         match texts {
             None => Selected::Unreadable,
             Some(texts) if texts.is_empty() => Selected::Nothing,
+            Some(texts) if texts.iter().map(|text| text.len()).sum::<usize>() > self.searched_bytes_max => {
+                Selected::Unreadable
+            }
             Some(texts) => Selected::Texts(texts),
         }
+    }
+
+    /// Does what takes work, as long as there is some left for this body.
+    fn within_work<T>(&self, does: impl FnOnce(&mut usize) -> T) -> T {
+        let mut left = self.work.get();
+        let done = does(&mut left);
+        self.work.set(left);
+        done
     }
 
     /// Paths are ignored for text; but a page, or what nobody calls text, is not what a path was written for.
@@ -132,7 +167,8 @@ impl<'t> Body<'t> {
         }
         let pattern = path.group.as_ref().filter(|_| {
             let others = path.json.is_some() || path.xpath.is_some() || path.selector.is_some();
-            self.media == Media::Text || !others
+            let in_time = self.text.len() <= searched_bytes_max(path.weight);
+            in_time && (self.media == Media::Text || !others)
         });
         let found = pattern.and_then(|pattern| pattern.captures(self.text)).and_then(|groups| groups.get(1));
         found.map(|group| Cow::Borrowed(group.as_str())).into_iter().collect()

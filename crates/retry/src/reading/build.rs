@@ -6,6 +6,7 @@ use super::rule::{Match, Meaning, Rule};
 use super::settings::{Compat, MatchSettings, Misfit, OutcomeWord, PathSettings, ResponseSettings, RuleSettings};
 use super::table::Table;
 use super::term::{BadTerm, Term};
+use super::weight::searched_bytes_max;
 use super::{Reading, details};
 use crate::evidence::FaultKind;
 use crate::outcome::{ErrorKind, FailureKind};
@@ -45,13 +46,19 @@ impl Reading {
             return Err(check.misfits);
         }
         let says_something = *settings != ResponseSettings::default() || !rules.is_empty();
-        Ok(if says_something { Reading::of(table, rules) } else { Reading::default() })
+        Ok(if says_something {
+            Reading::of(table, rules, searched_bytes_max(check.weight))
+        } else {
+            Reading::default()
+        })
     }
 }
 
 #[derive(Default)]
 struct Check {
     misfits: Vec<Misfit>,
+    /// Of all patterns that bodies are searched with.
+    weight: usize,
 }
 
 impl Check {
@@ -105,7 +112,10 @@ impl Check {
 
     fn term(&mut self, key: &str, text: &Option<Box<str>>) -> Option<Term> {
         let text = text.as_deref()?;
-        Term::parse(text).map_err(|bad| self.wrong_text(key, text, &bad.to_string(), BadTerm::ALLOWED)).ok()
+        let term =
+            Term::parse(text).map_err(|bad| self.wrong_text(key, text, &bad.to_string(), BadTerm::ALLOWED)).ok()?;
+        self.weight = self.weight.saturating_add(term.weight);
+        Some(term)
     }
 
     fn path(&mut self, key: &str, text: &Option<Box<str>>, media: Option<Media>, purpose: Purpose) -> Option<Path> {
@@ -259,7 +269,10 @@ impl Check {
                 "such as X-Status",
             );
         }
-        let term = self.term(&key, &Some(pattern.clone()))?;
+        let bodies = self.weight;
+        let term = self.term(&key, &Some(pattern.clone()));
+        self.weight = bodies;
+        let term = term?;
         Some((name.to_ascii_lowercase().into(), term))
     }
 

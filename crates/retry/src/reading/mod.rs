@@ -16,6 +16,7 @@ mod rule;
 mod settings;
 mod table;
 mod term;
+mod weight;
 mod xml;
 mod xpath;
 
@@ -38,11 +39,13 @@ pub struct Reading(Option<Arc<Checked>>);
 struct Checked {
     table: Table,
     rules: Vec<Rule>,
+    /// Longer texts are not searched: it could take too long.
+    searched_bytes_max: usize,
 }
 
 impl Reading {
-    fn of(table: Table, rules: Vec<Rule>) -> Self {
-        Reading(Some(Arc::new(Checked { table, rules })))
+    fn of(table: Table, rules: Vec<Rule>, searched_bytes_max: usize) -> Self {
+        Reading(Some(Arc::new(Checked { table, rules, searched_bytes_max })))
     }
 
     /// What an attempt meant.
@@ -68,7 +71,7 @@ impl Checked {
     fn read_answer(&self, answer: &Answer, built_in: Verdict) -> Verdict {
         let content_type = answer.header("content-type");
         let text = charset::decode(&answer.body, content_type);
-        let body = Body::new(&text, self.table.media, content_type);
+        let body = Body::new(&text, self.table.media, content_type, self.searched_bytes_max);
         let rule = self.rules.iter().find(|rule| rule.decides_answer(answer, &body, built_in.outcome));
         let mut verdict = match rule {
             Some(rule) => by_rule(rule, built_in),

@@ -2,10 +2,11 @@
 
 use super::json_path::JsonPath;
 use super::media::Media;
+use super::page::PageSelector;
+use super::weight::weight_of_group;
 use super::xpath::XPath;
 use super::{page, term};
 use regex::Regex;
-use scraper::Selector;
 
 /// How long a path may be, in bytes.
 pub(crate) const PATH_BYTES_MAX: usize = 1_000;
@@ -15,9 +16,11 @@ pub(crate) const PATH_BYTES_MAX: usize = 1_000;
 pub(crate) struct Path {
     pub(crate) json: Option<JsonPath>,
     pub(crate) xpath: Option<XPath>,
-    pub(crate) selector: Option<Selector>,
+    pub(crate) selector: Option<PageSelector>,
     /// For text: the first group is what is wanted.
     pub(crate) group: Option<Regex>,
+    /// What its pattern can take to search with.
+    pub(crate) weight: usize,
 }
 
 /// What a path is for.
@@ -38,7 +41,9 @@ impl Path {
         }
         let group = (purpose == Purpose::Extract).then(|| term::capturing(text)).flatten();
         let (json, xpath, selector) = (JsonPath::parse(text), XPath::parse(text), page::selector(text));
-        let path = Path { json, xpath, selector, group };
+        let pattern = term::slashed(text).map_or(text, |(pattern, _)| pattern);
+        let weight = group.as_ref().map_or(0, |_| weight_of_group(pattern));
+        let path = Path { json, xpath, selector, group, weight };
         let fits = match media {
             Some(Media::Json) => path.json.is_some(),
             Some(Media::Xml) => path.xpath.is_some(),

@@ -84,7 +84,7 @@ impl Rule {
     }
 
     fn fits_body(&self, body: &Body<'_>) -> bool {
-        let by_text = self.matches.body.as_ref().is_none_or(|term| term.is_in(body.text()));
+        let by_text = self.matches.body.as_ref().is_none_or(|term| !body.is_unread() && term.is_in(body.text()));
         by_text && self.matches.path.as_ref().is_none_or(|(path, term)| holds_at(body, path, term.as_ref()))
     }
 }

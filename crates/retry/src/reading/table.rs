@@ -46,6 +46,11 @@ impl Table {
             let word = self.on_match.filter(|_| is_2xx)?;
             return Some(said(self.outcome_of(word, &[]), "outcome_on_match"));
         }
+        if body.is_unread() {
+            let trouble = "the body is too long to be searched with these patterns";
+            let by_body = is_2xx || matches!(status, 400 | 409 | 422) || (self.leadconduit && status < 500);
+            return by_body.then(|| self.unrecognized("body too long", trouble.into()));
+        }
         if self.leadconduit {
             return (status < 500).then(|| self.as_leadconduit(body));
         }

@@ -1,7 +1,9 @@
 //! What is searched in an answer: a plain text or `/regex/flags`, without regard to case, anywhere.
 //!
-//! Searching takes time linear in the text, whatever the pattern: there is no looking around and no back-reference.
+//! Searching takes time linear in the text, whatever the pattern: there is no looking around and no back-reference. How much of
+//! it for each letter, a pattern's weight says.
 
+use super::weight::weight;
 use regex::{Regex, RegexBuilder};
 
 /// How long a term may be, in bytes.
@@ -14,7 +16,11 @@ const UNLIKELY: &str = "\u{e000}\u{e001}";
 
 /// A term as it was checked.
 #[derive(Clone, Debug)]
-pub(crate) struct Term(Regex);
+pub(crate) struct Term {
+    regex: Regex,
+    /// Its places that take many letters.
+    pub(crate) weight: usize,
+}
 
 /// Why a text is no term.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,9 +47,9 @@ impl Term {
     /// Reads a term.
     pub(crate) fn parse(text: &str) -> Result<Self, BadTerm> {
         let text = text.trim();
-        let regex = match slashed(text) {
-            Some((pattern, flags)) => compile(pattern, flags)?,
-            None => compile(&regex::escape(text), "")?,
+        let (regex, weight) = match slashed(text) {
+            Some((pattern, flags)) => (compile(pattern, flags)?, weight(pattern)),
+            None => (compile(&regex::escape(text), "")?, 0),
         };
         if text.is_empty() {
             return Err(BadTerm::Empty);
@@ -51,12 +57,12 @@ impl Term {
         if regex.is_match("") && regex.is_match(UNLIKELY) {
             return Err(BadTerm::Everything);
         }
-        Ok(Term(regex))
+        Ok(Term { regex, weight })
     }
 
     /// Whether a text holds it.
     pub(crate) fn is_in(&self, text: &str) -> bool {
-        self.0.is_match(text)
+        self.regex.is_match(text)
     }
 }
 

@@ -26,10 +26,16 @@ pub(crate) fn is_page(document: &Document<'_>) -> bool {
     document.root_element().tag_name().name().eq_ignore_ascii_case("html")
 }
 
-/// Counts depth and attributes before the parser is let loose. Wrong XML may be counted wrongly: the parser refuses it.
+/// How long a name may be, in bytes: names are looked at again and again.
+const NAME_BYTES_MAX: usize = 1_000;
+/// Namespaces that hold in one place, at most: the parser looks through them for each name with a prefix.
+const SCOPE_MAX: usize = 64;
+
+/// Counts depth, attributes, namespaces and the length of names before the parser is let loose. Wrong XML may be counted wrongly: the parser refuses it.
 #[derive(Default)]
 struct Bounds {
-    depth: usize,
+    /// Of each element that is open: how many namespaces hold in it.
+    open: Vec<usize>,
 }
 
 impl Bounds {
@@ -52,27 +58,32 @@ impl Bounds {
         }
         let (inside, behind) = tag_end(rest)?;
         if inside.starts_with("</") {
-            self.depth = self.depth.saturating_sub(1);
-        } else if !inside.ends_with('/') {
-            self.depth += 1;
+            self.open.pop();
+            return Some(behind);
         }
-        (self.depth <= DEPTH_MAX).then_some(behind)
+        let around = self.open.last().copied().unwrap_or(0);
+        let scope = around + inside.matches("xmlns").count();
+        if !inside.ends_with('/') {
+            self.open.push(scope);
+        }
+        (self.open.len() <= DEPTH_MAX && scope <= SCOPE_MAX).then_some(behind)
     }
 }
 
-/// The tag up to its `>`, quotes minded, and what follows; `None` where it has too many attributes.
+/// The tag up to its `>`, quotes minded, and what follows; `None` where it has too many attributes or too long a name.
 fn tag_end(rest: &str) -> Option<(&str, &str)> {
-    let (mut quote, mut attributes) = (None, 0);
+    let (mut quote, mut attributes, mut name) = (None, 0, 0);
     for (at, byte) in rest.bytes().enumerate() {
         match (quote, byte) {
             (Some(open), _) if open == byte => quote = None,
             (Some(_), _) => {}
             (None, b'"' | b'\'') => quote = Some(byte),
-            (None, b'=') => attributes += 1,
+            (None, b'=') => (attributes, name) = (attributes + 1, 0),
             (None, b'>') => return Some((&rest[..at], &rest[at + 1..])),
-            (None, _) => {}
+            (None, b' ' | b'\t' | b'\n' | b'\r') => name = 0,
+            (None, _) => name += 1,
         }
-        if attributes > ATTRIBUTES_MAX {
+        if attributes > ATTRIBUTES_MAX || name > NAME_BYTES_MAX {
             return None;
         }
     }
@@ -96,7 +107,29 @@ mod tests {
         let namespaces: String = (0..2_000).map(|n| format!("<a xmlns:n{n}='u{n}'>")).collect();
         let deep = "<a>".repeat(500_000);
         let attributes = format!("<a{attributes}/>");
-        for bad in ["", "ok", "{}", "<a>", "<a></b>", "<", "<a b=\"", bomb, outside, &attributes, &namespaces, &deep] {
+        let long = "n".repeat(NAME_BYTES_MAX + 1);
+        let (long_name, long_attribute) = (format!("<{long}/>"), format!("<a {long}=''/>"));
+        let declared = |from: usize| (from..from + 40).map(|n| format!(" xmlns:n{n}='u'")).collect::<String>();
+        let scope = format!("<a{}><b{}/></a>", declared(0), declared(40));
+        let beside = format!("<r><a{0}/><a{0}/></r>", declared(0));
+        assert!(parse(&beside).is_some(), "what does not hold in one place is not counted together");
+        for bad in [
+            "",
+            "ok",
+            "{}",
+            "<a>",
+            "<a></b>",
+            "<",
+            "<a b=\"",
+            bomb,
+            outside,
+            &attributes,
+            &namespaces,
+            &deep,
+            &long_name,
+            &long_attribute,
+            &scope,
+        ] {
             assert!(parse(bad).is_none(), "{:.80}", bad);
         }
         let wide = format!("<a>{}</a>", "<b/>".repeat(250_000));

@@ -3,9 +3,14 @@
 use super::{Axis, Comparison, Expression, Function, Step, Test};
 use roxmltree::{Document, Node, NodeType};
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// Nodes looked at and bytes gathered for one expression, at most.
 const WORK_MAX: usize = 2_000_000;
+/// What looking up a prefix takes.
+const PREFIX_WORK: usize = 8;
+/// As many bytes are compared as quickly as one node is looked at.
+const COMPARED_BYTES: usize = 64;
 /// Nodes one expression may come to.
 const SELECTED_MAX: usize = 10_000;
 
@@ -31,15 +36,18 @@ struct Place<'a, 'i> {
     size: usize,
 }
 
-/// The texts of what an expression selects; `None` beyond the budget.
-pub(super) fn texts<'a>(expression: &Expression, document: &'a Document<'_>) -> Option<Vec<Cow<'a, str>>> {
-    let mut work = Work { left: WORK_MAX };
-    let place = Place { item: Item { node: document.root(), attribute: None }, position: 1, size: 1 };
-    match work.value(expression, place)? {
-        Value::Items(items) if items.len() > SELECTED_MAX => None,
-        Value::Items(items) => items.into_iter().map(|item| work.text_of(item)).collect(),
-        other @ (Value::Text(_) | Value::Number(_) | Value::Truth(_)) => Some(vec![work.text(other)?]),
-    }
+/// The texts of what an expression selects; `None` beyond the budget. What it takes is taken from `left`, too.
+pub(super) fn texts<'a>(
+    expression: &Expression,
+    document: &'a Document<'_>,
+    left: &mut usize,
+) -> Option<Vec<Cow<'a, str>>> {
+    let most = WORK_MAX.min(*left);
+    let mut work = Work { left: most };
+    let texts = work.texts(expression, document);
+    // Over the budget is all of it.
+    *left -= if texts.is_some() { most - work.left } else { most };
+    texts
 }
 
 struct Work {
@@ -47,6 +55,15 @@ struct Work {
 }
 
 impl Work {
+    fn texts<'a>(&mut self, expression: &Expression, document: &'a Document<'_>) -> Option<Vec<Cow<'a, str>>> {
+        let place = Place { item: Item { node: document.root(), attribute: None }, position: 1, size: 1 };
+        match self.value(expression, place)? {
+            Value::Items(items) if items.len() > SELECTED_MAX => None,
+            Value::Items(items) => items.into_iter().map(|item| self.text_of(item)).collect(),
+            other @ (Value::Text(_) | Value::Number(_) | Value::Truth(_)) => Some(vec![self.text(other)?]),
+        }
+    }
+
     fn spend(&mut self, amount: usize) -> Option<()> {
         self.left = self.left.checked_sub(amount)?;
         Some(())
@@ -160,7 +177,9 @@ impl Work {
                 Axis::PrecedingSibling => found.extend(node.prev_siblings().skip(1).map(plain)),
             }
         }
-        self.spend(found.len() + 1)?;
+        // A prefix is looked up among those declared.
+        let each = if matches!(step.test, Test::Prefixed(..)) { PREFIX_WORK } else { 1 };
+        self.spend(found.len().saturating_mul(each) + 1)?;
         found.retain(|item| passes(&step.test, *item));
         Some(found)
     }
@@ -174,9 +193,15 @@ impl Work {
             return Some(ordered(comparison, left, right));
         }
         let (left, right) = (self.each_text(left)?, self.each_text(right)?);
-        self.spend(left.len().saturating_mul(right.len()))?;
+        if numbers {
+            let each = |texts: &[Cow<'_, str>]| texts.iter().map(|text| number(text)).collect::<Vec<f64>>();
+            let (left, right) = (each(&left), each(&right));
+            self.spend(left.len().saturating_mul(right.len()))?;
+            return Some(left.iter().any(|one| right.iter().any(|other| ordered(comparison, *one, *other))));
+        }
+        let bytes: usize = left.iter().map(|text| text.len()).sum();
+        self.spend((left.len() + bytes / COMPARED_BYTES).saturating_mul(right.len()))?;
         let holds = |one: &str, other: &str| match comparison {
-            _ if numbers => ordered(comparison, number(one), number(other)),
             Comparison::Unequal => one != other,
             Comparison::Equal
             | Comparison::Less
@@ -381,10 +406,10 @@ fn ordered(comparison: Comparison, left: f64, right: f64) -> bool {
 }
 
 fn translate(text: &str, from: &str, to: &str) -> String {
-    let to: Vec<char> = to.chars().collect();
-    let one = |c: char| match from.chars().position(|known| known == c) {
-        Some(at) => to.get(at).copied(),
-        None => Some(c),
-    };
-    text.chars().filter_map(one).collect()
+    let mut becomes = HashMap::new();
+    let to = to.chars().map(Some).chain(std::iter::repeat(None));
+    for (known, replaced) in from.chars().zip(to) {
+        becomes.entry(known).or_insert(replaced);
+    }
+    text.chars().filter_map(|c| becomes.get(&c).copied().unwrap_or(Some(c))).collect()
 }

@@ -38,8 +38,9 @@ impl XPath {
     }
 
     /// The texts of what it selects; an expression that is no path is one text. `None` beyond the bounds.
-    pub(crate) fn texts<'a>(&self, document: &'a Document<'_>) -> Option<Vec<Cow<'a, str>>> {
-        eval::texts(&self.expression, document)
+    /// Takes what it needs from `left`.
+    pub(crate) fn texts<'a>(&self, document: &'a Document<'_>, left: &mut usize) -> Option<Vec<Cow<'a, str>>> {
+        eval::texts(&self.expression, document, left)
     }
 }
 
@@ -185,7 +186,7 @@ mod tests {
     fn selected(path: &str) -> Vec<String> {
         let document = Document::parse(TEXT).unwrap();
         let path = XPath::parse(path).unwrap_or_else(|| panic!("{path} is refused"));
-        path.texts(&document).unwrap().into_iter().map(Cow::into_owned).collect()
+        path.texts(&document, &mut 10_000_000).unwrap().into_iter().map(Cow::into_owned).collect()
     }
 
     #[test]
@@ -269,7 +270,29 @@ mod tests {
     fn work_is_bounded() {
         let deep = format!("{}{}", "<a>".repeat(1_000), "</a>".repeat(1_000));
         let document = Document::parse(&deep).unwrap();
-        assert_eq!(XPath::parse("//a//a//a//a//a").unwrap().texts(&document), None);
-        assert_eq!(XPath::parse("//a").unwrap().texts(&document).unwrap().len(), 1_000);
+        assert_eq!(XPath::parse("//a//a//a//a//a").unwrap().texts(&document, &mut 10_000_000), None);
+        assert_eq!(XPath::parse("//a").unwrap().texts(&document, &mut 10_000_000).unwrap().len(), 1_000);
+    }
+
+    #[test]
+    fn what_takes_longer_is_charged_more_and_all_paths_share_one_budget() {
+        let work = |path: &str, text: &str| {
+            let document = crate::reading::xml::parse(text).unwrap();
+            let mut left = 10_000_000;
+            assert!(XPath::parse(path).unwrap().texts(&document, &mut left).is_some(), "{path}");
+            10_000_000 - left
+        };
+        let prefixed = format!("<r xmlns:p='u'>{}</r>", "<p:x/>".repeat(1_000));
+        let (prefix, name) = (work("//p:x", &prefixed), work("//x", &prefixed));
+        assert!(prefix > name + 7 * 1_000, "a prefix is looked up for each: {prefix}, {name}");
+        let pairs = |text: &str| format!("<r>{}</r>", format!("<a>{text}</a><b>{text}</b>").repeat(50));
+        let (short, long) = (work("//r[a != b]", &pairs("7")), work("//r[a != b]", &pairs(&"7".repeat(640))));
+        assert!(long - short > 50 * 50 * 9, "long texts are compared longer: {short}, {long}");
+        let document = crate::reading::xml::parse(&prefixed).unwrap();
+        let (path, mut left) = (XPath::parse("//*").unwrap(), 8_000);
+        assert!(path.texts(&document, &mut left).is_some());
+        assert!(path.texts(&document, &mut left).is_none(), "{left}");
+        assert_eq!(left, 0, "what is over the budget takes all of it");
+        assert_eq!(selected("translate('aab', 'aa', 'xy')"), ["xxb"], "the first of two counts");
     }
 }
