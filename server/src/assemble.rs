@@ -50,7 +50,7 @@ pub(crate) async fn assemble(loaded: &Loaded, data: &Path, also: Option<Arc<dyn 
     let door = HttpDoor::new(door_settings(&loaded.server)).context("setting up connections to recipients")?;
     let engine = Engine::start(Parts {
         store: Arc::clone(&store),
-        door: Arc::new(HttpPort::new(door)),
+        door: Arc::new(HttpPort::new(door, Arc::clone(&clock) as _)),
         clock,
         observer: Arc::new(Watchers { figures: Arc::clone(&figures), also }),
         book: loaded.clone().into_book(version),

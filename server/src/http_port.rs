@@ -4,12 +4,15 @@ use crate::token_use::token_use;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use steadfast_channel::{HeaderMap, HeaderName, HeaderValue, HttpDoor, Parcel, Target, Timeouts, TokenDoor};
-use steadfast_engine::{Door, Order, Purpose};
-use steadfast_flow::TokenAuth;
+use steadfast_engine::{Clock, Door, Order, Purpose};
+use steadfast_flow::{SigningKey, TokenAuth, WEBHOOK_SIGNATURE};
+use steadfast_lead::Timestamp;
 use steadfast_retry::{Evidence, FaultKind, Phase};
 
 static DELIVERY_ID: HeaderName = HeaderName::from_static("steadfast-delivery-id");
 static ATTEMPT: HeaderName = HeaderName::from_static("steadfast-attempt");
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 static TEST: HeaderName = HeaderName::from_static("steadfast-test");
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -17,19 +20,25 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(crate) struct HttpPort {
     door: HttpDoor,
     tokens: TokenDoor,
+    /// Signatures hold the time.
+    clock: Arc<dyn Clock>,
 }
 
 impl HttpPort {
     /// Through this door, tokens asked for through it too.
-    pub(crate) fn new(door: HttpDoor) -> Self {
+    pub(crate) fn new(door: HttpDoor, clock: Arc<dyn Clock>) -> Self {
         // Monotonic: a token's life is a span, whatever happens to the calendar.
         let tokens = TokenDoor::new(door.clone(), Arc::new(tokio::time::Instant::now));
-        HttpPort { door, tokens }
+        HttpPort { door, tokens, clock }
     }
 }
 
 impl Door for HttpPort {
-    fn send(&self, order: Order) -> BoxFuture<'static, Evidence> {
+    fn send(&self, mut order: Order) -> BoxFuture<'static, Evidence> {
+        if let Some(key) = order.request().signing() {
+            let signed = signature(key, &order, self.clock.now());
+            order.rendered.headers.extend(signed);
+        }
         match order.request().token() {
             None => Box::pin(send(self.door.clone(), order)),
             Some(token) => Box::pin(send_with_token(self.tokens.clone(), Arc::clone(token), order)),
@@ -84,6 +93,19 @@ fn parcel(order: Order) -> Result<Parcel, String> {
         timeouts,
         response_bytes_max,
     })
+}
+
+/// The three headers of the Standard Webhooks scheme. The id is that of the request, the same on every attempt.
+fn signature(key: &SigningKey, order: &Order, now: Timestamp) -> Vec<(HeaderName, HeaderValue)> {
+    let seconds = now.as_millis().div_euclid(1_000);
+    let signed = key.sign(&order.idempotency_key, seconds, order.body());
+    let texts = [
+        (WEBHOOK_ID, order.idempotency_key.clone()),
+        (WEBHOOK_TIMESTAMP, seconds.to_string()),
+        (WEBHOOK_SIGNATURE, signed),
+    ];
+    // Ids, digits and base64 are all a header can carry.
+    texts.into_iter().filter_map(|(name, text)| Some((name, value(&text).ok()?))).collect()
 }
 
 fn value(text: &str) -> Result<HeaderValue, String> {

@@ -332,6 +332,14 @@ impl Journal for Disk {
         self.read(move |store| store.events(after, limit))
     }
 
+    fn bookmark(&self, reader: &'static str) -> Pending<Option<Cursor>> {
+        self.read(move |store| store.bookmark(reader))
+    }
+
+    fn keep_bookmark(&self, reader: &'static str, at: Cursor) -> Pending<()> {
+        self.write(move |store| store.keep_bookmark(reader, at))
+    }
+
     fn tip(&self) -> watch::Receiver<Cursor> {
         self.store.tip()
     }

@@ -141,7 +141,7 @@ impl Caller {
     pub(crate) fn sees(&self, flow: &FlowName, book: &Book) -> bool {
         match &self.account {
             None => true,
-            Some(own) => book.flows.get(flow).is_some_and(|plan| plan.account.as_ref() == Some(own)),
+            Some(own) => book.flow(flow.as_str()).is_some_and(|plan| plan.account.as_ref() == Some(own)),
         }
     }
 

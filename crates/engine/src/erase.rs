@@ -163,7 +163,10 @@ impl Inner {
                 if self.store.tombstone(lead).await?.is_some() {
                     return Err(RefusedErasure::Already(lead));
                 }
-                (self.store.terms_of(lead).await?, Some(lead))
+                let mut terms = self.store.terms_of(lead).await?;
+                // What a source is told of it is forgotten with it.
+                terms.push(self.term_about(lead));
+                (terms, Some(lead))
             }
             Whom::Person { email, phone } => {
                 let email = contact(ContactKind::Email, email.as_deref(), RefusedErasure::BadEmail)?;
@@ -190,7 +193,10 @@ impl Inner {
 
     async fn carry_out(self: &Arc<Self>, erasure: &Erasure, progress: &Progress) -> Result<(), StoreError> {
         match erasure.lead {
-            Some(lead) => self.wipe_lead(lead, erasure, progress).await?,
+            Some(lead) => {
+                self.wipe_lead(lead, erasure, progress).await?;
+                self.wipe_found(self.term_about(lead), erasure, progress).await?;
+            }
             None => self.wipe_person(erasure, progress).await?,
         }
         self.scrub().await?;
@@ -202,10 +208,20 @@ impl Inner {
     /// Every lead with one of the terms, newest first. What comes in meanwhile meets the bar.
     async fn wipe_person(self: &Arc<Self>, erasure: &Erasure, progress: &Progress) -> Result<(), StoreError> {
         for term in &erasure.terms {
-            let mut before = None;
-            while let Some(last) = self.wipe_page(*term, before, erasure, progress).await? {
-                before = Some(last);
-            }
+            self.wipe_found(*term, erasure, progress).await?;
+        }
+        Ok(())
+    }
+
+    async fn wipe_found(
+        self: &Arc<Self>,
+        term: Term,
+        erasure: &Erasure,
+        progress: &Progress,
+    ) -> Result<(), StoreError> {
+        let mut before = None;
+        while let Some(last) = self.wipe_page(term, before, erasure, progress).await? {
+            before = Some(last);
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Intake: check, plan, store, answer; then send from memory without reading back.
 
+use crate::callbacks::answer_bound;
 use crate::dispatch::{Errand, Start};
 use crate::run::{Engine, Inner, flow_of};
 use std::sync::Arc;
@@ -209,9 +210,13 @@ impl Inner {
         };
         // Before anybody can see the lead: whoever changes it from then on forgets it here first.
         deliveries.iter().for_each(|delivery| self.recent.lock().keep(delivery, &lead));
+        if let Some(until) = answer_bound(&book, &lead) {
+            self.answers.begin(lead.id, until);
+        }
         let accepted = self.store.accept(acceptance).await;
         if accepted != Ok(Accepted::New) {
             deliveries.iter().for_each(|delivery| drop(self.recent.lock().take(delivery.id)));
+            self.answers.end(lead.id, false);
         }
         match accepted? {
             Accepted::New => {

@@ -5,6 +5,7 @@
 //! storing and sending. It never holds a waiting retry as a sleeping future: what waits is a stored row.
 
 mod attempt;
+mod callbacks;
 mod clock;
 mod desk;
 pub mod dispatch;

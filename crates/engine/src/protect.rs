@@ -150,7 +150,7 @@ pub(crate) async fn keep_guards(inner: Arc<Inner>) {
 /// old for the shorter one is found when it is let go.
 pub(crate) fn protected_by(book: &Book) -> Protected {
     let mut used: HashMap<Endpoint, Duration> = HashMap::new();
-    for step in book.flows.values().flat_map(|flow| &flow.steps) {
+    for step in book.all_flows().flat_map(|flow| &flow.steps) {
         let age = used.entry(step.endpoint.clone()).or_default();
         *age = step.retry.policy.max_lead_age.get().max(*age);
     }

@@ -1,5 +1,6 @@
 //! The engine: its parts, its bounds, and the loop that starts what is due.
 
+use crate::callbacks::{Answers, begin_reading, follow_journal};
 use crate::clock::Clock;
 use crate::dispatch::{Dispatch, DispatchLimits, Refill, Start};
 use crate::door::Door;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use steadfast_flow::{Book, FlowPlan, StepPlan};
-use steadfast_lead::{DeliveryId, IdSequence, Timestamp};
+use steadfast_lead::{DeliveryId, IdSequence, LeadId, Timestamp};
 use steadfast_retry::{Delivery, Endpoint, Fence, Shard, Stop, StopTarget, Terms};
 use steadfast_store::{DuePosition, Health, QueueKey, Store, StoreError};
 use tokio::sync::{Notify, watch};
@@ -91,6 +92,8 @@ pub(crate) struct Inner {
     pub(crate) waiters: Waiters,
     pub(crate) reserved: Mutex<Reservations>,
     pub(crate) recent: Mutex<Recent>,
+    /// What sources were told, as far as it bears on calling them back.
+    pub(crate) answers: Answers,
     /// Something changed that dispatch must look at.
     pub(crate) nudge: Notify,
     /// A guard changed, and is to be stored.
@@ -127,6 +130,7 @@ impl Engine {
             waiters: Waiters::default(),
             reserved: Mutex::default(),
             recent: Mutex::default(),
+            answers: Answers::default(),
             nudge: Notify::new(),
             guards_changed: Notify::new(),
             stops: RwLock::default(),
@@ -137,10 +141,13 @@ impl Engine {
         });
         let engine = Engine { inner };
         engine.replace_book(parts.book);
+        // Before anything is settled: what recovery ends is to be told as well.
+        let read_to = begin_reading(&engine.inner.store).await?;
         engine.inner.recover(identity).await?;
         engine.inner.resume_erasures().await?;
         tokio::spawn(dispatch_loop(Arc::clone(&engine.inner)));
         tokio::spawn(keep_guards(Arc::clone(&engine.inner)));
+        tokio::spawn(follow_journal(Arc::clone(&engine.inner), read_to));
         Ok(engine)
     }
 
@@ -202,6 +209,12 @@ impl Engine {
         self.inner.open.load(Ordering::Relaxed)
     }
 
+    /// The answer to a source's request for a lead has gone, and held the lead's outcome or did not. Where it did, the source
+    /// is not called back about it, unless it asks for every outcome.
+    pub fn source_answered(&self, lead: LeadId, told_outcome: bool) {
+        self.inner.answers.end(lead, told_outcome);
+    }
+
     /// Endpoints that asked for a pause, and until when.
     pub fn pauses(&self) -> Vec<(Endpoint, Timestamp)> {
         self.inner.dispatch.lock().pauses(self.inner.clock.now())
@@ -215,6 +228,7 @@ impl Engine {
     pub async fn drain(&self, patience: Duration) -> Result<bool, StoreError> {
         self.inner.draining.store(true, Ordering::SeqCst);
         self.inner.dispatch.lock().shut();
+        self.inner.answers.wake();
         let mut under_way = self.inner.under_way.subscribe();
         // What is read is let go of at once: it is a lock on the count.
         let idle = async { under_way.wait_for(|count| *count == 0).await.is_ok() };

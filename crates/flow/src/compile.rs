@@ -3,6 +3,7 @@
 //! Whole or not at all: with one fault anywhere there is no book.
 
 use crate::answers::{self, Said};
+use crate::callback::{as_flow, callback_fault, callback_flow, name_fault_of_callback};
 use crate::duplicates::{DuplicateGuard, DuplicateSettings};
 use crate::layers::{Chain, Laid, endless_policies, policy_faults};
 use crate::look_up::LookUpPlan;
@@ -63,6 +64,10 @@ impl Settings {
         for (name, flow) in &self.flows {
             faults.extend(flow_fault(name, flow.retention));
             book.flow_retention.extend(flow.retention.map(|keep| (name.clone(), keep)));
+            match self.callbacks_plan(name, flow) {
+                Ok(plan) => drop(plan.map(|plan| book.callbacks.insert(name.clone(), Arc::new(plan)))),
+                Err(found) => faults.extend(found),
+            }
             match self.flow_plan(name, flow) {
                 Ok(plan) => {
                     book.flows.insert(name.clone(), Arc::new(plan));
@@ -132,6 +137,7 @@ impl Settings {
         let mut levels = self.account_level(recipient.account.as_ref());
         levels.push(recipient_level(name, recipient));
         let mut faults = self.chain(&levels).standing_faults();
+        faults.extend(name_fault_of_callback(&place, name.as_str(), false));
         faults.extend(self.unknown_account(&place, recipient.account.as_ref()));
         faults.extend(recipient.protection.faults(&place));
         faults.extend(limit_faults(&place.key("limits"), &recipient.limits));
@@ -165,6 +171,35 @@ impl Settings {
         }
         let contacts = ContactFields::of(&flow.fields);
         Ok(FlowPlan { name: name.clone(), account: flow.account.clone(), steps, contacts })
+    }
+
+    /// The flow that a flow's callbacks leave by, made and checked as any other; faults stand at the callbacks. `None` where
+    /// no source has one.
+    fn callbacks_plan(&self, name: &FlowName, flow: &FlowSettings) -> Result<Option<FlowPlan>, Vec<Fault>> {
+        let place = flow_place(name);
+        let Some((built_in, recipients)) = as_flow(flow) else {
+            return name_fault_of_callback(&place, name.as_str(), false).map_or(Ok(None), |fault| Err(vec![fault]));
+        };
+        let own = name_fault_of_callback(&place, name.as_str(), true);
+        let made = callback_flow(name).map_err(|_| own.clone().into_iter().collect::<Vec<_>>())?;
+        let settings = Settings {
+            policies: self.policies.clone(),
+            system: self.system.clone(),
+            accounts: self.accounts.clone(),
+            recipients: recipients.into_iter().collect(),
+            ..Settings::default()
+        };
+        let at = |index: usize| {
+            let source = built_in.steps.get(index).map_or("", |step| step.id.as_str());
+            place.key("sources").key(source).key("callback")
+        };
+        match settings.flow_plan(&made, &built_in) {
+            Ok(plan) if own.is_none() => Ok(Some(plan)),
+            Ok(_) => Err(own.into_iter().collect()),
+            Err(found) => {
+                Err(own.into_iter().chain(found.into_iter().map(|fault| callback_fault(fault, at))).collect())
+            }
+        }
     }
 
     /// The levels of a step, and its settings as they are laid over its recipient's; `None` for a step that is not there or

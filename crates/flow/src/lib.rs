@@ -6,7 +6,9 @@
 mod address;
 mod answers;
 mod body;
+mod callback;
 mod compile;
+mod credentials;
 mod duplicates;
 mod erasure;
 mod explain;
@@ -26,15 +28,18 @@ mod request_settings;
 mod retention;
 mod secret;
 mod settings;
+mod signature;
 mod source;
 mod template;
 mod test_leads;
 mod token_request;
 mod token_settings;
+mod told;
 mod warnings;
 
 pub use address::{ADDRESS_BYTES_MAX, Address, BadAddress};
 pub use body::{BODY_DEPTH_MAX, BODY_ENTRIES_MAX, BODY_INDEX_MAX, BodyEntry, BodySettings, Segment, SoapVersion};
+pub use callback::{CALLBACK_NAME_BYTES_MAX, CallbackSettings, CallbackWhen, callback_fields, callback_flow};
 pub use compile::{ALIASES_MAX, FIELDS_MAX, IN_DOUBT_DELAY, LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
 pub use duplicates::{DuplicateAction, DuplicateGuard, DuplicateOn, DuplicateSettings, GUARD_FIELDS_MAX, GUARD_WINDOW};
 pub use erasure::{ErasureRules, OnReturn, REFUSE_FOR_DEFAULT, REFUSE_FOR_MAX};
@@ -58,6 +63,7 @@ pub use secret::Secret;
 pub use settings::{
     AccountSettings, FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings, Settings, StepSettings,
 };
+pub use signature::{SIGNING_KEY_BYTES, SIGNING_KEY_PREFIX, SigningKey, WEBHOOK_SIGNATURE};
 pub use source::{
     DEDUPE_FIELDS_MAX, DEDUPE_WINDOW, REASON_BYTES_MAX, RequestWindow, SOURCE_KEYS_MAX, SOURCE_WAIT,
     SOURCE_WAIT_DEFAULT, SOURCES_MAX, SaidOutcome, SourceAnswer, SourceSettings, is_price,
@@ -70,3 +76,4 @@ pub use token_settings::{
     TOKEN_LIFETIME_DEFAULT, TOKEN_PREFIX_DEFAULT, TOKEN_TIMEOUT, TOKEN_TIMEOUT_DEFAULT, TokenAt, TokenFormat,
     TokenGrant, TokenSettings,
 };
+pub use told::{Told, is_decided, is_news};

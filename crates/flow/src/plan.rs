@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{
-    AccountName, DeliveryId, FlowName, IdSequence, Lead, Priority, RecipientName, SourceName, StepName,
+    AccountName, BUILT_IN_PREFIX, DeliveryId, FlowName, IdSequence, Lead, Priority, RecipientName, SourceName, StepName,
 };
 use steadfast_retry::breaker::{BreakerMode, BreakerSettings};
 use steadfast_retry::pace::{ConcurrencyLimit, LIMIT_MAX, PaceSettings};
@@ -55,6 +55,26 @@ impl StepPlan {
     pub fn render(&self, lead: &Lead) -> Result<Rendered, RenderFailed> {
         self.request.render(lead)
     }
+
+    /// The delivery a lead makes at this step, due at once.
+    pub fn delivery(&self, lead: &Lead, ids: &mut IdSequence) -> Delivery {
+        Delivery {
+            id: ids.next::<DeliveryId>(lead.accepted_at),
+            lead: lead.id,
+            flow: self.flow.clone(),
+            step: self.step.clone(),
+            endpoint: self.endpoint.clone(),
+            accepted_at: lead.accepted_at,
+            priority: self.priority,
+            test: lead.test,
+            version: 0,
+            attempts: 0,
+            progress: LegProgress::default(),
+            body: None,
+            last_kind: None,
+            state: State::Waiting { due: lead.accepted_at },
+        }
+    }
 }
 
 /// One flow, ready to be followed.
@@ -78,26 +98,7 @@ impl FlowPlan {
 
     /// The deliveries a lead makes in this flow, all due at once.
     pub fn deliveries(&self, lead: &Lead, ids: &mut IdSequence) -> Vec<Delivery> {
-        self.steps.iter().map(|step| first_delivery(step, lead, ids)).collect()
-    }
-}
-
-fn first_delivery(step: &StepPlan, lead: &Lead, ids: &mut IdSequence) -> Delivery {
-    Delivery {
-        id: ids.next::<DeliveryId>(lead.accepted_at),
-        lead: lead.id,
-        flow: step.flow.clone(),
-        step: step.step.clone(),
-        endpoint: step.endpoint.clone(),
-        accepted_at: lead.accepted_at,
-        priority: step.priority,
-        test: lead.test,
-        version: 0,
-        attempts: 0,
-        progress: LegProgress::default(),
-        body: None,
-        last_kind: None,
-        state: State::Waiting { due: lead.accepted_at },
+        self.steps.iter().map(|step| step.delivery(lead, ids)).collect()
     }
 }
 
@@ -137,6 +138,8 @@ pub struct Book {
     pub recipients: HashMap<RecipientName, RecipientPlan>,
     /// The sources by flow and name.
     pub sources: HashMap<FlowName, HashMap<SourceName, Arc<SourceSettings>>>,
+    /// How sources are called back, by the flow that their leads enter.
+    pub callbacks: HashMap<FlowName, Arc<FlowPlan>>,
     /// What happens when a person who asked for deletion comes in again.
     pub erasure: ErasureRules,
     /// How long what has ended is kept.
@@ -162,8 +165,21 @@ impl Book {
         steps
     }
 
+    /// A flow, configured or built in.
+    pub fn flow(&self, name: &str) -> Option<&Arc<FlowPlan>> {
+        match name.strip_prefix(BUILT_IN_PREFIX) {
+            Some(of) => self.callbacks.get(of),
+            None => self.flows.get(name),
+        }
+    }
+
+    /// Every flow, configured or built in.
+    pub fn all_flows(&self) -> impl Iterator<Item = &Arc<FlowPlan>> {
+        self.flows.values().chain(self.callbacks.values())
+    }
+
     /// The plan of a step; `None` when the configuration no longer has it.
     pub fn step(&self, flow: &FlowName, step: &StepName) -> Option<&Arc<StepPlan>> {
-        self.flows.get(flow)?.step(step)
+        self.flow(flow.as_str())?.step(step)
     }
 }

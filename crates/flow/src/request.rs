@@ -4,16 +4,17 @@
 //! what a lead holds. No value of a lead reaches a header but through a template, and none ends its line.
 
 use crate::address::Address;
+use crate::credentials::{auth_header, key_in_query, signing, token};
 use crate::lookups::Lookups;
 use crate::mapping::{FieldSettings, FieldType, Mapping, describe_part};
-use crate::place::{Fault, Place};
+use crate::place::Fault;
 use crate::recipe::{BODY_BYTES_MAX, Cooked, Recipe};
-use crate::request_settings::{Auth, Format, KeyPlace, RequestSettings};
+use crate::request_settings::{Auth, Format, RequestSettings};
+use crate::signature::SigningKey;
 use crate::template::{MASK, scan};
 use crate::token_request::TokenAuth;
-use base64::Engine as _;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -184,6 +185,7 @@ pub struct Request {
     /// Added to the query after the digest is taken, so that a changed key is no changed request.
     key_in_query: Option<Arc<str>>,
     token: Option<Arc<TokenAuth>>,
+    signing: Option<Arc<SigningKey>>,
     mapping: Mapping,
     /// `None` where nothing but the lead's fields goes out.
     recipe: Option<Arc<Recipe>>,
@@ -234,6 +236,7 @@ impl Request {
             headers,
             key_in_query: key_in_query(auth),
             token: token(auth),
+            signing: signing(auth),
             mapping,
             recipe: recipe.map(Arc::new),
             timeouts: RequestTimeouts::new(settings.effective_timeout(), settings.effective_connect_timeout()),
@@ -361,6 +364,11 @@ impl Request {
         self.token.as_ref()
     }
 
+    /// What it is signed with, where it is. Not in what is rendered: a signature holds the time of its attempt.
+    pub const fn signing(&self) -> Option<&Arc<SigningKey>> {
+        self.signing.as_ref()
+    }
+
     /// How much of an answer's body is read, in bytes.
     pub const fn response_bytes_max(&self) -> usize {
         self.response_bytes_max
@@ -426,26 +434,6 @@ fn shown_header(name: &HeaderName, value: &HeaderValue, hidden: bool) -> (Header
     (name.clone(), text)
 }
 
-fn key_in_query(auth: Option<&Auth>) -> Option<Arc<str>> {
-    match auth {
-        Some(Auth::ApiKey { place: KeyPlace::Query(name), key }) => {
-            let mut pair = form_urlencoded::Serializer::new(String::new());
-            Some(pair.append_pair(name, key.reveal()).finish().into())
-        }
-        Some(
-            Auth::ApiKey { place: KeyPlace::Header(_), .. } | Auth::Basic { .. } | Auth::Bearer { .. } | Auth::Token(_),
-        )
-        | None => None,
-    }
-}
-
-fn token(auth: Option<&Auth>) -> Option<Arc<TokenAuth>> {
-    match auth {
-        Some(Auth::Token(settings)) => Some(Arc::new(TokenAuth::new(settings))),
-        Some(Auth::ApiKey { .. } | Auth::Basic { .. } | Auth::Bearer { .. }) | None => None,
-    }
-}
-
 /// Everything that does not differ per attempt, in a fixed order.
 fn headers(settings: &RequestSettings, auth: Option<&Auth>, faults: &mut Vec<Fault>) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = Vec::with_capacity(settings.headers.len() + 3);
@@ -466,23 +454,6 @@ fn headers(settings: &RequestSettings, auth: Option<&Auth>, faults: &mut Vec<Fau
         Some(Ok(None)) | None => {}
     }
     headers
-}
-
-fn auth_header(auth: &Auth) -> Result<Option<(HeaderName, HeaderValue)>, Fault> {
-    let (key, name, text) = match auth {
-        Auth::Basic { username, password } => {
-            let pair = format!("{}:{}", username.reveal(), password.reveal());
-            let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
-            ("auth.password", AUTHORIZATION, format!("Basic {encoded}"))
-        }
-        Auth::Bearer { token } => ("auth.token", AUTHORIZATION, format!("Bearer {}", token.reveal())),
-        Auth::ApiKey { place: KeyPlace::Header(name), key } => ("auth.key", name.clone(), key.reveal().to_owned()),
-        Auth::ApiKey { place: KeyPlace::Query(_), .. } | Auth::Token(_) => return Ok(None),
-    };
-    match sensitive(&text) {
-        Some(value) => Ok(Some((name, value))),
-        None => Err(Fault::unseen(Place::of(key), "has characters a header cannot carry", "visible ASCII and spaces")),
-    }
 }
 
 /// A header value that does not print itself; `None` where the text cannot be one.

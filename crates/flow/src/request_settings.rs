@@ -7,6 +7,7 @@ use crate::body::{BODY_ENTRIES_MAX, BodySettings, SoapVersion};
 use crate::place::{Fault, Place};
 use crate::request::sensitive;
 use crate::secret::Secret;
+use crate::signature::{SIGNING_KEY_ALLOWED, SigningKey, WEBHOOK_SIGNATURE};
 use crate::template::scan;
 use crate::token_settings::TokenSettings;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
@@ -111,6 +112,11 @@ pub enum Auth {
     },
     /// A token that is asked for, kept and renewed.
     Token(Box<TokenSettings>),
+    /// A signature over id, time and body, after the Standard Webhooks scheme.
+    Signature {
+        /// The text of a [`crate::SigningKey`].
+        secret: Secret,
+    },
 }
 
 /// One static header.
@@ -346,6 +352,7 @@ impl RequestSettings {
             Auth::ApiKey { place: KeyPlace::Header(name), .. } => name.clone(),
             Auth::ApiKey { place: KeyPlace::Query(_), .. } => return None,
             Auth::Token(token) => token.header()?.clone(),
+            Auth::Signature { .. } => WEBHOOK_SIGNATURE,
         };
         let header = self.headers.iter().find(|header| header.name == taken)?;
         let key = header_place(&header.name);
@@ -435,5 +442,8 @@ pub(crate) fn auth_fault(auth: &Auth) -> Option<Fault> {
         }
         Auth::ApiKey { key, .. } => said("auth.key", key),
         Auth::Token(token) => token.fault(),
+        Auth::Signature { secret } => SigningKey::parse(secret)
+            .is_none()
+            .then(|| Fault::unseen(Place::of("auth.secret"), "is not a signing key", SIGNING_KEY_ALLOWED)),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A source stands in one place, so its settings are its plan: nothing is laid over anything.
 
+use crate::callback::{CallbackSettings, name_fault_of_callback};
 use crate::place::{Fault, Place};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
@@ -115,6 +116,8 @@ pub struct SourceSettings {
     pub test: bool,
     /// When two of its requests are the same request.
     pub dedupe: Option<RequestWindow>,
+    /// How it is told later what became of its leads.
+    pub callback: Option<CallbackSettings>,
 }
 
 impl Default for SourceSettings {
@@ -130,6 +133,7 @@ impl Default for SourceSettings {
             key_field: None,
             test: false,
             dedupe: None,
+            callback: None,
         }
     }
 }
@@ -140,7 +144,11 @@ pub(crate) fn source_list_faults(place: &Place, sources: &BTreeMap<SourceName, S
     let too_many = (count > SOURCES_MAX).then(|| {
         Fault::of(place.clone(), &format!("{count} entries"), "are too many", &format!("at most {SOURCES_MAX}"))
     });
-    let each = sources.iter().flat_map(|(name, source)| source_faults(&place.key(name.as_str()), source));
+    let each = sources.iter().flat_map(|(name, source)| {
+        let place = place.key(name.as_str());
+        let name = name_fault_of_callback(&place, name.as_str(), source.callback.is_some());
+        name.into_iter().chain(source_faults(&place, source)).collect::<Vec<_>>()
+    });
     too_many.into_iter().chain(each).collect()
 }
 
@@ -160,6 +168,7 @@ fn source_faults(place: &Place, source: &SourceSettings) -> Vec<Fault> {
     }
     faults.extend(source.key_field.as_deref().and_then(|name| name_fault(place.key("key_field"), name)));
     faults.extend(source.dedupe.iter().flat_map(|dedupe| dedupe_faults(&place.key("dedupe"), dedupe)));
+    faults.extend(source.callback.iter().flat_map(|callback| callback.faults(&place.key("callback"))));
     faults
 }
 

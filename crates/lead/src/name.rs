@@ -65,6 +65,16 @@ macro_rules! name_type {
     };
 }
 
+/// What the names of flows and recipients that stand in no configuration begin with; no configured one may.
+pub const BUILT_IN_PREFIX: &str = "callbacks.";
+
+impl FlowName {
+    /// A flow that stands in no configuration: it brings notices, not leads that somebody posted.
+    pub fn is_built_in(&self) -> bool {
+        self.0.starts_with(BUILT_IN_PREFIX)
+    }
+}
+
 name_type!(
     /// A customer of the operator: flows and recipients belong to one.
     AccountName

@@ -117,6 +117,11 @@ impl<'a> Batch<'a> {
             Change::FinishErasure(number, at, _) => self.finish_erasure(*number, *at).map(|()| Answer::Done),
             Change::Protect(rows, _) => self.protect(rows).map(|()| Answer::Done),
             Change::Prune(rows, _) => self.prune(rows).map(Answer::Pruned),
+            Change::Bookmark(reader, at, _) => {
+                let sql = "INSERT OR REPLACE INTO bookmarks (reader, at) VALUES (?1, ?2)";
+                self.statement(sql)?.execute(params![reader, at.0.cast_signed()])?;
+                Ok(Answer::Done)
+            }
             Change::Scrub(..) => Ok(Answer::Done),
             Change::Close(_) => {
                 self.statement("UPDATE meta SET clean = 1")?.execute([])?;

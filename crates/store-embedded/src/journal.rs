@@ -3,7 +3,7 @@
 
 use crate::names::Names;
 use minicbor::{Decoder, Encoder};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use steadfast_lead::Timestamp;
 use steadfast_retry::Event;
 use steadfast_store::record::{decode_event, event_time};
@@ -74,6 +74,15 @@ pub(crate) fn events(
         }
     }
     Ok(found)
+}
+
+/// How far a reader has come.
+pub(crate) fn bookmark(connection: &Connection, reader: &str) -> Result<Option<Cursor>, StoreError> {
+    let sql = "SELECT at FROM bookmarks WHERE reader = ?1";
+    let mut statement = connection.prepare_cached(sql).map_err(crate::read::unreadable)?;
+    let at: Option<i64> =
+        statement.query_row([reader], |row| row.get(0)).optional().map_err(crate::read::unreadable)?;
+    Ok(at.map(|at| Cursor(at.cast_unsigned())))
 }
 
 fn records(lines: &[u8]) -> impl Iterator<Item = Result<&[u8], StoreError>> {

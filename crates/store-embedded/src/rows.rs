@@ -10,7 +10,9 @@ use steadfast_retry::{Delivery, Epoch, Settlement};
 use steadfast_store::record::{
     Code, RecordError, code_of_kind, encode_delivery, encode_entry, encode_event, encode_lead,
 };
-use steadfast_store::{Acceptance, Accepted, ConfigVersion, Dedupe, Erasure, Pruned, Settled, StoreError, Wiped};
+use steadfast_store::{
+    Acceptance, Accepted, ConfigVersion, Cursor, Dedupe, Erasure, Pruned, Settled, StoreError, Wiped,
+};
 use tokio::sync::oneshot;
 
 /// Where an answer goes.
@@ -22,6 +24,7 @@ pub(crate) enum Change {
     Settle(Box<SettleRows>, Reply<Settled>),
     Take(DeliveryId, Option<Reply<()>>),
     Config(ConfigVersion, Reply<u64>),
+    Bookmark(&'static str, Cursor, Reply<()>),
     BeginErasure(Box<Erasure>, Reply<u64>),
     Wipe(Box<WipeRows>, Reply<Wiped>),
     FinishErasure(u64, Timestamp, Reply<()>),
@@ -37,7 +40,7 @@ impl Change {
         match self {
             Change::Take(_, None) => false,
             Change::Accept(..) | Change::Settle(..) | Change::Take(_, Some(_)) | Change::Config(..) => true,
-            Change::BeginErasure(..) | Change::Wipe(..) | Change::FinishErasure(..) => true,
+            Change::BeginErasure(..) | Change::Wipe(..) | Change::FinishErasure(..) | Change::Bookmark(..) => true,
             Change::Scrub(..) | Change::Prune(..) | Change::Protect(..) | Change::Close(_) => true,
         }
     }
@@ -50,6 +53,7 @@ impl Change {
             Change::Take(_, reply) => drop(reply.map(|reply| reply.send(Err(error)))),
             Change::Config(_, reply) | Change::BeginErasure(_, reply) => drop(reply.send(Err(error))),
             Change::Wipe(_, reply) => drop(reply.send(Err(error))),
+            Change::Bookmark(_, _, reply) => drop(reply.send(Err(error))),
             Change::FinishErasure(_, _, reply) => drop(reply.send(Err(error))),
             Change::Scrub(_, reply) => drop(reply.send(Err(error))),
             Change::Prune(_, reply) => drop(reply.send(Err(error))),

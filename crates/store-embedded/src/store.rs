@@ -243,6 +243,14 @@ impl Journal for EmbeddedStore {
         self.ask(move |connection, names| journal::events(connection, names, after, limit))
     }
 
+    fn bookmark(&self, reader: &'static str) -> Pending<Option<Cursor>> {
+        self.ask(move |connection, _| journal::bookmark(connection, reader))
+    }
+
+    fn keep_bookmark(&self, reader: &'static str, at: Cursor) -> Pending<()> {
+        self.write(|reply| Change::Bookmark(reader, at, reply))
+    }
+
     fn tip(&self) -> watch::Receiver<Cursor> {
         self.tip.clone()
     }

@@ -307,7 +307,7 @@ fn reply(change: Change, answer: Answer) {
         }
         (Change::Wipe(_, reply), Answer::Wiped(wiped)) => drop(reply.send(Ok(wiped))),
         (Change::Prune(_, reply), Answer::Pruned(pruned)) => drop(reply.send(Ok(pruned))),
-        (Change::FinishErasure(_, _, reply), _) => drop(reply.send(Ok(()))),
+        (Change::FinishErasure(_, _, reply) | Change::Bookmark(_, _, reply), _) => drop(reply.send(Ok(()))),
         (Change::Take(_, reply), _) => drop(reply.map(|reply| reply.send(Ok(())))),
         (Change::Protect(_, reply) | Change::Close(reply), _) => drop(reply.send(Ok(()))),
         // `Batch::apply` answers each change with its own kind.

@@ -64,6 +64,7 @@ struct Data {
     protected: BTreeMap<Endpoint, GuardSnapshot>,
     stops: BTreeMap<StopTarget, Stop>,
     journal: Vec<Event>,
+    bookmarks: BTreeMap<&'static str, Cursor>,
     configs: Vec<ConfigVersion>,
     forgetting: Forgetting,
     gone: Gone,
@@ -88,6 +89,7 @@ impl MemoryStore {
             protected: BTreeMap::new(),
             stops: BTreeMap::new(),
             journal: Vec::new(),
+            bookmarks: BTreeMap::new(),
             configs: Vec::new(),
             forgetting: Forgetting::default(),
             gone: Gone::default(),
@@ -416,6 +418,18 @@ impl Journal for MemoryStore {
             let first = data.gone.lines + 1;
             let lines = data.journal.iter().zip(first..).map(|(event, line)| (Cursor(line), event.clone()));
             lines.skip_while(|(line, _)| *line <= after).take(limit).collect()
+        })
+    }
+
+    fn bookmark(&self, reader: &'static str) -> Pending<Option<Cursor>> {
+        self.read(|data| data.bookmarks.get(reader).copied())
+    }
+
+    fn keep_bookmark(&self, reader: &'static str, at: Cursor) -> Pending<()> {
+        self.write(|data| {
+            self.is_superseded(data)?;
+            data.bookmarks.insert(reader, at);
+            Ok(())
         })
     }
 

@@ -270,6 +270,12 @@ pub trait Journal {
     /// Lines after a cursor, oldest first, at most `limit`. A line is never skipped, however late it was committed.
     fn events(&self, after: Cursor, limit: usize) -> Pending<Vec<(Cursor, Event)>>;
 
+    /// How far a reader has come, as it kept it last.
+    fn bookmark(&self, reader: &'static str) -> Pending<Option<Cursor>>;
+
+    /// Keeps how far a reader has come. Adds no line.
+    fn keep_bookmark(&self, reader: &'static str, at: Cursor) -> Pending<()>;
+
     /// The cursor of the last line; changes with every commit that adds one.
     fn tip(&self) -> tokio::sync::watch::Receiver<Cursor>;
 }

@@ -124,6 +124,8 @@ impl Figures {
     /// Folds one committed event in. Of test leads only how many came is counted.
     pub fn record(&self, event: &Event) {
         match &event.kind {
+            // A notice is no lead that somebody posted; its delivery counts as any other.
+            EventKind::LeadAccepted { flow, .. } if flow.is_built_in() => {}
             EventKind::LeadAccepted { flow, test, .. } => self.lead_accepted(flow, *test),
             EventKind::AttemptSettled(settled) if settled.test => {}
             EventKind::AttemptSettled(settled) => self.attempt_settled(settled),

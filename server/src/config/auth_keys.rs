@@ -13,8 +13,8 @@ pub(crate) const AUTH: Table = Table {
     keys: &KEYS,
 };
 
-const KEYS: [Key; 24] = [
-    key("type", "text", "basic, bearer, api_key, oauth2, token", "", "Which way. Required."),
+const KEYS: [Key; 25] = [
+    key("type", "text", "basic, bearer, api_key, oauth2, token, signature", "", "Which way. Required."),
     key("username", "text", "a name without a colon", "", "For basic. Required there."),
     key("password", "text", "any text", "", "For basic. Required there."),
     key("token", "text", "1 to 16384 bytes", "", "For bearer. Required there."),
@@ -41,6 +41,13 @@ const KEYS: [Key; 24] = [
         "For oauth2 and token: what stands before the token in its header, blank included. Nothing where header is said.",
     ),
     key("token_url", "text", TOKEN_URL, "", "For oauth2 and token: where a token is asked for. Required there."),
+    key(
+        "secret",
+        "text",
+        "whsec_ and the base64 of 24 to 64 bytes",
+        "",
+        "For signature (Standard Webhooks): what id, time and body of each attempt are signed with. Required there.",
+    ),
     key("client_id", "text", "1 to 16384 bytes", "", "For oauth2. Required there."),
     key("client_secret", "text", "1 to 16384 bytes", "", "For oauth2. Required there."),
     key(
@@ -112,9 +119,10 @@ pub(crate) struct Way {
 }
 
 /// Every way.
-pub(crate) const WAYS: [Way; 5] = [
+pub(crate) const WAYS: [Way; 6] = [
     Way { name: "basic", keys: &["username", "password"], has: "basic has username and password" },
     Way { name: "bearer", keys: &["token"], has: "bearer has token" },
+    Way { name: "signature", keys: &["secret"], has: "signature has secret" },
     Way { name: "api_key", keys: &["key", "header", "query"], has: "api_key has key, and header or query" },
     Way {
         name: "oauth2",

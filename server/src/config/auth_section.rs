@@ -26,6 +26,7 @@ pub(crate) fn auth(owner: &Section<'_>) -> Option<Auth> {
         }
         "bearer" => Some(Auth::Bearer { token: secret(&section, "token")? }),
         "api_key" => api_key(&section),
+        "signature" => Some(Auth::Signature { secret: secret(&section, "secret")? }),
         "oauth2" => token(&section, oauth2(&section)),
         _ => token(&section, custom(&section)),
     }

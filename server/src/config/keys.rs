@@ -9,7 +9,7 @@ use super::protection_keys::{BREAKER, BREAKER_KEY, CONCURRENCY, CONCURRENCY_KEY,
 use super::response_keys::{MATCH, PATH, RESPONSE, RESPONSE_KEY, RULE, RULES_KEY};
 use super::retention_keys::{FLOW_RETENTION, FLOW_RETENTION_KEY, RETENTION, RETENTION_KEY};
 use super::retry_keys::{POLICY_TABLE, RETRY};
-use super::source_keys::{DEDUPE, SOURCE};
+use super::source_keys::{CALLBACK, DEDUPE, SOURCE};
 use super::verify_keys::VERIFY_PAGE;
 
 /// One key.
@@ -448,7 +448,7 @@ pub(crate) const REQUEST: Table = Table {
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 27] = [
+pub(crate) const TABLES: [&Table; 28] = [
     &ROOT,
     &SERVER,
     &API_KEY,
@@ -463,6 +463,7 @@ pub(crate) const TABLES: [&Table; 27] = [
     &FLOW,
     &FIELD,
     &SOURCE,
+    &CALLBACK,
     &DEDUPE,
     &STEP,
     &REQUEST,

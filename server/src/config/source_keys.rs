@@ -62,6 +62,45 @@ pub(crate) const SOURCE: Table = Table {
             "",
             "Answers a repeated request with the lead the first one made. An Idempotency-Key takes its place.",
         ),
+        key(
+            "callback",
+            "table",
+            "see callback",
+            "",
+            "Tells it later what became of its leads, by a signed request to an address of its own.",
+        ),
+    ],
+};
+
+/// `callback` of a source.
+pub(crate) const CALLBACK: Table = Table {
+    header: "callback",
+    about: "Stands on a source. What became of a lead is posted as JSON, signed after the Standard Webhooks scheme, with the \
+            account's and the system's retries; see sources.md.",
+    keys: &[
+        key(
+            "url",
+            "text",
+            "https://host[:port]/path[?query], http too, without user name and without #",
+            "",
+            "Where. Required.",
+        ),
+        key(
+            "secret",
+            "text",
+            "whsec_ and the base64 of 24 to 64 bytes",
+            "",
+            "What it is signed with: `\"${NAME}\"` or `\"file:PATH\"`. Required.",
+        ),
+        key(
+            "when",
+            "text",
+            "late, always",
+            "\"late\"",
+            "Only what the answer to its request did not tell, or every outcome.",
+        ),
+        key("timeout", "duration", "100ms to 5m", "\"30s\"", "How long one attempt may take."),
+        key("retry", "table", "see [retry]", "", "What it says about retrying, over what system and account say."),
     ],
 };
 

@@ -1,12 +1,16 @@
 //! Reading the sources of a flow.
 
 use super::literals;
-use super::retry_section::table_name;
-use super::source_keys::{DEDUPE, SOURCE};
+use super::retry_keys::RETRY;
+use super::retry_section::{layer, table_name};
+use super::source_keys::{CALLBACK, DEDUPE, SOURCE};
 use super::tree::{Found, Section};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use steadfast_flow::{RequestWindow, SOURCE_WAIT_DEFAULT, SaidOutcome, SourceAnswer, SourceSettings};
+use steadfast_flow::{
+    Address, CallbackSettings, CallbackWhen, RequestWindow, SOURCE_WAIT_DEFAULT, SaidOutcome, SourceAnswer,
+    SourceSettings,
+};
 use steadfast_lead::SourceName;
 
 const WINDOW_DEFAULT: Duration = Duration::from_secs(60);
@@ -35,7 +39,17 @@ fn source(source: &Section<'_>) -> SourceSettings {
         key_field: source.text("key_field").map(Into::into),
         test: source.boolean("test").unwrap_or(false),
         dedupe: source.get("dedupe").map(|found| dedupe(&found.section(&DEDUPE))),
+        callback: source.get("callback").and_then(|found| callback(&found.section(&CALLBACK))),
     }
+}
+
+fn callback(section: &Section<'_>) -> Option<CallbackSettings> {
+    let url = section.required("url").and_then(|found| found.address(Address::parse));
+    let secret = section.required("secret").and_then(|found| found.secret());
+    let words = CallbackWhen::ALL.map(CallbackWhen::name);
+    let when = section.get("when").and_then(|found| found.word(CallbackWhen::from_name, &words));
+    let (timeout, retry) = (section.duration("timeout"), layer(&section.section("retry", &RETRY)));
+    Some(CallbackSettings { url: url?, secret: secret?, when: when.unwrap_or_default(), timeout, retry })
 }
 
 fn keys(found: &Found<'_>) -> Vec<[u8; 32]> {

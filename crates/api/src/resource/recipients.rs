@@ -159,7 +159,7 @@ fn known(caller: &Caller, book: &Book, counts: Vec<Count>) -> BTreeMap<Recipient
     if caller.account().is_none() {
         known.extend(book.recipients.keys().map(|name| (name.clone(), CountsView::default())));
     }
-    let flows = book.flows.values().filter(|flow| caller.sees(&flow.name, book));
+    let flows = book.all_flows().filter(|flow| caller.sees(&flow.name, book));
     for step in flows.flat_map(|flow| &flow.steps) {
         known.entry(step.endpoint.recipient.clone()).or_default();
     }

@@ -21,6 +21,8 @@ pub(crate) struct StatsView {
     total: CountsView,
     /// The deliveries of test leads, which count nowhere else.
     tests: CountsView,
+    /// Callbacks to sources, which count nowhere else.
+    callbacks: CountsView,
     /// Attempts under way in the whole server.
     in_flight: usize,
     /// By flow and recipient, sorted; without test leads.
@@ -59,7 +61,7 @@ pub(crate) async fn get_stats(
     let flow = query.read_as("flow", NAME, |text| FlowName::new(text).ok())?;
     let recipient = query.read_as("recipient", NAME, |text| RecipientName::new(text).ok())?;
     let book = state.engine().book();
-    let (mut total, mut tests) = (CountsView::default(), CountsView::default());
+    let (mut total, mut tests, mut callbacks) = (CountsView::default(), CountsView::default(), CountsView::default());
     let mut rows: BTreeMap<(FlowName, RecipientName), CountsView> = BTreeMap::new();
     for count in state.engine().store().counts().await? {
         let asked = flow.as_ref().is_none_or(|flow| *flow == count.flow)
@@ -67,7 +69,9 @@ pub(crate) async fn get_stats(
         if !asked || !caller.sees(&count.flow, &book) {
             continue;
         }
-        if count.test {
+        if count.flow.is_built_in() {
+            callbacks.add(count.state, count.deliveries);
+        } else if count.test {
             tests.add(count.state, count.deliveries);
         } else {
             total.add(count.state, count.deliveries);
@@ -79,6 +83,6 @@ pub(crate) async fn get_stats(
         recipient: recipient.to_string(),
         deliveries,
     });
-    let view = StatsView { total, tests, in_flight: state.engine().in_flight(), rows: rows.collect() };
+    let view = StatsView { total, tests, callbacks, in_flight: state.engine().in_flight(), rows: rows.collect() };
     Ok(json(StatusCode::OK, &view))
 }

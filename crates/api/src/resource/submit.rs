@@ -13,7 +13,6 @@ use crate::source::door::{may_post, presented};
 use crate::source::reading::{SourceQuery, Submission, submission};
 use crate::source::repeated::{by_fields, by_key};
 use crate::source::saying::{SubmissionRefusalView, SubmissionView, say, say_refused};
-use crate::source::told::{Told, is_decided};
 use crate::state::ApiState;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
@@ -23,7 +22,7 @@ use http::header::{ALLOW, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::sync::Arc;
 use steadfast_engine::{Idempotency, Posted, Receipt};
-use steadfast_flow::{FlowPlan, SourceAnswer, SourceSettings};
+use steadfast_flow::{FlowPlan, SourceAnswer, SourceSettings, Told, is_decided};
 use steadfast_lead::{FlowName, SourceName};
 
 type Names = Result<Path<(String, String)>, PathRejection>;
@@ -177,7 +176,11 @@ fn guard(known: &Known, read: &Submission, headers: &HeaderMap) -> Result<Option
 async fn told(state: &ApiState, source: &SourceSettings, receipt: &Receipt) -> Told {
     match source.answer {
         SourceAnswer::Accepted => Told::accepted(source),
-        SourceAnswer::Outcome => outcome(state, source, receipt).await.unwrap_or_else(|| Told::unknown(source)),
+        SourceAnswer::Outcome => {
+            let known = outcome(state, source, receipt).await;
+            state.engine().source_answered(receipt.lead, known.is_some());
+            known.unwrap_or_else(|| Told::unknown(source))
+        }
     }
 }
 
@@ -195,5 +198,5 @@ async fn outcome(state: &ApiState, source: &SourceSettings, receipt: &Receipt) -
         let last = last_attempt(state, &delivery).await.ok()?;
         known.push((delivery, last.map(|attempt| attempt.verdict)));
     }
-    Some(Told::of(source, &known))
+    Told::known(source, &known)
 }

@@ -4,4 +4,3 @@ pub(crate) mod door;
 pub(crate) mod reading;
 pub(crate) mod repeated;
 pub(crate) mod saying;
-pub(crate) mod told;

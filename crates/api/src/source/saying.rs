@@ -2,13 +2,12 @@
 
 use crate::answer::typed;
 use crate::problem::{MEDIA_TYPE, Problem, ProblemView};
-use crate::source::told::Told;
 use axum::body::Body;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use steadfast_flow::SaidOutcome;
+use steadfast_flow::{SaidOutcome, Told};
 use steadfast_lead::LeadId;
 use utoipa::ToSchema;
 
@@ -105,17 +104,21 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{json, xml};
-    use crate::source::told::Told;
-    use steadfast_flow::SaidOutcome;
+    use steadfast_flow::{SaidOutcome, Told};
     use steadfast_lead::LeadId;
+
+    fn of(outcome: SaidOutcome, reason: Option<&str>, price: &str) -> Told {
+        let (reason, price) = (reason.map(str::to_owned), price.into());
+        Told { outcome, reason, price, reference: None, probable: false }
+    }
 
     #[test]
     fn written_as_sources_know_it() {
         let lead: LeadId = "ld_0000000000001".parse().unwrap();
-        let told = Told { outcome: SaidOutcome::Failure, reason: Some("bad!".to_owned()), price: "0".into() };
+        let told = of(SaidOutcome::Failure, Some("bad!"), "0");
         let expected = r#"{"outcome":"failure","reason":"bad!","lead":{"id":"ld_0000000000001"},"price":0}"#;
         assert_eq!(json(lead, told), expected);
-        let told = Told { outcome: SaidOutcome::Success, reason: None, price: "12.50".into() };
+        let told = of(SaidOutcome::Success, None, "12.50");
         assert_eq!(json(lead, told), r#"{"outcome":"success","lead":{"id":"ld_0000000000001"},"price":12.50}"#);
         let failed = "<?xml version=\"1.0\"?>\n<result>\n  <outcome>failure</outcome>\n  <reason>a &lt;b&gt; &amp; c</reason>\n  <lead>\n    \
                       <id>123</id>\n  </lead>\n  <price>0</price>\n</result>";

@@ -20,6 +20,7 @@ pub(crate) struct Seen {
     pub(crate) attempt: u32,
     pub(crate) url: String,
     pub(crate) digest: [u8; 32],
+    pub(crate) body: String,
     pub(crate) at_most: Duration,
 }
 
@@ -70,6 +71,7 @@ impl Door for ScriptedDoor {
             attempt: order.attempt,
             url: order.rendered.url.to_string(),
             digest: order.rendered.digest,
+            body: String::from_utf8_lossy(&order.rendered.body).into_owned(),
             at_most: order.at_most,
         });
         if let Some(evidence) = script.answers.pop_front() {

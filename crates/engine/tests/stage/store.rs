@@ -184,6 +184,14 @@ impl Journal for MoodyStore {
         self.memory.events(after, limit)
     }
 
+    fn bookmark(&self, reader: &'static str) -> Pending<Option<Cursor>> {
+        self.memory.bookmark(reader)
+    }
+
+    fn keep_bookmark(&self, reader: &'static str, at: Cursor) -> Pending<()> {
+        self.memory.keep_bookmark(reader, at)
+    }
+
     fn tip(&self) -> watch::Receiver<Cursor> {
         self.memory.tip()
     }

@@ -98,3 +98,16 @@ pub async fn configurations_are_kept(rig: &mut dyn Rig) {
     assert_eq!(store.configs(10).await, Ok(expected.clone()));
     assert_eq!(store.configs(2).await, Ok(expected[..2].to_vec()));
 }
+
+pub async fn a_readers_place_is_kept(rig: &mut dyn Rig) {
+    let store = rig.open();
+    let mut world = World::of(&*store);
+    assert_eq!(store.bookmark("one").await, Ok(None));
+    world.accepted(&*store, "auto", &["bigbank"]).await;
+    let tip = *store.tip().borrow();
+    assert_eq!(store.keep_bookmark("one", Cursor(0)).await, Ok(()));
+    assert_eq!(store.keep_bookmark("one", tip).await, Ok(()));
+    assert_eq!(*store.tip().borrow(), tip, "no line");
+    let store = reopen_uncleanly(store, rig);
+    assert_eq!((store.bookmark("one").await, store.bookmark("other").await), (Ok(Some(tip)), Ok(None)));
+}

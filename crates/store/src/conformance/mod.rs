@@ -61,7 +61,7 @@ macro_rules! conformance_suite {
                 marks_last_until_settled, marks_outlast_an_unclean_stop, a_pause_only_grows;
             lists: every_filter_gives_what_fits_newest_first, a_long_run_of_one_recipient_is_listed_whole, time_bounds_cut_at_the_millisecond, history_is_in_order,
                 unknown_things_are_not_there;
-            journal: no_line_is_skipped, the_tip_moves_with_every_line, configurations_are_kept;
+            journal: no_line_is_skipped, the_tip_moves_with_every_line, configurations_are_kept, a_readers_place_is_kept;
             erasing: terms_find_leads_newest_first, a_wiped_lead_keeps_ids_states_times_and_counts_only, a_change_in_between_keeps_everything,
                 a_lease_that_was_lost_wipes_nothing, what_was_erased_is_barred_for_its_time, an_order_outlasts_an_unclean_stop,
                 keys_of_a_wiped_lead_are_forgotten, marks_find_what_was_tried_or_delivered, a_second_wiping_is_harmless;

@@ -4,61 +4,83 @@
 //! unless the recipient may have it; everything else is not known yet, and the source's own setting is told. A test lead
 //! that no recipient takes came in well: a success without a price.
 
+use crate::source::{SaidOutcome, SourceSettings, is_price};
 use std::collections::BTreeSet;
-use steadfast_flow::{SaidOutcome, SourceSettings, is_price};
+use steadfast_lead::DeliveryId;
 use steadfast_retry::{CloseReason, Delivery, State, Verdict};
 
 /// What a source is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub struct Told {
     /// The word.
-    pub(crate) outcome: SaidOutcome,
+    pub outcome: SaidOutcome,
     /// Why.
-    pub(crate) reason: Option<String>,
+    pub reason: Option<String>,
     /// A decimal number.
-    pub(crate) price: Box<str>,
+    pub price: Box<str>,
+    /// The recipient's own id for the lead.
+    pub reference: Option<Box<str>>,
+    /// Concluded after doubt: not to be billed until confirmed.
+    pub probable: bool,
 }
 
 impl Told {
+    fn plain(outcome: SaidOutcome, reason: Option<String>, price: Box<str>) -> Self {
+        Told { outcome, reason, price, reference: None, probable: false }
+    }
+
     /// That the lead is kept.
-    pub(crate) fn accepted(source: &SourceSettings) -> Self {
-        Told { outcome: SaidOutcome::Success, reason: None, price: own_price(source) }
+    pub fn accepted(source: &SourceSettings) -> Self {
+        Told::plain(SaidOutcome::Success, None, own_price(source))
     }
 
     /// What the source's setting says while nothing is known.
-    pub(crate) fn unknown(source: &SourceSettings) -> Self {
+    pub fn unknown(source: &SourceSettings) -> Self {
         let price = if source.when_unknown == SaidOutcome::Success { own_price(source) } else { nothing() };
-        Told { outcome: source.when_unknown, reason: source.unknown_reason.as_deref().map(str::to_owned), price }
+        Told::plain(source.when_unknown, source.unknown_reason.as_deref().map(str::to_owned), price)
     }
 
-    /// What became of a lead, from its deliveries with what the last attempt of each meant.
-    pub(crate) fn of(source: &SourceSettings, deliveries: &[(Delivery, Option<Verdict>)]) -> Self {
-        let sold = || deliveries.iter().filter(|(delivery, _)| is_delivered(delivery));
-        if sold().next().is_some() {
-            let price = sold().find_map(|(_, last)| price_of(last.as_ref()?));
-            return Told {
-                outcome: SaidOutcome::Success,
-                reason: None,
-                price: price.unwrap_or_else(|| own_price(source)),
-            };
+    /// What became of a lead, from its deliveries with what the last attempt of each meant; `None` while that is not known.
+    pub fn known(source: &SourceSettings, deliveries: &[(Delivery, Option<Verdict>)]) -> Option<Self> {
+        let sold: Vec<_> = deliveries.iter().filter(|(delivery, _)| is_delivered(delivery)).collect();
+        if let Some((first, _)) = sold.first() {
+            let price = sold.iter().find_map(|(_, last)| price_of(last.as_ref()?));
+            let reference = sold.iter().find_map(|(_, last)| last.as_ref()?.reference.clone());
+            let probable = matches!(first.state, State::Delivered { probable: true, .. });
+            let told = Told::plain(SaidOutcome::Success, None, price.unwrap_or_else(|| own_price(source)));
+            return Some(Told { reference, probable, ..told });
         }
         if deliveries.is_empty() || deliveries.iter().any(|(delivery, _)| is_unknown(delivery)) {
-            return Told::unknown(source);
+            return None;
         }
         if deliveries.iter().all(|(delivery, _)| is_skipped_test(delivery)) {
-            return Told { outcome: SaidOutcome::Success, reason: None, price: nothing() };
+            return Some(Told::plain(SaidOutcome::Success, None, nothing()));
         }
         let in_review = deliveries.iter().any(|(delivery, _)| matches!(delivery.state, State::InReview { .. }));
         let outcome = if in_review { SaidOutcome::Error } else { SaidOutcome::Failure };
         let reasons: BTreeSet<String> =
             deliveries.iter().filter_map(|(delivery, last)| reason(delivery, last.as_ref())).collect();
         let reason = reasons.into_iter().collect::<Vec<_>>().join(", ");
-        Told { outcome, reason: Some(reason).filter(|reason| !reason.is_empty()), price: nothing() }
+        Some(Told::plain(outcome, Some(reason).filter(|reason| !reason.is_empty()), nothing()))
     }
 }
 
+/// Whether the end of one delivery may have changed what is told of its lead: the first success does, and while there is
+/// none every end does.
+pub fn is_news(deliveries: &[Delivery], ended: DeliveryId) -> bool {
+    let sold = deliveries.iter().filter_map(|delivery| match delivery.state {
+        State::Delivered { at, .. } => Some((at, delivery.id)),
+        State::Waiting { .. }
+        | State::Held { .. }
+        | State::Rejected { .. }
+        | State::InReview { .. }
+        | State::Closed { .. } => None,
+    });
+    sold.min().is_none_or(|(_, first)| first == ended)
+}
+
 /// Whether waiting longer would change nothing: one success is enough.
-pub(crate) fn is_decided(deliveries: &[Delivery]) -> bool {
+pub fn is_decided(deliveries: &[Delivery]) -> bool {
     deliveries.iter().any(is_delivered) || deliveries.iter().all(|delivery| delivery.state.next_look().is_none())
 }
 
@@ -107,8 +129,8 @@ fn reason(delivery: &Delivery, last: Option<&Verdict>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{Told, is_decided};
+    use crate::source::{SaidOutcome, SourceSettings};
     use std::time::Duration;
-    use steadfast_flow::{SaidOutcome, SourceSettings};
     use steadfast_lead::{FlowName, RecipientName, StepName, Timestamp};
     use steadfast_retry::{
         CloseReason, Delivery, Endpoint, ErrorKind, FailureKind, LegProgress, Outcome, ReviewCause, State, Verdict,
@@ -180,7 +202,7 @@ mod tests {
     }
 
     fn told(deliveries: &[(Delivery, Option<Verdict>)]) -> (&'static str, Option<String>, String) {
-        let told = Told::of(&source(), deliveries);
+        let told = Told::known(&source(), deliveries).unwrap_or_else(|| Told::unknown(&source()));
         (told.outcome.name(), told.reason, told.price.into())
     }
 
@@ -229,7 +251,8 @@ mod tests {
         assert_eq!(told(&[waiting(), refused(FailureKind::Rejected, None)]), said("error", "pending", "0"));
         assert_eq!(told(&[]), said("error", "pending", "0"));
         let hopeful = SourceSettings { when_unknown: SaidOutcome::Success, ..source() };
-        assert_eq!(&*Told::of(&hopeful, &[waiting()]).price, "1.50");
+        assert_eq!(Told::known(&hopeful, &[waiting()]), None);
+        assert_eq!(&*Told::unknown(&hopeful).price, "1.50");
     }
 
     #[test]
