@@ -129,6 +129,20 @@ enum Command {
         #[command(subcommand)]
         action: command::Action,
     },
+    /// Look at recipients of a running server: their health, pace and breakers; pause, resume, and act on breakers.
+    Recipients {
+        #[command(flatten)]
+        connection: command::Connection,
+        #[command(subcommand)]
+        action: command::RecipientAction,
+    },
+    /// Pause and resume flows and sources of a running server.
+    Flows {
+        #[command(flatten)]
+        connection: command::Connection,
+        #[command(subcommand)]
+        action: command::FlowAction,
+    },
     /// Make API keys.
     Key {
         #[command(subcommand)]
@@ -224,6 +238,8 @@ fn run(command: Command) -> anyhow::Result<bool> {
         }
         Command::Import(args) => return wait_for(command::import(args, &mut out)),
         Command::Deliveries { connection, action } => wait_for(command::deliveries(&connection, action, &mut out))?,
+        Command::Recipients { connection, action } => wait_for(command::recipients(&connection, action, &mut out))?,
+        Command::Flows { connection, action } => wait_for(command::flows(&connection, action, &mut out))?,
         Command::Key { key: KeyCommand::New { name, scopes } } => {
             let scopes: Vec<Scope> = scopes.into_iter().map(Scope::from).collect();
             command::new_key(&name, &scopes, &mut out)?;

@@ -18,7 +18,17 @@ pub(crate) struct Connection {
     key: Option<String>,
     /// Print the API's own JSON.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
+}
+
+impl Connection {
+    /// A client of that server.
+    ///
+    /// # Errors
+    /// When the address or the key cannot be used.
+    pub(crate) fn client(&self) -> Result<ApiClient> {
+        ApiClient::new(&self.server, self.key.as_deref())
+    }
 }
 
 /// What to do with deliveries.
@@ -110,7 +120,7 @@ impl ListArgs {
 /// # Errors
 /// When the server does not answer, or refuses.
 pub(crate) async fn run(connection: &Connection, action: Action, out: &mut impl Write) -> Result<()> {
-    let client = ApiClient::new(&connection.server, connection.key.as_deref())?;
+    let client = connection.client()?;
     let (answer, is_list) = match action {
         Action::List(list) => (client.get(&format!("/v1/deliveries?{}", list.query())).await?, true),
         Action::Show { id } => (client.get(&one(&id)?).await?, false),
@@ -141,7 +151,8 @@ fn one(id: &str) -> Result<String> {
     }
 }
 
-fn text(value: &Value, name: &str) -> String {
+/// A value by its name, as people read it; empty where there is none.
+pub(crate) fn text(value: &Value, name: &str) -> String {
     match value.get(name) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
@@ -149,7 +160,8 @@ fn text(value: &Value, name: &str) -> String {
     }
 }
 
-fn table(header: &[&str]) -> Table {
+/// Rows under a header: with lines on a terminal, plain otherwise.
+pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     let preset = if std::io::stdout().is_terminal() { presets::UTF8_FULL_CONDENSED } else { presets::NOTHING };
     table.load_style(preset).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
