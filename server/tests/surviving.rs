@@ -1,4 +1,4 @@
-//! What was acknowledged survives: `kill -9` in a loop under load, an orderly stop, a reload, a second server, bad files.
+//! What was acknowledged survives: `kill -9` and power cuts in a loop under load, an orderly stop, a reload, a second server, bad files.
 //! The judge is the recipient's own log.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
@@ -61,41 +61,96 @@ async fn post_until_gone(address: String, first: u64) -> Vec<u64> {
     acknowledged
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kill_9_in_a_loop_under_load_loses_nothing() {
-    const ROUNDS: u64 = 12;
-    const CLIENTS: u64 = 8;
-    let recipient = Arc::new(Recipient::start(mostly_well).await);
-    let mut server = Server::start(&config(&recipient)).await;
-    let mut acknowledged = BTreeSet::new();
-    for round in 0..ROUNDS {
-        let before = recipient.log().len();
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|client| tokio::spawn(post_until_gone(server.address.clone(), (round * CLIENTS + client) * 1_000_000)))
-            .collect();
-        // Dies after a different amount of work each round.
-        recipient.arrivals(before + 20 + usize::try_from(round * 37 % 150).unwrap()).await;
-        server = server.kill_and_restart().await;
-        for client in clients {
-            acknowledged.extend(client.await.unwrap());
-        }
-    }
-    // Everything acknowledged is delivered in the end: nothing waits, nothing is held, nothing went to review.
-    let settled = wait_until_settled(&server).await;
-    let mut accepted_by_recipient: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+/// How many rounds: a few, unless a long run asks for more.
+fn rounds(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).map_or(usual, |rounds| rounds.parse().expect(variable))
+}
+
+const CLIENTS: u64 = 8;
+
+type Clients = Vec<tokio::task::JoinHandle<Vec<u64>>>;
+
+/// Clients that post for as long as the server lives, after a different amount of work each round.
+async fn load(server: &Server, recipient: &Recipient, round: u64) -> Clients {
+    let before = recipient.log().len();
+    let clients = (0..CLIENTS)
+        .map(|client| tokio::spawn(post_until_gone(server.address.clone(), (round * CLIENTS + client) * 1_000_000)))
+        .collect();
+    recipient.arrivals(before + 20 + usize::try_from(round * 37 % 150).unwrap()).await;
+    clients
+}
+
+/// Everything acknowledged is delivered in the end: nothing waits, nothing is held, nothing went to review.
+async fn judge(server: &Server, recipient: &Recipient, acknowledged: &BTreeSet<u64>) {
+    let settled = wait_until_settled(server).await;
+    let mut accepted_by_recipient: BTreeMap<u64, BTreeMap<String, u64>> = BTreeMap::new();
     for arrival in recipient.log() {
         if let Reply::Status(200) = mostly_well(&arrival) {
             let body: serde_json::Value = serde_json::from_slice(&arrival.body).unwrap();
-            accepted_by_recipient.entry(body["number"].as_u64().unwrap()).or_default().insert(arrival.key);
+            let keys = accepted_by_recipient.entry(body["number"].as_u64().unwrap()).or_default();
+            *keys.entry(arrival.key).or_default() += 1;
         }
     }
     let lost: Vec<&u64> = acknowledged.iter().filter(|number| !accepted_by_recipient.contains_key(number)).collect();
+    let again: u64 = accepted_by_recipient.values().flat_map(BTreeMap::values).map(|times| times - 1).sum();
+    println!(
+        "leads acknowledged: {}; lost: {}; accepted again under the same key: {again}; requests: {}",
+        acknowledged.len(),
+        lost.len(),
+        recipient.log().len()
+    );
     assert!(lost.is_empty(), "lost {} of {}: {lost:?}; states {settled}", lost.len(), acknowledged.len());
     assert_eq!((&settled["in_review"], &settled["closed"]), (&0.into(), &0.into()), "{settled}");
     let twice = accepted_by_recipient.values().filter(|keys| keys.len() > 1).count();
     assert_eq!(twice, 0, "a lead was sent under two keys, so no recipient could tell that it was the same");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_in_a_loop_under_load_loses_nothing() {
+    let rounds = rounds("STEADFAST_KILL_ROUNDS", 12);
+    let recipient = Arc::new(Recipient::start(mostly_well).await);
+    let mut server = Server::start(&config(&recipient)).await;
+    let (mut acknowledged, mut resumed) = (BTreeSet::new(), Vec::new());
+    for round in 0..rounds {
+        let clients = load(&server, &recipient, round).await;
+        server = server.kill_and_restart().await;
+        let (ready, before) = (tokio::time::Instant::now(), recipient.log().len());
+        for client in clients {
+            acknowledged.extend(client.await.unwrap());
+        }
+        recipient.arrivals(before + 1).await;
+        resumed.push(ready.elapsed());
+    }
+    resumed.sort();
+    println!("rounds: {rounds}; from ready to the first attempt: at most {:?}", resumed.last());
+    judge(&server, &recipient, &acknowledged).await;
     assert!(acknowledged.len() > 500, "too little load to prove anything: {}", acknowledged.len());
-    println!("acknowledged {}, requests at the recipient {}", acknowledged.len(), recipient.log().len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn power_cuts_under_load_lose_nothing_acknowledged() {
+    if !stage::may_record() {
+        eprintln!("skipped: strace is not here, or may not trace");
+        return;
+    }
+    let rounds = rounds("STEADFAST_POWER_CUTS", 2);
+    let recipient = Arc::new(Recipient::start(mostly_well).await);
+    let (_, mut folder) = Server::start(&config(&recipient)).await.stop().await;
+    let (mut acknowledged, mut unsynced) = (BTreeSet::new(), 0);
+    for round in 0..rounds {
+        let recorder = stage::Recorder::before(&folder);
+        let server = Server::start_under(folder, &recorder.wrapper()).await.unwrap();
+        let clients = load(&server, &recipient, round).await;
+        let id;
+        (id, folder) = server.kill().await;
+        for client in clients {
+            acknowledged.extend(client.await.unwrap());
+        }
+        unsynced += recorder.cut_power(id, round + 1).await;
+    }
+    println!("power cuts: {rounds}; writes that were not synced: {unsynced}");
+    let server = Server::start_in(folder).await.unwrap();
+    judge(&server, &recipient, &acknowledged).await;
 }
 
 /// Waits until nothing waits, is held or in flight; how many deliveries stand where then.

@@ -9,10 +9,12 @@
 )]
 
 mod breaking;
+mod power;
 mod recipient;
 mod server;
 
 pub use breaking::{Books, Break, BreakingRecipient};
+pub use power::{Recorder, may_record};
 pub use recipient::{Arrival, Recipient, Reply};
 pub use server::{Answer, Server, binary, call};
 

@@ -48,7 +48,12 @@ impl Server {
 
     /// Starts a server in a folder that has a `steadfast.toml`; what it said, when it does not start.
     pub async fn start_in(folder: TempDir) -> Result<Self, String> {
-        let mut child = spawn(folder.path());
+        Server::start_under(folder, &[]).await
+    }
+
+    /// As [`Server::start_in`], started by another program that becomes it.
+    pub async fn start_under(folder: TempDir, wrapper: &[String]) -> Result<Self, String> {
+        let mut child = spawn(folder.path(), wrapper);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = tokio::time::timeout(super::PATIENCE, lines.next_line()).await.map_err(|_| "no word".to_owned())?;
         let Ok(Some(line)) = ready else {
@@ -84,6 +89,13 @@ impl Server {
         self.child.kill().await.unwrap();
         let folder = std::mem::replace(&mut self.folder, TempDir::new().unwrap());
         Server::start_in(folder).await.unwrap_or_else(|said| panic!("the server did not start again: {said}"))
+    }
+
+    /// Stops it at once; its process id.
+    pub async fn kill(mut self) -> (u32, TempDir) {
+        let id = self.child.id().expect("it runs");
+        self.child.kill().await.unwrap();
+        (id, std::mem::replace(&mut self.folder, TempDir::new().unwrap()))
     }
 
     /// Asks it to stop and waits until it has; its exit code.
@@ -137,8 +149,16 @@ impl Server {
     }
 }
 
-fn spawn(folder: &Path) -> Child {
-    Command::new(binary())
+fn spawn(folder: &Path, wrapper: &[String]) -> Child {
+    let mut command = match wrapper.split_first() {
+        None => Command::new(binary()),
+        Some((program, words)) => {
+            let mut command = Command::new(program);
+            command.args(words).arg(binary());
+            command
+        }
+    };
+    command
         .args(["serve", "--listen", "127.0.0.1:0", "--config"])
         .arg(folder.join("steadfast.toml"))
         .arg("--data")
