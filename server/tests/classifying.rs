@@ -156,3 +156,49 @@ steps = [{{ id = "sell", recipient = "bank" }}]
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(message.contains("asks nobody"), "{message}");
 }
+
+/// A rule by each thing an answer can be told by, as somebody new would try them before saving.
+#[test]
+fn rules_by_status_header_body_and_paths_are_tried_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let answer = |content_type: &str, body: &str| {
+        let headers = serde_json::json!({ "Content-Type": content_type, "X-Error": "E42" });
+        serde_json::json!({ "status": 418, "headers": headers, "body": body }).to_string()
+    };
+    let json = answer("application/json", r#"{"errors":[{"code":"X"},{"code":"Q1"}],"left":0}"#);
+    let xml = answer("text/xml", "<s:E xmlns:s='u'><s:Fault><faultcode>s:Server</faultcode></s:Fault></s:E>");
+    let html = answer("text/html", "<div class=err><b>We are CLOSED</b></div>");
+    for (matches, stored) in [
+        ("status = 418", &json),
+        ("status = ['4xx', 503]", &json),
+        ("header = { X-Error = '/^E4\\d$/' }", &json),
+        ("body = '/\"left\":\\s*0\\b/'", &json),
+        ("path = { path = 'errors[*].code', term = '/^Q1$/' }", &json),
+        ("path = { path = \"//*[local-name()='Fault']/faultcode\", term = 'server' }", &xml),
+        ("path = { path = 'div.err > b', term = 'closed' }", &html),
+        ("kind = 'client_error'", &json),
+    ] {
+        let said = |meaning: &str| {
+            let rules =
+                rules_file(folder.path(), &format!("[[rules]]\nname = \"mine\"\nmatch = {{ {matches} }}\n{meaning}"));
+            let output = classify(&["--rules", &rules], stored);
+            serde_json::from_slice::<serde_json::Value>(&output.stdout)
+                .unwrap_or_else(|_| panic!("{matches}: {output:?}"))
+        };
+        let later = said("kind = \"rate_limited\"\nreason = \"full\"\nretryable = true\ndelay = \"15m\"");
+        let expected = serde_json::json!({
+            "outcome": "error", "kind": "rate_limited", "reason": "full", "retryable": true, "delay": "15m",
+            "price": null, "reference": null, "decided_by": "mine",
+        });
+        assert_eq!(later, expected, "{matches}");
+        let no = said("kind = \"capped\"");
+        assert_eq!(
+            (&no["outcome"], &no["kind"], &no["retryable"]),
+            (&"failure".into(), &"capped".into(), &false.into())
+        );
+    }
+    let rules = rules_file(folder.path(), "[[rules]]\nmatch = { body = \"/\\d/\" }\noutcome = \"error\"");
+    let refused = classify(&["--rules", &rules], &json);
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && message.contains("a backslash is written twice"), "{message}");
+}

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::PathBuf;
-use steadfast_retry::policy::Conditions;
+use steadfast_retry::policy::{Conditions, show_duration};
 use steadfast_retry::{Answer, Evidence, Fault, FaultKind, LookUpAnswer, Outcome, Phase, Reading, Timings, Verdict};
 
 /// How large a stored response may be, in bytes.
@@ -195,6 +195,7 @@ fn shown(verdict: &Verdict, retryable: bool) -> Value {
         "reason": verdict.reason,
         "kind": verdict.outcome.kind_name(),
         "retryable": retryable,
+        "delay": verdict.delay.map(show_duration),
         "price": verdict.price,
         "reference": verdict.reference,
         "decided_by": verdict.decided_by,

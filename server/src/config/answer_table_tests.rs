@@ -147,7 +147,7 @@ read as JSON.
 
 ## Terms
 
-Plain text, or `/regex/flags`; anywhere, and without regard to case (`(?-i)` within a pattern turns that off). `accepted` is also
+Plain text, or `/regex/flags` (in TOML best within single quotes, where a backslash stands for itself: `'/code \\d+/'`); anywhere, and without regard to case (`(?-i)` within a pattern turns that off). `accepted` is also
 found in `not accepted`: `/^accepted$/` is not. Patterns run in linear time, so there is no look-around and no back-reference.
 
 ## Look-ups

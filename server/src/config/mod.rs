@@ -241,7 +241,10 @@ fn sections(reader: &Reader<'_>, document: &DeTable<'_>) -> (Settings, ServerSet
 }
 
 fn syntax_problem(error: &toml::de::Error) -> Problem {
-    let message = error.message().replace('\n', ", ");
+    let mut message = error.message().replace('\n', ", ");
+    if message.contains("escape") {
+        message += "; in \"...\" a backslash is written twice, as in \"/\\\\d+/\", in '...' once";
+    }
     Problem { span: error.span(), ..Problem::of_file(format!("is not TOML here: {message}")) }
 }
 

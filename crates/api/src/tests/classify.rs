@@ -72,7 +72,10 @@ async fn a_given_answer_by_what_is_tried() {
             of(503, ""),
             json!({ "outcome": "error", "kind": "server_error", "decided_by": "rules[0]", "retryable": true }),
         ),
-        (high, json!({ "outcome": "error", "kind": "server_error", "decided_by": "busy", "retryable": false })),
+        (
+            high,
+            json!({ "outcome": "error", "kind": "server_error", "decided_by": "busy", "retryable": false, "delay_ms": 90_000 }),
+        ),
         (late, json!({ "outcome": "error", "kind": "timeout_read", "decided_by": "slow", "retryable": false })),
         (reset, json!({ "outcome": "error", "kind": "reset", "retryable": true })),
     ];

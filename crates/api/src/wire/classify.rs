@@ -3,7 +3,7 @@
 
 use super::attempt::VerdictView;
 use super::reading::{ResponseTable, RuleTable};
-use super::words;
+use super::{millis, words};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use steadfast_retry::{Outcome, Verdict};
@@ -124,6 +124,9 @@ pub(crate) struct ClassifiedView {
     /// Whether it would be retried while retries are left: by the step's conditions, or for a table that is tried by those
     /// in force where nothing is configured.
     retryable: bool,
+    /// How long a rule makes a retry wait at least.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<u64>,
     /// What the recipient pays.
     #[serde(skip_serializing_if = "Option::is_none")]
     price: Option<String>,
@@ -239,6 +242,7 @@ impl ClassifiedView {
             reason: text(&verdict.reason),
             kind: verdict.outcome.kind_name(),
             retryable,
+            delay_ms: verdict.delay.map(millis),
             price: text(&verdict.price),
             reference: text(&verdict.reference),
             decided_by: verdict.decided_by.to_string(),
