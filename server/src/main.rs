@@ -143,6 +143,32 @@ enum Command {
         #[command(subcommand)]
         action: command::FlowAction,
     },
+    /// Copy a store that may be in use into a new folder, and check the copy.
+    Backup {
+        /// Where to; made if need be.
+        to: PathBuf,
+        #[command(flatten)]
+        folder: command::DataFolder,
+    },
+    /// Make a data folder of a backup. What waits in it is marked as possibly sent.
+    Restore {
+        /// The backup's folder.
+        from: PathBuf,
+        /// The data folder to make; must be empty or not there.
+        #[arg(long)]
+        data: PathBuf,
+        /// Mark nothing: the server was stopped before the backup and has not run since.
+        #[arg(long)]
+        nothing_sent_since: bool,
+    },
+    /// Bring a stopped server's store to this version's format, after a backup.
+    Migrate {
+        #[command(flatten)]
+        folder: command::DataFolder,
+        /// Where to put the backup; beside the store unless it is said.
+        #[arg(long)]
+        backup: Option<PathBuf>,
+    },
     /// Make API keys.
     Key {
         #[command(subcommand)]
@@ -240,6 +266,11 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Deliveries { connection, action } => wait_for(command::deliveries(&connection, action, &mut out))?,
         Command::Recipients { connection, action } => wait_for(command::recipients(&connection, action, &mut out))?,
         Command::Flows { connection, action } => wait_for(command::flows(&connection, action, &mut out))?,
+        Command::Backup { to, folder } => command::backup(folder, &to, &mut out)?,
+        Command::Restore { from, data, nothing_sent_since } => {
+            wait_for(command::restore(&from, &data, nothing_sent_since, &mut out))?;
+        }
+        Command::Migrate { folder, backup } => command::migrate(folder, backup.as_deref(), &mut out)?,
         Command::Key { key: KeyCommand::New { name, scopes } } => {
             let scopes: Vec<Scope> = scopes.into_iter().map(Scope::from).collect();
             command::new_key(&name, &scopes, &mut out)?;
