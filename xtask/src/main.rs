@@ -4,6 +4,7 @@
 mod audit;
 mod bench;
 mod fuzz;
+mod mutate;
 mod problem;
 mod source;
 mod storm;
@@ -44,6 +45,8 @@ enum Tool {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Breaks the code on purpose, one promise at a time, in a copy, and prints which test caught it.
+    Mutate(mutate::MutateArgs),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Tool::Bench { arguments } => return bench::run(&arguments),
         Tool::Fuzz(args) => ("fuzz", fuzz::run(&args)),
         Tool::Storm { arguments } => return storm::run(&arguments),
+        Tool::Mutate(args) => ("mutate", mutate::run(&args)),
     };
     match ran {
         Ok(true) => ExitCode::SUCCESS,
