@@ -199,7 +199,7 @@ impl Tree {
         if self.values > values {
             return Err(Problem::new(ProblemKind::TooManyValues, format!("more than {values} values")));
         }
-        if name.len() > max {
+        if name.is_empty() || name.len() > max {
             let detail = format!("a field name must have 1 to {max} bytes, {} found", name.len());
             return Err(Problem::new(ProblemKind::BadFieldName, detail));
         }
