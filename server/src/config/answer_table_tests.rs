@@ -158,6 +158,16 @@ answer (asked again). A duplicate is found; a cap is no answer; 404 and 410 are 
 `delay` says when to ask again at the earliest; `retryable = false` leaves it to a person. Try them with
 `steadfast classify --config FILE --flow F --step S --look-up`.
 
+## What last week would have become
+
+`POST /v1/classify` with `range` reads every stored attempt of a time once more, by a step or by a table and rules that are only
+tried, and answers with counts by old and new outcome and with examples of what changes. 100,000 attempts with bodies of 0.7 KB,
+four paths and two terms, took 1.8 s through HTTP on two shared cores.
+
+```
+{\"range\":{\"since\":\"2026-11-20T00:00:00Z\",\"until\":\"2026-11-27T00:00:00Z\"},\"response\":{},\"rules\":[]}
+```
+
 ## Bounds
 
 JSON and XML up to 200,000 values, lists and objects 128 deep, elements 256 deep, names of 1,000 bytes, 64 namespaces in one
