@@ -23,7 +23,7 @@ type Loaded = (Delivery, Arc<Lead>);
 enum Ended {
     /// With something to store.
     Settled(Box<Settlement>),
-    /// Not begun: its endpoint is paused.
+    /// Not begun: its endpoint is paused or closed.
     NotYet(Box<Delivery>),
     /// Not begun: there was nothing to do.
     Nothing,
@@ -110,6 +110,8 @@ impl Inner {
                 return settled(self.look_up(&delivery, lead, plan, book.version, at_most).await);
             }
             Admission::AssumeDelivered => return settled(assume_delivered(&delivery, fence, now)),
+            // It holds no right to an attempt, and was looked at because it was held for too long.
+            Admission::Hold { .. } if errand == Errand::Referral => return self.refer_held(delivery, plan, now),
             Admission::Hold { until, why } => return not_yet(delivery, until, why),
             Admission::Review { cause, because } => return settled(refer(&delivery, cause, because, fence, now)),
         };

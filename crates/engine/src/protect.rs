@@ -164,5 +164,5 @@ fn protection_of(plan: &RecipientPlan) -> RecipientProtection {
         OnOpen::Hold => plan.longest_hold,
         OnOpen::Review => Some(Duration::ZERO),
     };
-    RecipientProtection { guard: plan.guard, pace: plan.pace, longest_hold }
+    RecipientProtection { guard: plan.guard, pace: plan.pace, longest_hold, calendar: plan.calendar.clone() }
 }

@@ -99,9 +99,11 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
 
 /// Guarded as the scenario says; otherwise nothing is held back.
 fn recipient_plan(scenario: &Scenario, candidate: &Candidate) -> RecipientPlan {
-    let Some(protected) = &scenario.protected else { return RecipientPlan::unprotected() };
+    let Some(protected) = &scenario.protected else {
+        return RecipientPlan { calendar: scenario.calendar.clone(), ..RecipientPlan::unprotected() };
+    };
     let Protection { guard, pace } = candidate.protection.unwrap_or(protected.recipients[0].protection);
-    RecipientPlan { guard, pace, ..RecipientPlan::default() }
+    RecipientPlan { guard, pace, calendar: protected.recipients[0].calendar.clone(), ..RecipientPlan::default() }
 }
 
 /// Everything that can happen without time passing has happened: the runtime's own paused clock moves only then.

@@ -10,7 +10,7 @@ use crate::look_up::LookUpPlan;
 use crate::mapping::FieldSettings;
 use crate::person::ContactFields;
 use crate::place::{Fault, Place};
-use crate::plan::{Book, FlowPlan, StepPlan};
+use crate::plan::{Book, FlowPlan, RecipientPlan, StepPlan};
 use crate::recipe::says;
 use crate::request::Request;
 use crate::request_settings::{Auth, FIELD_NAME_BYTES_MAX, RequestSettings, auth_fault};
@@ -55,6 +55,7 @@ impl Settings {
         for name in self.accounts.keys() {
             faults.extend(self.chain(&self.account_level(Some(name))).standing_faults());
         }
+        faults.extend(self.calendar_faults());
         faults.extend(self.erasure.fault());
         faults.extend(self.retention.faults());
         let mut book = Book { version, erasure: self.erasure, retention: self.retention, ..Book::default() };
@@ -88,12 +89,17 @@ impl Settings {
         let steps = book.steps_by_recipient();
         for (name, recipient) in &self.recipients {
             let place = recipient_place(name);
+            let calendar = self.called_when(&place, recipient).map_err(|found| faults.extend(found));
             if !recipient.protection.faults(&place).is_empty() {
                 continue;
             }
-            match recipient.protection.plan(&place, steps.get(name).map_or(&[], Vec::as_slice)) {
-                Ok(plan) => drop(book.recipients.insert(name.clone(), plan)),
-                Err(fault) => faults.push(fault),
+            let plan = recipient.protection.plan(&place, steps.get(name).map_or(&[], Vec::as_slice));
+            match (plan, calendar) {
+                (Ok(plan), Ok(calendar)) => {
+                    book.recipients.insert(name.clone(), RecipientPlan { calendar, ..plan });
+                }
+                (Err(fault), _) => faults.push(fault),
+                (Ok(_), Err(())) => {}
             }
         }
         faults
@@ -103,6 +109,7 @@ impl Settings {
         let counts = [
             ("policies", self.policies.custom().count()),
             ("accounts", self.accounts.len()),
+            ("calendars", self.calendars.len()),
             ("recipients", self.recipients.len()),
             ("flows", self.flows.len()),
         ];
@@ -409,7 +416,7 @@ fn each_once(faults: Vec<Fault>) -> Vec<Fault> {
     faults.into_iter().filter(|fault| first(fault)).collect()
 }
 
-fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     const SHOWN_MAX: usize = 20;
     let mut names: Vec<&str> = names.take(SHOWN_MAX + 1).collect();
     if names.is_empty() {
@@ -421,7 +428,7 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.join(", ")
 }
 
-fn too_many(place: Place, count: usize, most: usize) -> Option<Fault> {
+pub(crate) fn too_many(place: Place, count: usize, most: usize) -> Option<Fault> {
     (count > most).then(|| Fault::of(place, &format!("{count} entries"), "are too many", &format!("at most {most}")))
 }
 

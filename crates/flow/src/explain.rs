@@ -5,7 +5,8 @@ use crate::plan::StepPlan;
 use http::Method;
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_lead::{FlowName, RecipientName, StepName};
+use steadfast_lead::{FlowName, RecipientName, StepName, Timestamp};
+use steadfast_retry::calendar::{Calendar, Standing};
 use steadfast_retry::policy::{Conditions, Key, Resolved, RetryPolicy};
 use steadfast_retry::{InDoubt, Window, window};
 
@@ -37,6 +38,40 @@ pub struct ExplainedLookUp {
     pub origin: Arc<str>,
     /// What its answers are read by, in the order it is asked.
     pub read_by: Vec<ReadBy>,
+}
+
+/// A recipient's calendar, and how it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainedCalendar {
+    /// The IANA name of its zone.
+    pub time_zone: String,
+    /// Its hours, as written; all of them must be open. None is always.
+    pub hours: Vec<String>,
+    /// How many holidays it has.
+    pub holidays: usize,
+    /// How many maintenance windows, one-off and recurring.
+    pub maintenance: usize,
+    /// How it stands now.
+    pub standing: Standing,
+    /// The next times it is open, from and until.
+    pub openings: Vec<(Timestamp, Timestamp)>,
+}
+
+/// How many openings are shown.
+const OPENINGS_SHOWN: usize = 3;
+
+impl ExplainedCalendar {
+    /// Of a calendar, seen from now.
+    pub fn of(calendar: &Calendar, now: Timestamp) -> Self {
+        ExplainedCalendar {
+            time_zone: calendar.zone().name().to_owned(),
+            hours: calendar.hours().iter().map(ToString::to_string).collect(),
+            holidays: calendar.holidays().len(),
+            maintenance: calendar.maintenance().len() + calendar.recurring().len(),
+            standing: calendar.at(now),
+            openings: calendar.openings(now).take(OPENINGS_SHOWN).collect(),
+        }
+    }
 }
 
 /// One value and where it came from.

@@ -6,6 +6,7 @@
 mod address;
 mod answers;
 mod body;
+mod calendars;
 mod callback;
 mod compile;
 mod credentials;
@@ -39,11 +40,12 @@ mod warnings;
 
 pub use address::{ADDRESS_BYTES_MAX, Address, BadAddress};
 pub use body::{BODY_DEPTH_MAX, BODY_ENTRIES_MAX, BODY_INDEX_MAX, BodyEntry, BodySettings, Segment, SoapVersion};
+pub use calendars::{CalendarSettings, CalledWhen, MaintenanceSettings, NOTE_BYTES_MAX};
 pub use callback::{CALLBACK_NAME_BYTES_MAX, CallbackSettings, CallbackWhen, callback_fields, callback_flow};
 pub use compile::{ALIASES_MAX, FIELDS_MAX, IN_DOUBT_DELAY, LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
 pub use duplicates::{DuplicateAction, DuplicateGuard, DuplicateOn, DuplicateSettings, GUARD_FIELDS_MAX, GUARD_WINDOW};
 pub use erasure::{ErasureRules, OnReturn, REFUSE_FOR_DEFAULT, REFUSE_FOR_MAX};
-pub use explain::{Explained, ExplainedLookUp, ExplainedValue, Fits, PlannedRetry};
+pub use explain::{Explained, ExplainedCalendar, ExplainedLookUp, ExplainedValue, Fits, PlannedRetry};
 pub use layers::EXTENDS_MAX;
 pub use look_up::{LOOK_UP_NAMES, LookUpPlan, LookUpSettings, ReadBy};
 pub use lookups::{Lookups, ROWS_MAX, SECRETS_MAX, TABLES_MAX};

@@ -16,6 +16,7 @@ use steadfast_lead::{
     AccountName, BUILT_IN_PREFIX, DeliveryId, FlowName, IdSequence, Lead, Priority, RecipientName, SourceName, StepName,
 };
 use steadfast_retry::breaker::{BreakerMode, BreakerSettings};
+use steadfast_retry::calendar::Calendar;
 use steadfast_retry::pace::{ConcurrencyLimit, LIMIT_MAX, PaceSettings};
 use steadfast_retry::policy::Resolved;
 use steadfast_retry::{Delivery, Endpoint, GuardSettings, InDoubt, LegProgress, Reading, State};
@@ -113,6 +114,8 @@ pub struct RecipientPlan {
     pub on_open: OnOpen,
     /// How long an open breaker may hold a delivery before a person looks; `None` for as long as the lead keeps.
     pub longest_hold: Option<Duration>,
+    /// When it may be called; `None` for always.
+    pub calendar: Option<Arc<Calendar>>,
 }
 
 impl RecipientPlan {
@@ -154,6 +157,11 @@ impl Book {
         let (flow, sources) = self.sources.get_key_value(flow)?;
         let (source, settings) = sources.get_key_value(source)?;
         Some((flow, source, settings))
+    }
+
+    /// When a recipient may be called; `None` for always, and for one that is not configured.
+    pub fn calendar(&self, recipient: &RecipientName) -> Option<&Arc<Calendar>> {
+        self.recipients.get(recipient)?.calendar.as_ref()
     }
 
     /// The steps that send to each recipient; a recipient of none is not there.

@@ -160,6 +160,7 @@ impl ProtectionSettings {
             pace: PaceSettings { rate: self.rate_limit.or(self.max_rate), concurrency },
             on_open: keys.on_open.unwrap_or_default(),
             longest_hold: keys.longest_hold,
+            calendar: None,
         })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Holds nothing that prints a credential. What the levels make together is found by [`Settings::compile`].
 
+use crate::calendars::{CalendarSettings, CalledWhen};
 use crate::duplicates::DuplicateSettings;
 use crate::erasure::ErasureRules;
 use crate::look_up::LookUpSettings;
@@ -15,7 +16,7 @@ use crate::test_leads::TestLeads;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_lead::{AccountName, FlowName, Priority, RecipientName, SourceName, StepName};
+use steadfast_lead::{AccountName, CalendarName, FlowName, Priority, RecipientName, SourceName, StepName};
 use steadfast_retry::policy::{Layer, Limits, Policies};
 use steadfast_retry::reading::{ResponseSettings, RuleSettings};
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub system: Layer,
     /// The accounts.
     pub accounts: BTreeMap<AccountName, AccountSettings>,
+    /// Calendars that recipients may stand on.
+    pub calendars: BTreeMap<CalendarName, CalendarSettings>,
     /// The recipients.
     pub recipients: BTreeMap<RecipientName, RecipientSettings>,
     /// The flows.
@@ -56,6 +59,8 @@ pub struct RecipientSettings {
     pub account: Option<AccountName>,
     /// How it is protected.
     pub protection: ProtectionSettings,
+    /// When it may be called.
+    pub called_when: CalledWhen,
     /// What it says about retrying.
     pub retry: Layer,
     /// What no flow may exceed.

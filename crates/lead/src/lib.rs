@@ -20,6 +20,8 @@ pub use id::{DeliveryId, IdSequence, LeadId, NodeNumber, UnreadableId};
 pub use json::{JsonLimits, JsonRefusal, parse_object, write_object, write_value};
 pub use lead::{Lead, Priority};
 pub use lines::{LineRead, LineReader};
-pub use name::{AccountName, BUILT_IN_PREFIX, BadName, FlowName, PolicyName, RecipientName, SourceName, StepName};
+pub use name::{
+    AccountName, BUILT_IN_PREFIX, BadName, CalendarName, FlowName, PolicyName, RecipientName, SourceName, StepName,
+};
 pub use timestamp::Timestamp;
 pub use value::{Fields, Number, Value};

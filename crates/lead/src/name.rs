@@ -1,4 +1,4 @@
-//! Names an operator gives to flows, steps, recipients, accounts, sources and policies: one type each, cheap to copy.
+//! Names an operator gives to flows, steps, recipients, accounts, sources, policies and calendars: one type each, cheap to copy.
 
 use std::fmt;
 use std::sync::Arc;
@@ -78,6 +78,10 @@ impl FlowName {
 name_type!(
     /// A customer of the operator: flows and recipients belong to one.
     AccountName
+);
+name_type!(
+    /// Hours, holidays and maintenance that several recipients may stand on.
+    CalendarName
 );
 name_type!(
     /// A configured path for leads.

@@ -1,6 +1,7 @@
 //! Whether a delivery that has come due may be sent now, under the settings in force now (they may have changed since it was
 //! planned).
 
+use crate::breaker::Wait;
 use crate::decide::{Because, InDoubt, retry_deadline};
 use crate::delivery::{Delivery, HoldReason, ReviewCause};
 use crate::policy::RetryPolicy;
@@ -38,12 +39,12 @@ pub enum Admission {
     },
 }
 
-/// Decides about a delivery that has come due. `paused_until` is its endpoint's pause, if there is one.
+/// Decides about a delivery that has come due. `held` is why its endpoint starts nothing, if it is paused or closed.
 pub fn admit(
     delivery: &Delivery,
     policy: &RetryPolicy,
     in_doubt: InDoubt,
-    paused_until: Option<Timestamp>,
+    held: Option<Wait>,
     now: Timestamp,
 ) -> Admission {
     let oldest = delivery.accepted_at.after(policy.max_lead_age.get());
@@ -72,9 +73,9 @@ pub fn admit(
         let because = format!("this retry was planned after what is now total_timeout = {}", policy.total_timeout);
         return Admission::Review { cause: ReviewCause::Exhausted, because: because.into() };
     }
-    if let Some(until) = paused_until.filter(|until| *until > now) {
+    if let Some(wait) = held.filter(|wait| wait.until.is_none_or(|until| until > now)) {
         // Beyond the oldest age there is nothing to wait for; look again then, and refer it.
-        return Admission::Hold { until: until.min(oldest), why: HoldReason::RetryAfter };
+        return Admission::Hold { until: wait.until.map_or(oldest, |until| until.min(oldest)), why: wait.why };
     }
     let at_most = oldest.since(now);
     if asks_first { Admission::LookUp { at_most } } else { Admission::Send { at_most } }

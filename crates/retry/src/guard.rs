@@ -186,6 +186,14 @@ impl Guard {
         self.follow(transition, now)
     }
 
+    /// A time in which nothing was allowed to start is over: what waited is worked off on the ramp. Where the breaker is on
+    /// its own way back, that goes on.
+    pub fn handle_opening(&mut self, now: Timestamp) {
+        if self.breaker.state() == BreakerState::Closed && !self.ramp.is_pacing() {
+            self.ramp.begin(self.breaker.generation(), now);
+        }
+    }
+
     /// A person says so.
     pub fn handle_verb(&mut self, verb: BreakerVerb, by: ByHand, now: Timestamp) -> Option<Transition> {
         let transition = self.breaker.handle_verb(verb, by, now);

@@ -77,14 +77,14 @@ fn what_never_opens_within_the_horizon_has_no_opening() {
     for hours in ["off", "Mo-Fr 09:00-17:00; Mo-Su off", "2025 Mo-Fr 09:00-17:00", "Feb 29 09:00-10:00"] {
         let never = calendar("Europe/Berlin", hours, "", "", "");
         assert_eq!(never.at(now), Standing::Closed { until: None, why: ClosedBy::Hours }, "{hours}");
-        assert_eq!(never.longest_closed(now), Some((now, HORIZON)));
+        assert_eq!(never.closings(now).collect::<Vec<_>>(), [(now, HORIZON)]);
     }
     let leap = Timestamp::parse("2027-02-01T12:00:00Z").unwrap();
     let leap_day = calendar("Europe/Berlin", "Feb 29 09:00-10:00", "", "", "");
     assert_eq!(leap_day.next_open(leap), Timestamp::parse("2028-02-29T08:00:00Z"));
     let always = calendar("Europe/Berlin", "24/7", "", "", "");
     assert_eq!(always.at(now), Standing::Open { until: None });
-    assert_eq!(always.longest_closed(now), None);
+    assert_eq!(always.closings(now).next(), None);
     // At the ends of time there is an answer too, and it takes no longer.
     for end in [Timestamp::MIN, Timestamp::MAX] {
         assert!(always.is_open(end));
@@ -93,11 +93,15 @@ fn what_never_opens_within_the_horizon_has_no_opening() {
 }
 
 #[test]
-fn the_longest_time_without_an_opening_is_found() {
+fn the_times_it_is_closed_are_known_with_how_long_they_last() {
     let now = Timestamp::parse("2026-11-23T12:00:00Z").unwrap();
     let office = calendar("UTC", "Mo-Fr 09:00-17:00", "2026-12-25 2026-12-28", "", "");
     let closes = Timestamp::parse("2026-12-24T17:00:00Z").unwrap();
-    assert_eq!(office.longest_closed(now), Some((closes, Duration::from_secs(4 * 86_400 + 16 * 3_600))));
+    let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+    let longest = office.closings(now).max_by_key(|(_, lasts)| *lasts);
+    assert_eq!(longest, Some((closes, hours(4 * 24 + 16))));
+    let tonight = Timestamp::parse("2026-11-23T17:00:00Z").unwrap();
+    assert_eq!(office.closings(now).next(), Some((tonight, hours(16))));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use fixture::{
 };
 use std::time::Duration;
 use steadfast_lead::Timestamp;
+use steadfast_retry::breaker::Wait;
 use steadfast_retry::policy::{Condition, Conditions, Jitter, Layer, RetryPolicy};
 use steadfast_retry::{
     Admission, Attempt, BodyMark, Decision, DecisionName, Delivery, Entry, ErrorKind, EventKind, Evidence, FailureKind,
@@ -316,25 +317,35 @@ fn waiting(due: Timestamp, retries_used: u32) -> Delivery {
     Delivery { progress, state: State::Waiting { due }, ..delivery() }
 }
 
+fn paused(until: u64) -> Option<Wait> {
+    Some(Wait { until: Some(at(until)), why: HoldReason::RetryAfter })
+}
+
+#[test]
+fn a_closed_endpoint_holds_until_it_opens_and_says_why() {
+    let policy = policy(&Layer { max_lead_age: Some(secs(100)), ..Layer::default() });
+    let hold = |until| admit(&delivery(), &policy, RETRY, Some(Wait { until, why: HoldReason::Closed }), at(10));
+    assert_eq!(hold(Some(at(50))), Admission::Hold { until: at(50), why: HoldReason::Closed });
+    assert_eq!(hold(None), Admission::Hold { until: at(100), why: HoldReason::Closed });
+    assert!(matches!(hold(Some(at(10))), Admission::Send { .. }), "it opens just now");
+}
+
 #[test]
 fn admission_sends_what_is_young_and_within_its_limits() {
     let policy = exact();
     let day = secs(86_400);
     assert_eq!(admit(&delivery(), &policy, RETRY, None, at(0)), Admission::Send { at_most: day });
     assert_eq!(admit(&waiting(at(2), 1), &policy, RETRY, None, at(2)), Admission::Send { at_most: day - secs(2) });
-    assert_eq!(
-        admit(&waiting(at(2), 1), &policy, RETRY, Some(at(2)), at(2)),
-        Admission::Send { at_most: day - secs(2) }
-    );
+    assert_eq!(admit(&waiting(at(2), 1), &policy, RETRY, paused(2), at(2)), Admission::Send { at_most: day - secs(2) });
 }
 
 #[test]
 fn admission_holds_with_the_endpoint_but_not_beyond_the_oldest_age() {
     let policy = policy(&Layer { max_lead_age: Some(secs(100)), ..Layer::default() });
-    let hold = |paused| admit(&delivery(), &policy, RETRY, Some(at(paused)), at(10));
+    let hold = |until| admit(&delivery(), &policy, RETRY, paused(until), at(10));
     assert_eq!(hold(50), Admission::Hold { until: at(50), why: HoldReason::RetryAfter });
     assert_eq!(hold(500), Admission::Hold { until: at(100), why: HoldReason::RetryAfter });
-    let review = admit(&delivery(), &policy, RETRY, Some(at(500)), at(100));
+    let review = admit(&delivery(), &policy, RETRY, paused(500), at(100));
     assert!(matches!(review, Admission::Review { cause: ReviewCause::Expired, .. }), "{review:?}");
 }
 

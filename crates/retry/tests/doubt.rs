@@ -7,12 +7,13 @@ mod fixture;
 use fixture::{answered, at, delivery, endpoint, fault, policy, secs, settle_at_due, terms};
 use std::time::Duration;
 use steadfast_lead::Timestamp;
+use steadfast_retry::breaker::Wait;
 use steadfast_retry::policy::{Jitter, Layer, RetryPolicy};
 use steadfast_retry::reading::ResponseSettings;
 use steadfast_retry::{
-    Admission, Delivery, Entry, ErrorKind, EventKind, Evidence, FailureKind, FaultKind, InDoubt, LOOK_UPS_MAX, LookUp,
-    LookUpAnswer, LookedUp, Outcome, Phase, Reading, ReviewCause, Settlement, State, Terms, Verb, Verdict, admit,
-    assume_delivered, classify_status, not_found_rule, settle_look_up, verb,
+    Admission, Delivery, Entry, ErrorKind, EventKind, Evidence, FailureKind, FaultKind, HoldReason, InDoubt,
+    LOOK_UPS_MAX, LookUp, LookUpAnswer, LookedUp, Outcome, Phase, Reading, ReviewCause, Settlement, State, Terms, Verb,
+    Verdict, admit, assume_delivered, classify_status, not_found_rule, settle_look_up, verb,
 };
 
 const VERIFY: InDoubt = InDoubt::Verify { floor: Duration::ZERO };
@@ -68,7 +69,8 @@ fn a_look_up_takes_the_place_of_the_retry_and_waits_as_long() {
     let floor = Terms { in_doubt: InDoubt::Verify { floor: secs(60) }, ..verifying(&policy) };
     assert_eq!(due(&doubtful(&floor)), Some(at(60)), "a slow recipient may still be inserting");
     assert_eq!(admit(&delivery, &policy, VERIFY, None, at(2)), Admission::LookUp { at_most: secs(86_398) });
-    let held = admit(&delivery, &policy, VERIFY, Some(at(50)), at(2));
+    let held =
+        admit(&delivery, &policy, VERIFY, Some(Wait { until: Some(at(50)), why: HoldReason::RetryAfter }), at(2));
     assert!(matches!(held, Admission::Hold { .. }), "a look-up respects the endpoint's pause");
 }
 

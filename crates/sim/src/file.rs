@@ -2,6 +2,7 @@
 //! and what is allowed. Parses no TOML itself.
 
 use crate::answer::Scripted;
+use crate::calendar_file::CalendarFile;
 use crate::guard_table::{CapacityFile, GuardFile};
 use crate::protected_file::endpoint;
 use crate::quantity::parse_rate;
@@ -131,6 +132,8 @@ pub struct RecipientFile {
     pub capacity: Option<CapacityFile>,
     /// How it is protected; otherwise as the scenario says.
     pub guard: Option<GuardFile>,
+    /// When it may be called; otherwise always.
+    pub calendar: Option<CalendarFile>,
     /// The n-th for the n-th attempt of each delivery; the last repeats.
     pub answers: Option<Vec<String>>,
     /// The same always, except in a phase.
@@ -216,17 +219,15 @@ impl ScenarioFile {
             flow: faults.kept("flow", FlowName::new("scenario"))?,
             step: faults.kept("step", StepName::new("send"))?,
             endpoint: endpoint(recipient?),
+            calendar: self.recipient.calendar.as_ref().and_then(|file| file.read("recipient.calendar", faults)),
             protected: self.protected(faults),
         })
     }
 
     fn start(&self, faults: &mut Faults) -> Option<Timestamp> {
         let Some(text) = &self.start else { return Some(START) };
-        let start = Timestamp::parse(text);
-        if start.is_none() {
-            faults.add("start", format!("{text:?} is not a time: allowed is RFC 3339, such as 2026-01-01T00:00:00Z"));
-        }
-        start
+        let problem = || format!("{text:?} is not a time: allowed is RFC 3339, such as 2026-01-01T00:00:00Z");
+        faults.kept("start", Timestamp::parse(text).ok_or_else(problem))
     }
 
     fn candidates(&self, faults: &mut Faults) -> Vec<Candidate> {

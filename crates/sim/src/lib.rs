@@ -5,6 +5,7 @@
 //! TOML is the caller's; [`ScenarioFile`] is the shape it is parsed into.
 
 mod answer;
+mod calendar_file;
 mod chart;
 mod file;
 mod guard_table;
@@ -23,6 +24,7 @@ mod tally;
 mod timeline;
 
 pub use answer::{BadAnswer, Scripted};
+pub use calendar_file::CalendarFile;
 pub use chart::chart_svg;
 pub use file::{
     CompareFile, LevelsFile, LimitsFile, PhaseFile, RecipientFile, ScenarioFile, SettingsFile, TrafficFile,

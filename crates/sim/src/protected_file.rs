@@ -101,6 +101,7 @@ impl ScenarioFile {
             script: script?,
             capacity: capacity.flatten(),
             protection,
+            calendar: file.calendar.as_ref().and_then(|calendar| calendar.read(&format!("{place}.calendar"), faults)),
         })
     }
 }

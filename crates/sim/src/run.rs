@@ -14,9 +14,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 use steadfast_lead::{IdSequence, NodeNumber, Priority, Timestamp};
+use steadfast_retry::breaker::Wait;
 use steadfast_retry::policy::RetryPolicy;
 use steadfast_retry::{
-    Admission, Delivery, Epoch, Fence, LegProgress, LookedUp, Sent, Settlement, Shard, State, Terms, admit,
+    Admission, Delivery, Epoch, Fence, HoldReason, LegProgress, LookedUp, Sent, Settlement, Shard, State, Terms, admit,
     assume_delivered, refer, settle, settle_look_up,
 };
 
@@ -204,7 +205,7 @@ impl<'a> World<'a> {
 
     /// A delivery is due: it is sent, held with its endpoint, or referred to a person.
     fn look(&mut self, slot: usize, mut live: Live, now: Timestamp) -> Result<(), RunStopped> {
-        match admit(&live.delivery, self.policy, self.terms.in_doubt, self.paused_until, now) {
+        match admit(&live.delivery, self.policy, self.terms.in_doubt, self.held(now), now) {
             Admission::LookUp { at_most } => {
                 (live.started, live.at_most) = (now, at_most);
                 let took = self.looked_up(&live).map_or(Duration::ZERO, |scripted| scripted.took.min(at_most));
@@ -238,6 +239,14 @@ impl<'a> World<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Why nothing may be sent, by the calendar or because the recipient asked to be left alone: what ends later.
+    fn held(&self, now: Timestamp) -> Option<Wait> {
+        let paused = self.paused_until.filter(|until| *until > now);
+        let paused = paused.map(|until| Wait { until: Some(until), why: HoldReason::RetryAfter });
+        let closed = self.scenario.calendar.as_ref().and_then(|calendar| calendar.at(now).wait());
+        paused.into_iter().chain(closed).max_by_key(|wait| (wait.until.is_none(), wait.until))
     }
 
     fn asked(&self, live: &Live) -> Asked {

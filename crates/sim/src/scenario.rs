@@ -2,8 +2,10 @@
 
 use crate::answer::Scripted;
 use crate::script::Script;
+use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{FlowName, Priority, StepName, Timestamp};
+use steadfast_retry::calendar::Calendar;
 use steadfast_retry::pace::{PaceSettings, Rate};
 use steadfast_retry::policy::RetryPolicy;
 use steadfast_retry::{Endpoint, GuardSettings, InDoubt, Seed};
@@ -48,6 +50,8 @@ pub struct Scenario {
     pub step: StepName,
     /// Where everything is sent.
     pub endpoint: Endpoint,
+    /// When it may be called; `None` for always.
+    pub calendar: Option<Arc<Calendar>>,
     /// How recipients are protected, and who they are; `None` sends everything that is due to the one above.
     pub protected: Option<Protected>,
 }
@@ -96,6 +100,8 @@ pub struct Recipient {
     pub capacity: Option<Capacity>,
     /// How it is protected.
     pub protection: Protection,
+    /// When it may be called; `None` for always.
+    pub calendar: Option<Arc<Calendar>>,
 }
 
 /// What a recipient can take.

@@ -124,7 +124,11 @@ pub(super) const ADDRESS: &[&str] = &[
 pub(super) fn config(input: &[u8]) {
     let variable = |name: &str| (name == "TOKEN").then(|| "t0ken".to_owned());
     let file = |name: &str| if name == "x" { Ok("s3cret".to_owned()) } else { Err("cannot be read".to_owned()) };
-    match read("fuzzed.toml", text(input).into_owned(), &Surroundings { variable: &variable, file: &file }) {
+    match read(
+        "fuzzed.toml",
+        text(input).into_owned(),
+        &Surroundings { variable: &variable, file: &file, now: steadfast_lead::Timestamp::MIN },
+    ) {
         Ok(loaded) => {
             let shown = loaded.warnings.plain() + &loaded.warnings.with_source(true);
             assert!(!shown.contains("s3cret"), "a secret is shown");

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
-use steadfast_flow::{Book, Explained, ExplainedLookUp, Fits, FlowPlan, PlannedRetry, StepPlan};
+use steadfast_engine::{Clock as _, SystemClock};
+use steadfast_flow::{Book, Explained, ExplainedCalendar, ExplainedLookUp, Fits, FlowPlan, PlannedRetry, StepPlan};
+use steadfast_lead::Timestamp;
+use steadfast_retry::calendar::Standing;
 use steadfast_retry::policy::show_duration;
 use steadfast_retry::{InDoubt, Window};
 
@@ -45,11 +48,16 @@ pub(crate) fn explain(path: &Path, wanted: Wanted<'_>, out: &mut impl Write) -> 
         }
     };
     let explained = Explained::of(plan);
+    let calendar = book.calendar(&explained.recipient);
+    let calendar = calendar.map(|calendar| ExplainedCalendar::of(calendar, SystemClock.now()));
     if wanted.json {
-        let text = serde_json::to_string_pretty(&to_json(&explained)).context("cannot write JSON")?;
+        let mut value = to_json(&explained);
+        value["called_when"] = calendar.as_ref().map_or(Value::Null, calendar_json);
+        let text = serde_json::to_string_pretty(&value).context("cannot write JSON")?;
         writeln!(out, "{text}")?;
     } else {
         tables(&explained, wanted.terminal, out)?;
+        calendar_lines(calendar.as_ref(), out)?;
     }
     Ok(true)
 }
@@ -99,6 +107,46 @@ fn retry_json(retry: &PlannedRetry) -> Value {
         "since_first_ms": window_json(retry.since_first),
         "within_total_timeout": retry.fits.name(),
     })
+}
+
+fn calendar_json(calendar: &ExplainedCalendar) -> Value {
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+    let (state, until, why) = match calendar.standing {
+        Standing::Open { until } => ("open", until, None),
+        Standing::Closed { until, why } => ("closed", until, Some(why.name())),
+    };
+    let openings: Vec<Value> =
+        calendar.openings.iter().map(|(from, until)| json!([time(Some(*from)), time(Some(*until))])).collect();
+    json!({
+        "time_zone": calendar.time_zone,
+        "hours": calendar.hours,
+        "holidays": calendar.holidays,
+        "maintenance": calendar.maintenance,
+        "now": state,
+        "closed_by": why,
+        "until": time(until),
+        "openings": openings,
+    })
+}
+
+fn calendar_lines(calendar: Option<&ExplainedCalendar>, out: &mut impl Write) -> anyhow::Result<()> {
+    let Some(calendar) = calendar else {
+        writeln!(out, "the recipient may be called at any time")?;
+        return Ok(());
+    };
+    let hours = if calendar.hours.is_empty() { "always".to_owned() } else { calendar.hours.join(", and within ") };
+    let (holidays, maintenance) = (calendar.holidays, calendar.maintenance);
+    writeln!(
+        out,
+        "open {hours} in {}, less {holidays} holidays and {maintenance} maintenance windows",
+        calendar.time_zone
+    )?;
+    let until = |until: Option<Timestamp>| until.map_or_else(|| "further notice".to_owned(), |until| until.to_string());
+    match calendar.standing {
+        Standing::Open { until: closes } => writeln!(out, "now open until {}", until(closes))?,
+        Standing::Closed { until: opens, why } => writeln!(out, "now closed ({}) until {}", why.name(), until(opens))?,
+    }
+    Ok(())
 }
 
 fn window_json(window: Window) -> Value {

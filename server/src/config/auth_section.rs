@@ -163,7 +163,11 @@ mod tests {
     fn read_text(text: &str) -> Result<Loaded, Problems> {
         let variable = |name: &str| name.starts_with(char::is_uppercase).then(|| format!("s3cret-{name}"));
         let file = |path: &str| if path == "secret" { Ok("s3cret-file\n".to_owned()) } else { Err("no".to_owned()) };
-        read("test.toml", text.to_owned(), &Surroundings { variable: &variable, file: &file })
+        read(
+            "test.toml",
+            text.to_owned(),
+            &Surroundings { variable: &variable, file: &file, now: steadfast_lead::Timestamp::MIN },
+        )
     }
 
     fn with(auth: &str) -> Result<Loaded, Problems> {

@@ -4,6 +4,10 @@
 //! other does not.
 
 use super::auth_keys::AUTH;
+use super::calendar_keys::{
+    ACCOUNT_ZONE, CALENDAR, CALENDAR_TABLE, CALENDARS, CLOSED, HOLIDAYS, HOURS, HOURS_LIMIT, MAINTENANCE,
+    MAINTENANCE_LIST, TIME_ZONE,
+};
 use super::forgetting_keys::{DUPLICATES, DUPLICATES_KEY, ERASURE};
 use super::protection_keys::{BREAKER, BREAKER_KEY, CONCURRENCY, CONCURRENCY_KEY, RATE_LIMIT, RETRY_BUDGET};
 use super::response_keys::{MATCH, PATH, RESPONSE, RESPONSE_KEY, RULE, RULES_KEY};
@@ -74,6 +78,7 @@ pub(crate) const ROOT: Table = Table {
             "",
             "Customers: flows and recipients may belong to one.",
         ),
+        CALENDARS,
         key("recipients", "tables by name", "see [recipients.NAME]", "", "Partner systems leads are delivered to."),
         key(
             "flows",
@@ -189,10 +194,7 @@ pub(crate) const STORE: Table = Table {
 pub(crate) const ACCOUNT: Table = Table {
     header: "[accounts.NAME]",
     about: "A customer.",
-    keys: &[
-        key("time_zone", "text", "an IANA name, such as America/Chicago", "", "The account's time zone."),
-        key("retry", "table", "see [retry]", "", "What it says about retrying."),
-    ],
+    keys: &[ACCOUNT_ZONE, key("retry", "table", "see [retry]", "", "What it says about retrying.")],
 };
 
 const IN_DOUBT: Key = key(
@@ -250,6 +252,12 @@ pub(crate) const RECIPIENT: Table = Table {
         RATE_LIMIT,
         RETRY_BUDGET,
         BREAKER_KEY,
+        CALENDAR,
+        HOURS,
+        TIME_ZONE,
+        HOLIDAYS,
+        MAINTENANCE_LIST,
+        CLOSED,
         key("retry", "table", "see [retry]", "", "What it says about retrying, over what the flow says."),
         key("limits", "table", "see [recipients.NAME.limits]", "", "What no flow or step may exceed."),
         IN_DOUBT,
@@ -270,6 +278,7 @@ pub(crate) const LIMITS: Table = Table {
     about: "What no flow and no step may exceed. Caps on whatever the levels make together; what the recipient itself says may \
             not be above them.",
     keys: &[
+        HOURS_LIMIT,
         key("max_retries", "whole number", "0 to 1000", "", "Most retries; 0 turns retrying off."),
         key("max_lead_age", "duration", "1s to 90d", "", "Oldest lead."),
         key(
@@ -448,7 +457,7 @@ pub(crate) const REQUEST: Table = Table {
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 28] = [
+pub(crate) const TABLES: [&Table; 30] = [
     &ROOT,
     &SERVER,
     &API_KEY,
@@ -456,6 +465,8 @@ pub(crate) const TABLES: [&Table; 28] = [
     &RETRY,
     &POLICY_TABLE,
     &ACCOUNT,
+    &CALENDAR_TABLE,
+    &MAINTENANCE,
     &RECIPIENT,
     &CONCURRENCY,
     &BREAKER,

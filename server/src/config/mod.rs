@@ -8,6 +8,10 @@ mod answer_table_tests;
 mod auth_keys;
 mod auth_section;
 mod body_section;
+mod calendar_keys;
+mod calendar_section;
+#[cfg(test)]
+mod calendar_tests;
 mod forgetting_keys;
 mod forgetting_section;
 mod keys;
@@ -52,6 +56,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
+use steadfast_engine::{Clock as _, SystemClock};
 use steadfast_flow::{Book, Fault, Place, Settings, Warning};
 use steadfast_lead::RecipientName;
 use steadfast_retry::Reading as Answers;
@@ -109,7 +114,7 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Problems> {
             .map_err(|why| format!("names the file {name:?}, which {why}"))
     };
     let variable = |name: &str| std::env::var(name).ok();
-    read(&file, text, &Surroundings { variable: &variable, file: &secret_file })
+    read(&file, text, &Surroundings { variable: &variable, file: &secret_file, now: SystemClock.now() })
 }
 
 /// The content of a file; or why not, continuing "the file ...".
@@ -142,6 +147,10 @@ pub(crate) fn read(file: &str, text: String, around: &Surroundings<'_>) -> Resul
     let (mut problems, masks) = reader.finish();
     let compiled = settings.compile(0);
     problems.extend(key_account_problems(&server, &settings, &spans));
+    let compiled = compiled.and_then(|book| {
+        let never = settings.never_open(&book, around.now);
+        if never.is_empty() { Ok(book) } else { Err(never) }
+    });
     let book = match compiled {
         Ok(book) if problems.is_empty() => book,
         Ok(_) => return Err(Problems::new(file, &text, &masks, problems)),
@@ -152,7 +161,11 @@ pub(crate) fn read(file: &str, text: String, around: &Surroundings<'_>) -> Resul
             return Err(Problems::new(file, &text, &masks, problems));
         }
     };
-    let warned = settings.warnings(&book).into_iter().chain(unreached_concurrency(&server, &book));
+    let warned = settings
+        .warnings(&book)
+        .into_iter()
+        .chain(settings.calendar_warnings(&book, around.now))
+        .chain(unreached_concurrency(&server, &book));
     let warnings = warned.map(|warning| warning_problem(&warning, &spans)).collect();
     let warnings = Problems::new(file, &text, &masks, warnings);
     Ok(Loaded { settings, book, server, warnings, text })
@@ -168,7 +181,7 @@ pub(crate) fn load_rules(path: &Path) -> Result<Answers, Problems> {
         .map_err(|why| Problems::new(&file, "", &[], vec![Problem::of_file(why)]))?;
     let variable = |name: &str| std::env::var(name).ok();
     let no_file = |_: &str| Err("names a file, which rules have no use for".to_owned());
-    read_rules(&file, &text, &Surroundings { variable: &variable, file: &no_file })
+    read_rules(&file, &text, &Surroundings { variable: &variable, file: &no_file, now: SystemClock.now() })
 }
 
 fn read_rules(file: &str, text: &str, around: &Surroundings<'_>) -> Result<Answers, Problems> {
@@ -230,6 +243,7 @@ fn sections(reader: &Reader<'_>, document: &DeTable<'_>) -> (Settings, ServerSet
         policies: retry_section::policies(root.named("policies")),
         system: retry_section::layer(&root.section("retry", &retry_keys::RETRY)),
         accounts: trade_sections::accounts(root.named("accounts")),
+        calendars: calendar_section::calendars(root.named("calendars")),
         recipients: trade_sections::recipients(root.named("recipients")),
         flows: trade_sections::flows(root.named("flows")),
         lookups: body_section::lookups(&root),

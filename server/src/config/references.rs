@@ -3,6 +3,7 @@
 //! Says which name or file is missing, never what one held.
 
 use std::fmt;
+use steadfast_lead::Timestamp;
 
 /// How large a file holding a credential may be, in bytes.
 pub(crate) const SECRET_FILE_BYTES_MAX: usize = 65_536;
@@ -13,6 +14,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
     /// The content of a file, by its path as written; or a sentence about why not.
     pub(crate) file: &'a dyn Fn(&str) -> Result<String, String>,
+    /// The time: what never opens from now on is refused.
+    pub(crate) now: Timestamp,
 }
 
 impl fmt::Debug for Surroundings<'_> {
@@ -69,7 +72,7 @@ mod tests {
     fn around<R>(test: impl FnOnce(&Surroundings<'_>) -> R) -> R {
         let variable = |name: &str| (name == "TOKEN").then(|| "s3cret".to_owned());
         let file = |path: &str| if path == "t" { Ok("from file\r\n".to_owned()) } else { Err("no".to_owned()) };
-        test(&Surroundings { variable: &variable, file: &file })
+        test(&Surroundings { variable: &variable, file: &file, now: Timestamp::MIN })
     }
 
     #[test]

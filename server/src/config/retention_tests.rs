@@ -9,7 +9,11 @@ use steadfast_flow::Keep;
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn loaded(text: &str) -> Result<Loaded, Problems> {
-    let around = Surroundings { variable: &|_| None, file: &|_| Err("is not there".to_owned()) };
+    let around = Surroundings {
+        variable: &|_| None,
+        file: &|_| Err("is not there".to_owned()),
+        now: steadfast_lead::Timestamp::MIN,
+    };
     read("steadfast.toml", text.to_owned(), &around)
 }
 

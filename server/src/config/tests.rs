@@ -4,6 +4,7 @@ use super::references::Surroundings;
 use super::*;
 use std::path::PathBuf;
 use std::time::Duration;
+use steadfast_lead::Timestamp;
 
 /// Variables and files of a made-up surrounding; everything secret in it says so.
 pub(super) fn read_text(text: &str) -> Result<Loaded, Problems> {
@@ -16,7 +17,8 @@ pub(super) fn read_text(text: &str) -> Result<Loaded, Problems> {
         "token" => Ok("s3cret-file\n".to_owned()),
         _ => Err(format!("names the file {path:?}, which cannot be read: not found")),
     };
-    read("test.toml", text.to_owned(), &Surroundings { variable: &variable, file: &file })
+    let now = Timestamp::parse("2026-11-28T12:00:00Z").unwrap();
+    read("test.toml", text.to_owned(), &Surroundings { variable: &variable, file: &file, now })
 }
 
 pub(super) fn refused(text: &str) -> String {
@@ -234,7 +236,7 @@ fn lead() -> steadfast_lead::Lead {
         id: steadfast_lead::LeadId::from_raw(1).unwrap(),
         flow: steadfast_lead::FlowName::new("auto").unwrap(),
         source: None,
-        accepted_at: steadfast_lead::Timestamp::default(),
+        accepted_at: Timestamp::default(),
         test: false,
         fields,
     }

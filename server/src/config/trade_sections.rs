@@ -1,6 +1,7 @@
 //! Reading accounts, recipients and flows.
 
 use super::auth_section::auth;
+use super::calendar_section::called_when;
 use super::forgetting_section::duplicates;
 use super::keys::{ACCOUNT, FIELD, FLOW, LIMITS, RECIPIENT, STEP, Table};
 use super::protection_section::protection;
@@ -52,6 +53,7 @@ fn recipient(recipient: &Section<'_>) -> RecipientSettings {
     RecipientSettings {
         account: account_name(recipient),
         protection: protection(recipient, &capped),
+        called_when: called_when(recipient, &capped),
         retry: retry(recipient),
         limits: limits(&capped),
         in_doubt: in_doubt(recipient),

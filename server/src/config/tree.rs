@@ -121,6 +121,19 @@ impl<'a> Found<'a> {
         hide_all(self.reader, self.value);
     }
 
+    /// A date or time, as it was written: a value of its own kind, or a text.
+    pub(crate) fn moment(&self) -> Option<String> {
+        match self.value.get_ref() {
+            DeValue::Datetime(moment) => Some(moment.to_string()),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => self.text(),
+        }
+    }
+
     /// True or false.
     pub(crate) fn boolean(&self) -> Option<bool> {
         if let DeValue::Boolean(value) = self.value.get_ref() {

@@ -3,7 +3,7 @@
 //! Every endpoint is a station: its queues, its guard (breaker, retry budget, way back), and what it waits for. Stations with
 //! something due that may go take turns by [`Fair`], which the simulator runs as well. Of each queue only a window of the near
 //! future is held; the rest stays in the store and is read in ranges as the window empties. A station that is held, by its
-//! recipient's asking, its breaker or a person, loads and starts nothing, however much waits behind it: no write, no memory.
+//! recipient's asking, its calendar, its breaker or a person, loads and starts nothing, however much waits behind it: no write, no memory.
 //!
 //! What is looked at without being sent (too old, held too long, to be moved to another endpoint) is a *referral*: it needs no
 //! right to an attempt, and takes at most a quarter of the slots.
@@ -26,7 +26,8 @@ use station::{Duty, Station};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 use steadfast_lead::{DeliveryId, RecipientName, Timestamp};
-use steadfast_retry::breaker::{Symptom, Transition};
+use steadfast_retry::breaker::{Symptom, Transition, Wait};
+use steadfast_retry::calendar::Standing;
 use steadfast_retry::fair::Fair;
 use steadfast_retry::{Endpoint, Event, EventKind, Guard, HoldReason, Seed, StopTarget, Verdict};
 use steadfast_store::{DuePosition, KeptGuard, QueueKey};
@@ -264,10 +265,20 @@ impl Dispatch {
         self.touched.insert(number);
     }
 
-    /// Until when an endpoint's recipient asked to be left alone; nothing for an endpoint that no step sends to.
-    pub fn paused(&self, endpoint: &Endpoint, now: Timestamp) -> Option<Timestamp> {
+    /// Why an endpoint may not be called, by its calendar or because its recipient asked to be left alone; nothing for an
+    /// endpoint that no step sends to.
+    pub fn paused(&self, endpoint: &Endpoint, now: Timestamp) -> Option<Wait> {
         let station = self.stations.get(*self.numbers.get(endpoint)?)?;
-        station.paused_until.filter(|until| *until > now && self.duty(station) == Duty::Send)
+        self.asked_or_closed(station, now).filter(|_| self.duty(station) == Duty::Send)
+    }
+
+    /// Of both, the one that ends later.
+    fn asked_or_closed(&self, station: &Station, now: Timestamp) -> Option<Wait> {
+        let asked = station.paused_until.filter(|until| *until > now);
+        let asked = asked.map(|until| Wait { until: Some(until), why: HoldReason::RetryAfter });
+        let closed = self.recipients[station.recipient].standing(now).and_then(Standing::wait);
+        // Without an end in sight it is the calendar's.
+        asked.into_iter().chain(closed).max_by_key(|wait| (wait.until.is_none(), wait.until))
     }
 
     /// Why an endpoint starts nothing at `now`; `None` where it does, and for one that no step sends to.
@@ -364,8 +375,7 @@ impl Dispatch {
         if self.duty(station) == Duty::Move {
             return None;
         }
-        let asked = station.paused_until.filter(|until| *until > now);
-        let asked = asked.map(|until| EndpointHold { why: HoldReason::RetryAfter, until: Some(until) });
+        let asked = self.asked_or_closed(station, now).map(EndpointHold::from);
         asked.or_else(|| station.guard.breaker().stops(now).map(EndpointHold::from)).or(station.wait)
     }
 

@@ -2,15 +2,17 @@
 
 use super::Dispatch;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{RecipientName, Timestamp};
 use steadfast_retry::breaker::{BreakerVerb, ByHand, Transition};
+use steadfast_retry::calendar::{Calendar, Standing};
 use steadfast_retry::pace::{ConcurrencyLimit, Pace, PaceSettings};
 use steadfast_retry::{Endpoint, Guard, GuardSettings, StopTarget};
 use steadfast_store::KeptGuard;
 
 /// How one recipient is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecipientProtection {
     /// Its endpoints' breakers and retry budgets.
     pub guard: GuardSettings,
@@ -18,12 +20,14 @@ pub struct RecipientProtection {
     pub pace: PaceSettings,
     /// How long a delivery may be held by an open breaker before a person looks at it; `None` for as long as it takes.
     pub longest_hold: Option<Duration>,
+    /// When it may be called; `None` for always.
+    pub calendar: Option<Arc<Calendar>>,
 }
 
 impl Default for RecipientProtection {
     fn default() -> Self {
         let pace = PaceSettings { rate: None, concurrency: ConcurrencyLimit::default() };
-        RecipientProtection { guard: GuardSettings::default(), pace, longest_hold: None }
+        RecipientProtection { guard: GuardSettings::default(), pace, longest_hold: None, calendar: None }
     }
 }
 
@@ -44,11 +48,41 @@ pub(super) struct Recipient {
     pub(super) pace: Pace,
     /// Stations that wait for one of its attempts to end.
     pub(super) waiting: BTreeSet<usize>,
+    /// What its calendar said last.
+    seen: Option<Seen>,
 }
+
+/// What a calendar said, and how long that holds. Asking it anew for every attempt would cost more than the attempt.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    from: Timestamp,
+    until: Timestamp,
+    standing: Standing,
+}
+
+/// A calendar that does not change within its horizon is asked again after this.
+const SEEN_MAX: Duration = Duration::from_secs(86_400);
 
 impl Recipient {
     pub(super) fn new(name: RecipientName, protection: RecipientProtection) -> Self {
-        Recipient { name, pace: Pace::new(&protection.pace), protection, waiting: BTreeSet::new() }
+        Recipient { name, pace: Pace::new(&protection.pace), protection, waiting: BTreeSet::new(), seen: None }
+    }
+
+    /// Asks the calendar where what it said last holds no longer.
+    pub(super) fn look_at_calendar(&mut self, now: Timestamp) {
+        let Some(calendar) = &self.protection.calendar else { return };
+        if self.seen.is_none_or(|seen| !(seen.from..seen.until).contains(&now)) {
+            let standing = calendar.at(now);
+            let until = standing.until().unwrap_or(now.after(SEEN_MAX));
+            self.seen = Some(Seen { from: now, until, standing });
+        }
+    }
+
+    /// How the calendar stands; `None` where there is none.
+    pub(super) fn standing(&self, now: Timestamp) -> Option<Standing> {
+        let calendar = self.protection.calendar.as_ref()?;
+        let seen = self.seen.filter(|seen| (seen.from..seen.until).contains(&now));
+        Some(seen.map_or_else(|| calendar.at(now), |seen| seen.standing))
     }
 }
 
@@ -63,9 +97,9 @@ impl Dispatch {
             self.number(endpoint, now);
         }
         for recipient in &mut self.recipients {
-            let protection = protected.recipients.get(&recipient.name).copied().unwrap_or_default();
-            recipient.protection = protection;
-            recipient.pace.handle_settings(&protection.pace);
+            recipient.protection = protected.recipients.get(&recipient.name).cloned().unwrap_or_default();
+            recipient.pace.handle_settings(&recipient.protection.pace);
+            recipient.seen = None;
             recipient.waiting.clear();
         }
         let mut oldest: HashMap<&RecipientName, Duration> = HashMap::new();

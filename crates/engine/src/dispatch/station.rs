@@ -191,11 +191,14 @@ impl Station {
         }
     }
 
-    /// Notes what holds it now, and when that ended.
+    /// Notes what holds it now, and when that ended. After closed hours and maintenance what waited is worked off on a ramp.
     pub(super) fn note_hold(&mut self, hold: Option<EndpointHold>, now: Timestamp) {
         let before = std::mem::replace(&mut self.held, hold);
         if let (Some(before), None) = (before, hold) {
             self.released_at = Some(before.until.filter(|until| *until <= now).unwrap_or(now));
+            if matches!(before.why, HoldReason::Closed | HoldReason::Maintenance) {
+                self.guard.handle_opening(now);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{Dispatch, EndpointHold, Errand, REFERRALS_SHARE, Refill, Start};
 use std::time::Duration;
 use steadfast_lead::{DeliveryId, Priority, Timestamp};
 use steadfast_retry::breaker::Wait;
+use steadfast_retry::calendar::Standing;
 use steadfast_retry::fair::{Lane, Turn};
 use steadfast_retry::{HoldReason, Permit, Sending, ask};
 use steadfast_store::{DuePosition, QueueKey};
@@ -64,6 +65,8 @@ impl Dispatch {
             self.touched.remove(&number);
         }
         self.stations[number].pass_time(now);
+        let recipient = self.stations[number].recipient;
+        self.recipients[recipient].look_at_calendar(now);
         let hold = self.hold_of(number, now);
         self.stations[number].note_hold(hold, now);
         let due = match hold {
@@ -93,16 +96,19 @@ impl Dispatch {
         let station = &self.stations[number];
         let next = station.next_due(now);
         let due = Priority::ALL.map(|class| (class, station.due_since(class, now)));
+        // What is in the ring must not start after the closing; an endpoint that has nothing is not looked at for it.
+        let waits = due.iter().any(|(_, since)| since.is_some());
+        let closing = self.recipients[station.recipient].standing(now).filter(|_| waits).and_then(Standing::until);
         match duty {
             Duty::Send => due.into_iter().for_each(|(class, since)| self.fair.set_due(station.party, class, since)),
             Duty::Move => {
                 self.fair.park(station.party);
-                if due.iter().any(|(_, since)| since.is_some()) {
+                if waits {
                     self.referring.insert(number);
                 }
             }
         }
-        next
+        next.into_iter().chain(closing).min()
     }
 
     fn read_ahead(&mut self, number: usize, now: Timestamp) {

@@ -15,6 +15,8 @@ pub use hours::{HOURS_BYTES_MAX, HOURS_RULES_MAX, Hours};
 pub use parse::BadHours;
 pub use zone::{UnknownZone, Zone};
 
+use crate::breaker::Wait;
+use crate::delivery::HoldReason;
 use jiff::civil::Date;
 use spans::Spans;
 use std::collections::BTreeSet;
@@ -97,6 +99,15 @@ impl ClosedBy {
     }
 }
 
+impl From<ClosedBy> for HoldReason {
+    fn from(why: ClosedBy) -> Self {
+        match why {
+            ClosedBy::Hours | ClosedBy::Holiday => HoldReason::Closed,
+            ClosedBy::Maintenance => HoldReason::Maintenance,
+        }
+    }
+}
+
 /// How a calendar stands at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -112,6 +123,23 @@ pub enum Standing {
         /// What closes it now; something else may before it opens.
         why: ClosedBy,
     },
+}
+
+impl Standing {
+    /// The wait for the opening; `None` while it is open.
+    pub fn wait(self) -> Option<Wait> {
+        match self {
+            Standing::Open { .. } => None,
+            Standing::Closed { until, why } => Some(Wait { until, why: why.into() }),
+        }
+    }
+
+    /// When it changes by itself; `None` when not within [`HORIZON`].
+    pub const fn until(self) -> Option<Timestamp> {
+        match self {
+            Standing::Open { until } | Standing::Closed { until, .. } => until,
+        }
+    }
 }
 
 /// When something is open.
@@ -224,19 +252,15 @@ impl Calendar {
         walk::openings(self, from)
     }
 
-    /// The longest time without an opening within [`HORIZON`], when it begins, and how long it is.
-    pub fn longest_closed(&self, from: Timestamp) -> Option<(Timestamp, Duration)> {
+    /// The times it is closed, since when and how long, beginning at `from` and ending with [`HORIZON`].
+    pub fn closings(&self, from: Timestamp) -> impl Iterator<Item = (Timestamp, Duration)> + '_ {
         let end = from.after(HORIZON);
         let mut closed_at = from;
-        let mut longest: Option<(Timestamp, Duration)> = None;
-        for (opens, closes) in self.openings(from).chain([(end, end)]) {
-            let lasts = opens.since(closed_at);
-            if lasts > longest.map_or(Duration::ZERO, |(_, lasts)| lasts) {
-                longest = Some((closed_at, lasts));
-            }
-            closed_at = closes;
-        }
-        longest
+        let closings = self.openings(from).chain([(end, end)]).map(move |(opens, closes)| {
+            let since = std::mem::replace(&mut closed_at, closes);
+            (since, opens.since(since))
+        });
+        closings.filter(|(_, lasts)| !lasts.is_zero())
     }
 
     fn closed_by(&self, at: Timestamp) -> Option<ClosedBy> {

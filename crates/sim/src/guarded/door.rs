@@ -41,6 +41,8 @@ pub(super) struct Door<'a> {
     firsts: BTreeSet<Waiting>,
     again: BTreeSet<Waiting>,
     paused_until: Option<Timestamp>,
+    /// Closed by its calendar when it was asked last.
+    closed: bool,
     parked: Option<Wait>,
     wake_at: Option<Timestamp>,
     in_flight: u32,
@@ -59,6 +61,7 @@ impl<'a> Door<'a> {
             firsts: BTreeSet::new(),
             again: BTreeSet::new(),
             paused_until: None,
+            closed: false,
             parked: None,
             wake_at: None,
             in_flight: 0,
@@ -139,8 +142,16 @@ impl<'a> Door<'a> {
     }
 
     pub(super) fn ask(&mut self, waiting: Waiting, now: Timestamp) -> Result<Permit, Wait> {
-        if let Some(until) = self.paused_until.filter(|until| *until > now) {
-            return Err(Wait { until: Some(until), why: HoldReason::RetryAfter });
+        let paused = self.paused_until.filter(|until| *until > now);
+        let paused = paused.map(|until| Wait { until: Some(until), why: HoldReason::RetryAfter });
+        let closed = self.plan.calendar.as_ref().and_then(|calendar| calendar.at(now).wait());
+        let was_closed = std::mem::replace(&mut self.closed, closed.is_some());
+        let held = paused.into_iter().chain(closed).max_by_key(|wait| (wait.until.is_none(), wait.until));
+        if let Some(wait) = held {
+            return Err(wait);
+        }
+        if was_closed {
+            self.guard.handle_opening(now);
         }
         let sending = if self.firsts.contains(&waiting) { Sending::First } else { Sending::Retry };
         ask(&mut self.guard, &mut self.pace, sending, now)

@@ -339,5 +339,12 @@ impl<'a> World<'a> {
 
 /// Waits that only time ends, and not the end of another attempt.
 const fn ends_by_time(why: HoldReason) -> bool {
-    matches!(why, HoldReason::RetryAfter | HoldReason::Breaker | HoldReason::Credentials)
+    matches!(
+        why,
+        HoldReason::RetryAfter
+            | HoldReason::Breaker
+            | HoldReason::Credentials
+            | HoldReason::Closed
+            | HoldReason::Maintenance
+    )
 }

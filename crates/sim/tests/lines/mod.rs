@@ -119,6 +119,7 @@ pub(crate) const LINES: &[(&str, &[&str])] = &[
             "A rule's rate limit pauses the whole endpoint and uses no retry",
             "total_timeout stands still while held",
             "count_holds gives the strict reading",
+            "what comes due while the recipient is closed waits for the opening and uses no retry",
             "Ten default retries need 362 s of 300",
             "max_lead_age runs from acceptance and binds everything",
             "An attempt ends when the lead becomes too old",
