@@ -3,6 +3,7 @@
 
 mod audit;
 mod bench;
+mod counts;
 mod fuzz;
 mod mutate;
 mod problem;
@@ -30,6 +31,12 @@ enum Tool {
     Tidy,
     /// Checks every dependency: source, licence, bans, single versions, known advisories. Offline.
     Audit,
+    /// Counts the instructions of deciding, and holds them against `xtask/counts.toml`.
+    Counts {
+        /// Write what was counted as the new baseline.
+        #[arg(long)]
+        update: bool,
+    },
     /// Measures the table of performance targets and writes docs/performance.md. Builds a release first.
     Bench {
         /// What to measure, and how: see `cargo xtask bench -- --help`.
@@ -54,6 +61,7 @@ fn main() -> ExitCode {
     let (name, ran) = match arguments.tool {
         Tool::Tidy => ("tidy", told("tidy", tidy::check)),
         Tool::Audit => ("audit", told("audit", audit::check)),
+        Tool::Counts { update } => ("counts", told("counts", |workspace| counts::check(workspace, update))),
         Tool::Bench { arguments } => return bench::run(&arguments),
         Tool::Fuzz(args) => ("fuzz", fuzz::run(&args)),
         Tool::Storm { arguments } => return storm::run(&arguments),

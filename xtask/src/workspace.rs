@@ -58,6 +58,11 @@ impl Workspace {
         self.root.join(path).exists()
     }
 
+    /// Where a path from the root is.
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
+        self.root.join(file)
+    }
+
     /// A file's text; `None` where it is no UTF-8.
     ///
     /// # Errors
