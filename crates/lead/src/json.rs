@@ -83,13 +83,18 @@ pub enum JsonRefusal {
 /// [`JsonRefusal`] names what is wrong; nothing of the document is kept.
 pub fn parse_object(body: &[u8], limits: JsonLimits) -> Result<Fields, JsonRefusal> {
     let text = std::str::from_utf8(body).map_err(|error| JsonRefusal::NotUtf8 { at: error.valid_up_to() })?;
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| malformed(&error))?;
-    let found = shape(raw);
-    if found != "an object" {
-        return Err(JsonRefusal::NotAnObject { found });
-    }
+    let pairs = serde_json::from_str(text).map_err(|error| not_read(text, &error))?;
     let mut reader = Reader { limits, values: 0, field: None };
-    reader.object(raw, 1)
+    reader.object(pairs, 1)
+}
+
+/// Why a document is no object: it is something else, or no JSON. Looked at again only to say so.
+fn not_read(text: &str, error: &serde_json::Error) -> JsonRefusal {
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(raw) if !raw.get().starts_with('{') => JsonRefusal::NotAnObject { found: shape(raw) },
+        Ok(_) => malformed(error),
+        Err(error) => malformed(&error),
+    }
 }
 
 fn malformed(error: &serde_json::Error) -> JsonRefusal {
@@ -103,7 +108,6 @@ fn malformed(error: &serde_json::Error) -> JsonRefusal {
 
 fn shape(raw: &RawValue) -> &'static str {
     match raw.get().as_bytes().first() {
-        Some(b'{') => "an object",
         Some(b'[') => "a list",
         Some(b'"') => "a text",
         Some(b't' | b'f') => "true or false",
@@ -119,16 +123,15 @@ struct Reader {
 }
 
 impl Reader {
-    fn object(&mut self, raw: &RawValue, depth: usize) -> Result<Fields, JsonRefusal> {
-        self.check_depth(depth)?;
-        let Pairs(pairs) = serde_json::from_str(raw.get()).map_err(|error| malformed(&error))?;
+    fn object(&mut self, Pairs(pairs): Pairs<'_>, depth: usize) -> Result<Fields, JsonRefusal> {
         check_unique(&pairs)?;
         let mut fields = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
             if name.is_empty() || name.len() > self.limits.name_bytes_max {
                 return Err(JsonRefusal::BadNameLength { max: self.limits.name_bytes_max, length: name.len() });
             }
-            if depth == 1 {
+            // Named only where something inside may be too deep.
+            if depth == 1 && value.get().starts_with(['{', '[']) {
                 self.field = Some(name.clone().into_owned());
             }
             let value = self.value(value, depth)?;
@@ -144,9 +147,16 @@ impl Reader {
         }
         let text = raw.get();
         Ok(match text.as_bytes().first() {
-            Some(b'{') => Value::Object(self.object(raw, depth + 1)?),
+            Some(b'{') => {
+                self.check_depth(depth + 1)?;
+                let pairs = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+                Value::Object(self.object(pairs, depth + 1)?)
+            }
             Some(b'[') => Value::List(self.list(raw, depth + 1)?),
-            Some(b'"') => Value::Text(serde_json::from_str(text).map_err(|error| malformed(&error))?),
+            Some(b'"') => Value::Text(match unescaped(text) {
+                Some(plain) => plain.into(),
+                None => serde_json::from_str(text).map_err(|error| malformed(&error))?,
+            }),
             Some(b't') => Value::Bool(true),
             Some(b'f') => Value::Bool(false),
             Some(b'n') => Value::Null,
@@ -168,7 +178,19 @@ impl Reader {
     }
 }
 
+/// What stands between the quotes of a valid JSON text that holds no escapes.
+fn unescaped(text: &str) -> Option<&str> {
+    let inside = text.strip_prefix('"')?.strip_suffix('"')?;
+    (!inside.as_bytes().contains(&b'\\')).then_some(inside)
+}
+
+/// Sorted rather than hashed: cheaper for the few fields of a lead, and as bounded for many.
 fn check_unique(pairs: &[(Cow<'_, str>, &RawValue)]) -> Result<(), JsonRefusal> {
+    let mut names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_ref()).collect();
+    names.sort_unstable();
+    if names.windows(2).all(|two| two[0] != two[1]) {
+        return Ok(());
+    }
     let mut seen = HashSet::with_capacity(pairs.len());
     match pairs.iter().find(|(name, _)| !seen.insert(name.as_ref())) {
         Some((name, _)) => Err(JsonRefusal::DuplicateName { name: name.clone().into_owned() }),
@@ -273,8 +295,42 @@ fn write_list(values: &[Value], out: &mut Vec<u8>) {
 }
 
 fn write_text(text: &str, out: &mut Vec<u8>) {
+    if is_plain(text) {
+        out.reserve(text.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     // Writing text into a vector cannot fail.
     let _written = serde_json::to_writer(out, text);
+}
+
+/// Whether a text stands in JSON as it is: no control characters, quotes or backslashes. Looks at eight bytes at once, because
+/// every byte of a lead is looked at each time it is written.
+fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    // The last eight overlap the words before them.
+    let Some(last) = bytes.last_chunk::<8>() else { return bytes.iter().all(|byte| is_plain_byte(*byte)) };
+    bytes.as_chunks::<8>().0.iter().chain([last]).all(is_plain_word)
+}
+
+fn is_plain_byte(byte: u8) -> bool {
+    byte >= 0x20 && byte != b'"' && byte != b'\\'
+}
+
+fn is_plain_word(word: &[u8; 8]) -> bool {
+    let word = u64::from_ne_bytes(*word);
+    below(word, 0x20) | below(word ^ repeated(b'"'), 1) | below(word ^ repeated(b'\\'), 1) == 0
+}
+
+/// Not 0 when a byte of the word is below the limit (at most 128).
+fn below(word: u64, limit: u8) -> u64 {
+    word.wrapping_sub(repeated(limit)) & !word & repeated(0x80)
+}
+
+fn repeated(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
 }
 
 #[cfg(test)]
@@ -300,9 +356,23 @@ mod tests {
     }
 
     #[test]
+    fn every_text_is_written_as_the_library_writes_it() {
+        let letters = (0..=0x2ff_u32).chain([0x2028, 0xfffd, 0x1_f600]).filter_map(char::from_u32);
+        for letter in letters {
+            let place = letter as usize % 17;
+            let text = format!("{}{letter}{}", "a".repeat(place), "z".repeat(17 - place));
+            let mut out = Vec::new();
+            write_value(&Value::text(&text), &mut out);
+            assert_eq!(out, serde_json::to_vec(&text).unwrap(), "{letter:?}");
+            let object = format!("{{{0}:{0}}}", String::from_utf8(out).unwrap());
+            assert_eq!(round_trip(&object), object);
+        }
+    }
+
+    #[test]
     fn refusals_name_what_is_wrong() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(32), "]".repeat(32));
-        let cases: [(&str, &str); 9] = [
+        let cases: [(&str, &str); 14] = [
             ("", "ends too early"),
             ("{\"a\":1", "ends too early at line 1 column 6"),
             ("[1]", "this is a list"),
@@ -311,6 +381,11 @@ mod tests {
             ("{\"\":1}", "1 to 256 bytes, 0 found"),
             ("{\"a\":\"\\ud800\"}", "not valid JSON"),
             ("{\"a\":01}", "syntax error"),
+            ("{\"a\":\"x\ty\"}", "syntax error at line 1 column 7"),
+            ("{\"a\":{\"b\":\"\\x\"}}", "syntax error"),
+            ("\"text\"", "this is a text"),
+            ("{\"b\":0,\"a\":1,\"c\":{},\"a\":2}", "field \"a\" stands twice"),
+            ("{\"a\":1} 2", "syntax error at line 1 column 9"),
             (&deep, "deeper than 32 levels, at field \"a\""),
         ];
         for (text, expected) in cases {
