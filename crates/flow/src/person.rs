@@ -10,6 +10,8 @@ use steadfast_lead::{Fields, Value};
 pub const CONTACTS_MAX: usize = 8;
 /// How deep objects within a lead are looked into.
 const DEPTH_MAX: usize = 4;
+/// The longest name known.
+const NAME_BYTES_MAX: usize = "emailaddress".len();
 const EMAIL_BYTES_MAX: usize = 254;
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
@@ -41,38 +43,22 @@ impl ContactKind {
 
     /// What a field of this name holds where nothing is declared, whatever its case and separators.
     fn of_name(name: &str) -> Option<Self> {
-        const EMAILS: [&str; 4] = ["email", "emailaddress", "mail", "contactemail"];
-        const PHONES: [&str; 14] = [
-            "phone",
-            "phonenumber",
-            "phone1",
-            "phone2",
-            "phone3",
-            "telephone",
-            "tel",
-            "mobile",
-            "mobilephone",
-            "mobilenumber",
-            "cell",
-            "cellphone",
-            "homephone",
-            "workphone",
-        ];
-        let is = |known: &&str| same_name(name, known);
-        if EMAILS.iter().any(is) {
-            return Some(ContactKind::Email);
+        let mut plain = [0; NAME_BYTES_MAX];
+        let mut length = 0;
+        // But for case and separators.
+        for byte in name.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b' ' | b'.')) {
+            *plain.get_mut(length)? = byte.to_ascii_lowercase();
+            length += 1;
         }
-        PHONES.iter().any(is).then_some(ContactKind::Phone)
+        match &plain[..length] {
+            b"email" | b"emailaddress" | b"mail" | b"contactemail" => Some(ContactKind::Email),
+            b"phone" | b"phonenumber" | b"phone1" | b"phone2" | b"phone3" | b"telephone" | b"tel" | b"mobile"
+            | b"mobilephone" | b"mobilenumber" | b"cell" | b"cellphone" | b"homephone" | b"workphone" => {
+                Some(ContactKind::Phone)
+            }
+            _ => None,
+        }
     }
-}
-
-/// Whether a name is a known one (of lower-case letters and digits), but for case and separators.
-fn same_name(name: &str, known: &str) -> bool {
-    if name.len() < known.len() {
-        return false;
-    }
-    let plain = name.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b' ' | b'.'));
-    plain.map(|byte| byte.to_ascii_lowercase()).eq(known.bytes())
 }
 
 /// Trimmed and in lower case, with something on either side of the last `@`.
