@@ -44,7 +44,8 @@ impl Default for DoorSettings {
     fn default() -> Self {
         DoorSettings {
             allow_private_networks: AllowedNetworks::default(),
-            idle_per_endpoint_max: 64,
+            // As many as a server has attempts under way by default: they come in waves, one for each commit.
+            idle_per_endpoint_max: 512,
             idle_total_max: 2_048,
             // Below what usual servers keep open (nginx 75 s, Node 5 s): closing first avoids sending into a closed door.
             idle_timeout: Duration::from_secs(4),

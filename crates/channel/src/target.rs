@@ -82,9 +82,11 @@ impl Target {
         let default_port = if secure { 443 } else { 80 };
         let port = port.unwrap_or(default_port);
         let scheme = if secure { "https" } else { "http" };
-        let origin = format!("{scheme}://{host}:{port}").into();
-        let host_text = if port == default_port { host.to_string() } else { format!("{host}:{port}") };
-        let host_header = HeaderValue::try_from(host_text).unwrap_or(HeaderValue::from_static(""));
+        let origin: Arc<str> = format!("{scheme}://{host}:{port}").into();
+        let with_port = origin.get(scheme.len() + "://".len()..).unwrap_or_default();
+        let without_port = || with_port.rsplit_once(':').map_or(with_port, |(host, _)| host);
+        let host_text = if port == default_port { without_port() } else { with_port };
+        let host_header = HeaderValue::from_str(host_text).unwrap_or(HeaderValue::from_static(""));
         let path_and_query = path_and_query.map_or(PathAndQuery::from_static("/"), absolute);
         Target { secure, host, port, origin, host_header, path_and_query }
     }
