@@ -1,5 +1,6 @@
 //! Lines of the journal as they are shown.
 
+use crate::wire::protection::StopTargetView;
 use crate::wire::{fine_millis, words};
 use serde::Serialize;
 use steadfast_retry::{AttemptSettled, Event, EventKind, StopTarget};
@@ -194,18 +195,12 @@ struct BreakerChangedView {
     by: Option<String>,
 }
 
-/// What a person stopped or let go on: one of the three names, with `flow` beside a source.
+/// What a person stopped or let go on, who, and why.
 #[derive(Serialize, ToSchema)]
 struct StopChangedView {
-    /// The recipient.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recipient: Option<String>,
-    /// The flow.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    flow: Option<String>,
-    /// The source.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<String>,
+    /// What.
+    #[serde(flatten)]
+    target: StopTargetView,
     /// Who did it.
     by: String,
     /// Why, in their words.
@@ -214,12 +209,7 @@ struct StopChangedView {
 
 impl StopChangedView {
     fn of(target: &StopTarget, by: &str, reason: &str) -> Self {
-        let (recipient, flow, source) = match target {
-            StopTarget::Recipient(recipient) => (Some(recipient.to_string()), None, None),
-            StopTarget::Flow(flow) => (None, Some(flow.to_string()), None),
-            StopTarget::Source(flow, source) => (None, Some(flow.to_string()), Some(source.to_string())),
-        };
-        StopChangedView { recipient, flow, source, by: by.to_owned(), reason: reason.to_owned() }
+        StopChangedView { target: target.into(), by: by.to_owned(), reason: reason.to_owned() }
     }
 }
 

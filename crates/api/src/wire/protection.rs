@@ -71,18 +71,37 @@ const fn of_breaker(state: BreakerState) -> Health {
     }
 }
 
+/// What a person stopped or let go on: one of the three names, with `flow` beside a source.
+#[derive(Clone, Serialize, ToSchema)]
+pub(crate) struct StopTargetView {
+    /// The recipient, where one is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<String>,
+    /// The flow, where one or a source of it is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow: Option<String>,
+    /// The source, where one is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+}
+
+impl From<&StopTarget> for StopTargetView {
+    fn from(target: &StopTarget) -> Self {
+        let (recipient, flow, source) = match target {
+            StopTarget::Recipient(recipient) => (Some(recipient.to_string()), None, None),
+            StopTarget::Flow(flow) => (None, Some(flow.to_string()), None),
+            StopTarget::Source(flow, source) => (None, Some(flow.to_string()), Some(source.to_string())),
+        };
+        StopTargetView { recipient, flow, source }
+    }
+}
+
 /// A stop by a person.
 #[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct StopView {
-    /// The recipient, where one is stopped.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recipient: Option<String>,
-    /// The flow, where one or a source of it is stopped.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    flow: Option<String>,
-    /// The source, where one is stopped.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<String>,
+    /// What is stopped.
+    #[serde(flatten)]
+    target: StopTargetView,
     /// Who did it.
     by: String,
     /// Why, in their words.
@@ -95,13 +114,8 @@ pub(crate) struct StopView {
 impl StopView {
     /// As it is kept.
     pub(crate) fn of(stop: &Stop) -> Self {
-        let (recipient, flow, source) = match &stop.target {
-            StopTarget::Recipient(recipient) => (Some(recipient.to_string()), None, None),
-            StopTarget::Flow(flow) => (None, Some(flow.to_string()), None),
-            StopTarget::Source(flow, source) => (None, Some(flow.to_string()), Some(source.to_string())),
-        };
         let (by, reason) = (stop.by.to_string(), stop.reason.to_string());
-        StopView { recipient, flow, source, by, reason, since: stop.since.to_string() }
+        StopView { target: (&stop.target).into(), by, reason, since: stop.since.to_string() }
     }
 }
 
