@@ -96,10 +96,21 @@ fn outage() -> impl Strategy<Value = String> {
     (head, inner).prop_map(|(head, inner)| format!("{head}{inner}"))
 }
 
+/// Without a path the whole body is searched, and a page without the term would be a no: the status speaks first.
+#[test]
+fn an_outage_with_its_proper_status_is_an_error_whatever_its_page_says() {
+    let table = ResponseSettings { outcome_search_term: text("accepted"), ..ResponseSettings::default() };
+    let reading = Reading::build(&table, &[]).unwrap();
+    for status in [500, 502, 503, 504] {
+        let verdict = reading.read(&answer(status, Some("application/json"), b"{\"error\":\"unavailable\"}"));
+        assert!(matches!(verdict.outcome, Outcome::Error(_)), "{status}: {verdict:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
-    /// The silent loss this is all about: a page of an outage with 200 is not a business no.
+    /// The silent loss this is all about: a page of an outage is not a business no.
     #[test]
     fn a_page_of_an_outage_is_never_a_rejection(
         page in outage(),

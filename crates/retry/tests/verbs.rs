@@ -173,6 +173,8 @@ fn the_idempotency_key_is_the_deliverys_id_and_its_revision() {
     let mut delivery = delivery();
     let key = delivery.idempotency_key();
     assert_eq!(key, delivery.id.to_string());
+    delivery.attempts = 3;
+    assert_eq!(delivery.idempotency_key(), key, "the same on every attempt");
     delivery.progress.revision = 2;
     assert_eq!(delivery.idempotency_key(), format!("{key}-r2"));
 }
