@@ -29,6 +29,24 @@ enum Ended {
     Nothing,
 }
 
+/// What may be done with a delivery now.
+enum Go {
+    /// Send it.
+    Send {
+        /// Within this.
+        at_most: Duration,
+        /// Before others that were due earlier.
+        passes: bool,
+    },
+    /// Ask the recipient first whether it has the lead.
+    LookUp {
+        /// Within this.
+        at_most: Duration,
+    },
+    /// Neither.
+    Not(Ended),
+}
+
 impl Inner {
     /// Runs an attempt that holds a slot. `loaded` spares reading what intake has just stored.
     pub(crate) fn spawn_attempt(self: &Arc<Self>, start: Start, loaded: Option<Loaded>) {
@@ -83,41 +101,25 @@ impl Inner {
         }
     }
 
+    /// What an attempt is made under, asked in this order: what the configuration, a stop or a policy says about sending now,
+    /// then whether this person may be sent at all; then it is sent, and settled.
     async fn frame(&self, mut delivery: Delivery, lead: &Lead, errand: Errand) -> Ended {
         let now = self.clock.now();
-        let fence = self.fence(&delivery);
         let book = self.book();
         let Some(plan) = book.step(&delivery.flow, &delivery.step) else {
             let because = format!("the configuration no longer has step {} of flow {}", delivery.step, delivery.flow);
+            let fence = self.fence(&delivery);
             return settled(refer(&delivery, ReviewCause::StepGone, because.into(), fence, now));
         };
-        if let Some((lot, stop)) = self.lot_of(lead, &plan.endpoint.recipient) {
-            let parked = delivery.endpoint == lot;
-            return if parked {
-                Ended::NotYet(Box::new(delivery))
-            } else {
-                settled(park(&delivery, &lot, &stop, fence, now))
-            };
+        if let Some(elsewhere) = self.belongs_elsewhere(&delivery, lead, plan, now) {
+            return elsewhere;
         }
-        if plan.endpoint != delivery.endpoint {
-            // It joins the queue of its new endpoint, whose pause and whose recipient's slots bind it there.
-            return settled(replan(&delivery, &plan.endpoint, fence, now));
-        }
-        let paused = self.dispatch.lock().paused(&plan.endpoint, now);
-        let at_most = match admit(&delivery, &plan.retry.policy, plan.in_doubt, paused, now) {
-            Admission::Send { at_most } => at_most,
-            Admission::LookUp { at_most } => {
+        let (at_most, passes) = match self.admitted(&delivery, plan, errand, now) {
+            Go::Send { at_most, passes } => (at_most, passes),
+            Go::LookUp { at_most } => {
                 return settled(self.look_up(&delivery, lead, plan, book.version, at_most).await);
             }
-            Admission::AssumeDelivered => return settled(assume_delivered(&delivery, fence, now)),
-            // It holds no right to an attempt, and was looked at because it was held for too long.
-            Admission::Hold { .. } if errand == Errand::Referral => return self.refer_held(delivery, plan, now),
-            Admission::Hold { until, why } => return not_yet(delivery, until, why),
-            Admission::Review { cause, because } => return settled(refer(&delivery, cause, because, fence, now)),
-        };
-        let passes = match errand {
-            Errand::Attempt { passes } => passes,
-            Errand::Referral => return self.refer_held(delivery, plan, now),
+            Go::Not(ended) => return ended,
         };
         if let Some(kept) = self.guard(&delivery, lead, plan, now).await {
             return settled(Some(kept));
@@ -131,6 +133,7 @@ impl Inner {
                 let Some(mark) = keep_body(&mut delivery, plan, &rendered) else {
                     let because =
                         "the mapping changed while an attempt is in doubt; sending other bytes may sell twice";
+                    let fence = self.fence(&delivery);
                     return settled(refer(&delivery, ReviewCause::InDoubt, because.into(), fence, now));
                 };
                 if self.take(&delivery, plan, passes).await.is_err() {
@@ -144,6 +147,44 @@ impl Inner {
         let settlement = settle(&delivery, sent, &self.terms(&delivery, plan, book.version));
         self.tell(&settlement);
         settled(Some(settlement))
+    }
+
+    /// A delivery that waits in another place than its own: one that a stop holds, or whose step sends elsewhere now.
+    fn belongs_elsewhere(&self, delivery: &Delivery, lead: &Lead, plan: &StepPlan, now: Timestamp) -> Option<Ended> {
+        let fence = self.fence(delivery);
+        if let Some((lot, stop)) = self.lot_of(lead, &plan.endpoint.recipient) {
+            let parked = delivery.endpoint == lot;
+            return Some(if parked {
+                Ended::NotYet(Box::new(delivery.clone()))
+            } else {
+                settled(park(delivery, &lot, &stop, fence, now))
+            });
+        }
+        // It joins the queue of its new endpoint, whose pause and whose recipient's slots bind it there.
+        (plan.endpoint != delivery.endpoint).then(|| settled(replan(delivery, &plan.endpoint, fence, now)))
+    }
+
+    /// Whether policy and endpoint let it go now.
+    fn admitted(&self, delivery: &Delivery, plan: &StepPlan, errand: Errand, now: Timestamp) -> Go {
+        let paused = self.dispatch.lock().paused(&plan.endpoint, now);
+        let fence = self.fence(delivery);
+        let at_most = match admit(delivery, &plan.retry.policy, plan.in_doubt, paused, now) {
+            Admission::Send { at_most } => at_most,
+            Admission::LookUp { at_most } => return Go::LookUp { at_most },
+            Admission::AssumeDelivered => return Go::Not(settled(assume_delivered(delivery, fence, now))),
+            // It holds no right to an attempt, and was looked at because it was held for too long.
+            Admission::Hold { .. } if errand == Errand::Referral => {
+                return Go::Not(self.refer_held(delivery.clone(), plan, now));
+            }
+            Admission::Hold { until, why } => return Go::Not(not_yet(delivery.clone(), until, why)),
+            Admission::Review { cause, because } => {
+                return Go::Not(settled(refer(delivery, cause, because, fence, now)));
+            }
+        };
+        match errand {
+            Errand::Attempt { passes } => Go::Send { at_most, passes },
+            Errand::Referral => Go::Not(self.refer_held(delivery.clone(), plan, now)),
+        }
     }
 
     /// What came of a send is told before it is stored: the recipient's slot is free, and its guard knows.
