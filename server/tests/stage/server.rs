@@ -74,6 +74,16 @@ impl Server {
         Ok(Server { child, address, folder })
     }
 
+    /// Starts a server and stops it at once when it says this, which is before it is ready.
+    pub async fn killed_at(folder: TempDir, said: &str) -> TempDir {
+        let mut child = spawn(folder.path(), &[]);
+        let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
+        let heard = async { while !errors.next_line().await.unwrap().expect("it says so").contains(said) {} };
+        tokio::time::timeout(super::PATIENCE, heard).await.expect("it says so in time");
+        child.kill().await.unwrap();
+        folder
+    }
+
     /// Where its configuration is.
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("steadfast.toml")
