@@ -74,6 +74,7 @@ pub(crate) struct Batch<'a> {
     swept_to: Option<(i64, String)>,
     pub(crate) any_barred: bool,
     pub(crate) dirty: bool,
+    held: Vec<(&'static str, CachedStatement<'a>)>,
 }
 
 impl<'a> Batch<'a> {
@@ -94,6 +95,7 @@ impl<'a> Batch<'a> {
             swept_to: None,
             any_barred: ledger.any_barred,
             dirty: false,
+            held: Vec::new(),
         })
     }
 
@@ -134,6 +136,20 @@ impl<'a> Batch<'a> {
         Ok(self.connection.prepare_cached(sql)?)
     }
 
+    /// A statement that change after change needs, kept for the whole transaction: taking one from the connection's cache and
+    /// giving it back costs as much as a short one itself. Told by where its text stands.
+    fn held(&mut self, sql: &'static str) -> Result<&mut CachedStatement<'a>, Failure> {
+        let known = self.held.iter().position(|(text, _)| std::ptr::eq(*text, sql));
+        let place = match known {
+            Some(place) => place,
+            None => {
+                self.held.push((sql, self.connection.prepare_cached(sql)?));
+                self.held.len() - 1
+            }
+        };
+        Ok(&mut self.held[place].1)
+    }
+
     fn accept(&mut self, rows: &AcceptRows) -> Result<Accepted, Failure> {
         if let Some(at) = self.barred(rows)? {
             return Ok(Accepted::Erased { at });
@@ -142,8 +158,12 @@ impl<'a> Batch<'a> {
             return Ok(before);
         }
         let key = rows.dedupe.as_ref().map(|row| &row.guard.key);
-        self.statement("INSERT INTO leads (id, record, terms, dedupe_key) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![rows.lead, rows.record, TermRow::joined(&rows.terms), key])?;
+        self.held("INSERT INTO leads (id, record, terms, dedupe_key) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            rows.lead,
+            rows.record,
+            TermRow::joined(&rows.terms),
+            key
+        ])?;
         self.keep_terms(&rows.terms)?;
         for row in &rows.deliveries {
             self.insert(row)?;
@@ -179,7 +199,7 @@ impl<'a> Batch<'a> {
     fn insert(&mut self, row: &DeliveryRow) -> Result<(), Failure> {
         let sql = "INSERT INTO deliveries (id, route, state, endpoint, class, kind, version, next_look, record)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-        self.statement(sql)?.execute(params![
+        self.held(sql)?.execute(params![
             row.id,
             row.route,
             row.state,
@@ -204,7 +224,7 @@ impl<'a> Batch<'a> {
             return self.stale(row.id);
         }
         self.update(row, &before)?;
-        self.statement("INSERT INTO history (delivery, seq, record) VALUES (?1, ?2, ?3)")?.execute(params![
+        self.held("INSERT INTO history (delivery, seq, record) VALUES (?1, ?2, ?3)")?.execute(params![
             row.id,
             row.version,
             rows.entry
@@ -222,9 +242,9 @@ impl<'a> Batch<'a> {
         Ok(Settled::Applied)
     }
 
-    pub(crate) fn standing(&self, id: i64) -> Result<Option<Standing>, Failure> {
+    pub(crate) fn standing(&mut self, id: i64) -> Result<Option<Standing>, Failure> {
         let sql = "SELECT version, route, state, endpoint, class, kind FROM deliveries WHERE id = ?1";
-        let standing = self.statement(sql)?.query_row([id], |row| {
+        let standing = self.held(sql)?.query_row([id], |row| {
             Ok(Standing {
                 version: row.get(0)?,
                 route: row.get(1)?,
@@ -246,7 +266,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Writes the row anew; what is not changed is not named, because SQLite rewrites an index whose columns are.
-    fn update(&self, row: &DeliveryRow, before: &Standing) -> Result<(), Failure> {
+    fn update(&mut self, row: &DeliveryRow, before: &Standing) -> Result<(), Failure> {
         let same_place = (row.route, row.endpoint, row.kind) == (before.route, before.endpoint, before.kind);
         if same_place && row.class != before.class {
             self.statement(
@@ -256,10 +276,8 @@ impl<'a> Batch<'a> {
             return Ok(());
         }
         if same_place {
-            self.statement(
-                "UPDATE deliveries SET state = ?2, version = ?3, next_look = ?4, record = ?5 WHERE id = ?1",
-            )?
-            .execute(params![row.id, row.state, row.version, row.next_look, row.record])?;
+            self.held("UPDATE deliveries SET state = ?2, version = ?3, next_look = ?4, record = ?5 WHERE id = ?1")?
+                .execute(params![row.id, row.state, row.version, row.next_look, row.record])?;
             return Ok(());
         }
         let sql = "UPDATE deliveries SET state = ?2, version = ?3, next_look = ?4, record = ?5,
@@ -336,8 +354,8 @@ impl<'a> Batch<'a> {
     fn keep_counts(&mut self) -> Result<(), Failure> {
         let sql = "INSERT INTO counts (route, test, state, n) VALUES (?1, ?2, ?3, ?4)
                    ON CONFLICT DO UPDATE SET n = n + excluded.n";
-        for ((route, test, state), by) in self.counts.iter().filter(|(_, by)| **by != 0) {
-            self.statement(sql)?.execute(params![route, test, state, by])?;
+        for ((route, test, state), by) in std::mem::take(&mut self.counts).into_iter().filter(|(_, by)| *by != 0) {
+            self.held(sql)?.execute(params![route, test, state, by])?;
         }
         let sql = "INSERT INTO pruned (route, test, state, n) VALUES (?1, ?2, ?3, ?4)
                    ON CONFLICT DO UPDATE SET n = n + excluded.n";
@@ -356,7 +374,7 @@ impl<'a> Batch<'a> {
                 true => "INSERT OR IGNORE INTO taken (delivery) VALUES (?1)",
                 false => "DELETE FROM taken WHERE delivery = ?1",
             };
-            self.statement(sql)?.execute([id])?;
+            self.held(sql)?.execute([id])?;
             self.dirty = true;
         }
         Ok(changed)

@@ -157,7 +157,7 @@ impl Batch<'_> {
         Ok(standing.optional()?)
     }
 
-    fn are_current(&self, rows: &WipeRows, ids: &[DeliveryId]) -> Result<bool, Failure> {
+    fn are_current(&mut self, rows: &WipeRows, ids: &[DeliveryId]) -> Result<bool, Failure> {
         let given = |id: &DeliveryId| rows.settlements.iter().any(|settlement| settlement.delivery.id == id.raw());
         if ids.len() != rows.settlements.len() || !ids.iter().all(given) {
             return Ok(false);

@@ -13,8 +13,6 @@ pub(crate) const FORMAT: u32 = 5;
 /// The oldest format that can be brought to the present one; see `migrate.rs`.
 pub(crate) const OLDEST_FORMAT: u32 = 2;
 
-/// Pages of the write-ahead log after which SQLite itself checkpoints, should the writer's own estimate be low.
-const AUTO_CHECKPOINT_PAGES: u32 = 4_000;
 /// The write-ahead log is cut back to this after it was reset.
 const LOG_BYTES_KEPT: u32 = 16 << 20;
 /// How long the writer waits for readers when it has to reset the log.
@@ -78,7 +76,6 @@ CREATE TABLE configs (version INTEGER PRIMARY KEY, at INTEGER NOT NULL, by TEXT 
 pub(crate) fn set_up_writer(connection: &Connection, cache_bytes: usize) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", AUTO_CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     secure_delete(connection, SecureDelete::WithinPages)?;
     set_up(connection, cache_bytes)

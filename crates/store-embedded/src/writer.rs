@@ -9,10 +9,11 @@ use crate::rows::Change;
 use crate::schema::{SecureDelete, secure_delete};
 use crate::scrub::{Step, step};
 use parking_lot::Mutex;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode};
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 use steadfast_lead::{DeliveryId, Timestamp};
 use steadfast_store::{CommitReport, Cursor, Health, StoreError};
@@ -20,11 +21,12 @@ use tokio::sync::watch;
 
 /// How many changes one transaction takes.
 const BATCH_MAX: usize = 2_048;
-/// Pages of the log after which it is copied into the main file.
-const CHECKPOINT_PAGES: usize = 1_000;
-/// About how many pages of the log a change takes, and each transaction beside that.
-const PAGES_PER_CHANGE: usize = 2;
-const PAGES_PER_COMMIT: usize = 6;
+/// Pages the log grows by before it is copied into the main file. Fewer would copy the same pages more often: those at the
+/// ends of the tables change with every commit.
+const CHECKPOINT_PAGES: u32 = 2_000;
+/// The log begins anew only when all of it was copied and nobody reads from it at the next commit. Where somebody does, the
+/// rest is copied each time it grew by so many pages, until it can.
+const CHECKPOINT_AGAIN_PAGES: u32 = 250;
 /// When readers kept the log from being reset until it grew to this many pages, the writer waits for them.
 const LOG_PAGES_MAX: i64 = 16_384;
 const PAGE_BYTES: u64 = 4_096;
@@ -56,7 +58,10 @@ pub(crate) struct Writer {
     pub(crate) on_commit: Option<OnCommit>,
     /// Marks of transactions that found no room; they go with the next one.
     pub(crate) carried: Vec<DeliveryId>,
-    pub(crate) log_pages: usize,
+    /// How many pages the log has, as SQLite says at each commit.
+    pub(crate) log_pages: Arc<AtomicU32>,
+    /// How many it had when it was copied last.
+    pub(crate) log_pages_copied: u32,
     pub(crate) bytes_max_set: u64,
     /// The main file itself. Closed only after the connection, whose locks on the file would end with it.
     pub(crate) file: File,
@@ -111,11 +116,24 @@ impl Writer {
     /// Writes until the store is closed, abandoned or stopped.
     pub(crate) fn run(mut self) {
         let _guard = EndGuard { queue: Arc::clone(&self.queue), shared: Arc::clone(&self.shared) };
+        if let Err(error) = self.watch_log() {
+            self.stop(Vec::new(), error.to_string());
+            return;
+        }
         while let Some(changes) = self.queue.take(BATCH_MAX) {
             if self.write(changes) == Next::End {
                 break;
             }
         }
+    }
+
+    /// Has SQLite say how long the log is. Takes the place of its own way of keeping the log short.
+    fn watch_log(&mut self) -> rusqlite::Result<()> {
+        let log_pages = Arc::clone(&self.log_pages);
+        self.connection.wal_hook(Some(move |_log: &mut Wal, pages| {
+            log_pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        }))
     }
 
     fn write(&mut self, changes: Vec<Change>) -> Next {
@@ -179,7 +197,6 @@ impl Writer {
             self.tip.send_replace(tip);
         }
         *self.shared.health.lock() = Health::Ready;
-        self.log_pages += PAGES_PER_COMMIT + PAGES_PER_CHANGE * report.changes;
         for (change, answer) in changes.into_iter().zip(answers) {
             if matches!(change, Change::Close(_)) {
                 self.empty_log();
@@ -200,10 +217,16 @@ impl Writer {
 
     /// After the answers, so that nobody waits for it.
     fn keep_log_short(&mut self) -> Next {
-        if self.log_pages < CHECKPOINT_PAGES {
+        let pages = self.log_pages.load(Ordering::Relaxed);
+        if pages < self.log_pages_copied {
+            // It began anew.
+            self.log_pages_copied = 0;
+        }
+        let step = if self.log_pages_copied == 0 { CHECKPOINT_PAGES } else { CHECKPOINT_AGAIN_PAGES };
+        if pages - self.log_pages_copied < step {
             return Next::GoOn;
         }
-        self.log_pages = 0;
+        self.log_pages_copied = pages;
         let kept = self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").and_then(|left| {
             if left > LOG_PAGES_MAX { self.checkpoint("PRAGMA wal_checkpoint(RESTART)") } else { Ok(left) }
         });
@@ -242,7 +265,8 @@ impl Writer {
         let busy = self.connection.prepare_cached(pragma).and_then(|mut pragma| pragma.query_row([], |row| row.get(0)));
         match busy {
             Ok(0) => {
-                self.log_pages = 0;
+                self.log_pages_copied = 0;
+                self.log_pages.store(0, Ordering::Relaxed);
                 Ok(())
             }
             Ok(_) => Err(StoreError::Busy),
