@@ -71,11 +71,24 @@ pub(crate) fn media(headers: &HeaderMap, understood: &[Media]) -> Result<Media, 
         understood.iter().copied().find(|media| essence.eq_ignore_ascii_case(media.name())).ok_or_else(unknown)?;
     let charset = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("charset"));
     match charset {
-        Some((_, charset)) if !charset.trim_matches('"').eq_ignore_ascii_case("utf-8") => {
+        Some((_, charset)) if !is_utf8(charset.trim_matches('"')) => {
             Err(refused(format!("charset {} is not understood: send UTF-8", shown(charset))))
         }
         Some(_) | None => Ok(media),
     }
+}
+
+/// UTF-8, in its ways of writing, or the part of it that is ASCII.
+fn is_utf8(charset: &str) -> bool {
+    ["utf-8", "utf8", "us-ascii", "ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name))
+}
+
+/// Whether a media type is given, and it is none of `understood`.
+pub(crate) fn is_foreign(headers: &HeaderMap, understood: &[Media]) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        !understood.iter().any(|media| essence.eq_ignore_ascii_case(media.name().as_bytes()))
+    })
 }
 
 fn said(value: &[u8]) -> String {
@@ -177,6 +190,7 @@ mod tests {
     fn media_types() {
         assert_eq!(of("application/json"), Ok(Media::Json));
         assert_eq!(of("Application/JSON; charset=UTF-8"), Ok(Media::Json));
+        assert_eq!(of("application/json;charset=us-ascii"), Ok(Media::Json));
         assert_eq!(of("application/x-www-form-urlencoded; charset=\"utf-8\""), Ok(Media::Form));
         for bad in ["text/plain", "application/json; charset=latin1", "application/jsonp", "", "multipart/form-data"] {
             assert_eq!(of(bad), Err("unsupported-media-type".to_owned()), "{bad}");

@@ -1,6 +1,7 @@
 //! Around every request: its id, the bounds on its headers, what may be answered, and a refusal in place of a panic.
 
 use crate::problem::{Problem, ProblemKind};
+use crate::source::refusing::{is_sources, refusal};
 use crate::state::ApiState;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -16,6 +17,8 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("steadfast-req
 
 /// What a source can be answered in; the first is what it gets unless it prefers another.
 pub(crate) const SOURCE_ANSWERS: &[&str] = &["application/json", "application/xml", "text/xml"];
+/// What a source may say it accepts beside that, from habit; it is answered in JSON.
+const SOURCE_HABIT: &str = "application/x-www-form-urlencoded";
 /// What a batch can be answered in.
 pub(crate) const BATCH_ANSWERS: &[&str] = &["application/json", "application/x-ndjson", "application/jsonl"];
 
@@ -24,7 +27,7 @@ pub(crate) async fn frame(State(state): State<ApiState>, request: Request, next:
     let id = state.next_request_id();
     let span = tracing::debug_span!("request", %id, method = %request.method(), path = request.uri().path());
     let mut response = match check(&state, &request) {
-        Err(problem) => problem.into_response(),
+        Err(problem) => refusal(request.uri().path(), request.headers(), problem),
         // What a handler shares is behind locks that do not poison and atomics, so nothing half-changed is seen later.
         Ok(()) => match AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await {
             Ok(response) => response,
@@ -49,8 +52,9 @@ fn check(state: &ApiState, request: &Request) -> Result<(), Problem> {
         let detail = format!("the request's headers have {bytes} bytes, at most {max} are read");
         return Err(Problem::new(ProblemKind::HeadersTooLarge, detail));
     }
-    let offered = offered(request.uri().path());
-    if !accepts_any(headers, offered) {
+    let (path, offered) = (request.uri().path(), offered(request.uri().path()));
+    let habit = is_sources(path) && accepts(headers, SOURCE_HABIT);
+    if !habit && !accepts_any(headers, offered) {
         let offered = offered.join(" or ");
         let detail = format!("the Accept header allows nothing that is offered here: {offered}");
         return Err(Problem::new(ProblemKind::NotAcceptable, detail).naming("Accept").allowing(&offered));
@@ -60,7 +64,7 @@ fn check(state: &ApiState, request: &Request) -> Result<(), Problem> {
 
 /// What can be answered at a path.
 fn offered(path: &str) -> &'static [&'static str] {
-    if path.starts_with("/flows/") && path.ends_with("/submit") {
+    if is_sources(path) {
         return SOURCE_ANSWERS;
     }
     if path.starts_with("/v1/flows/") && path.ends_with("/batch") {

@@ -2,8 +2,8 @@
 
 use crate::problem::MEDIA_TYPE;
 use crate::resource::{
-    about, classify, configs, deliveries, erasures, events, explain, health, leads, post_batch, post_lead, recipients,
-    render, review, simulations, stats, stops, submit, verbs,
+    about, classify, configs, deliveries, erasures, events, explain, health, leads, ping, post_batch, post_lead,
+    recipients, render, review, simulations, stats, stops, submit, verbs,
 };
 use std::sync::LazyLock;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -18,7 +18,7 @@ use utoipa::{Modify, OpenApi};
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(
-        post_lead::post_lead, post_batch::post_batch, submit::post_submission, submit::get_submission, leads::get_lead,
+        post_lead::post_lead, post_batch::post_batch, submit::post_submission, submit::get_submission, ping::post_ping, ping::get_ping, leads::get_lead,
         erasures::erase_lead, erasures::erase_person,
         deliveries::list_deliveries, deliveries::get_delivery, verbs::retry, verbs::mark_delivered, verbs::dismiss,
         review::list_review, recipients::list_recipients, recipients::get_recipient, stops::pause_recipient,

@@ -67,6 +67,7 @@ problems! {
     UnknownAttempt = 404, "unknown-attempt", "There is no such attempt";
     NoConfig = 404, "no-config", "No configuration is stored";
     MethodNotAllowed = 405, "method-not-allowed", "The method is not allowed here";
+    ForeignMediaType = 406, "foreign-media-type", "A source's body has a media type that is not read";
     NotAcceptable = 406, "not-acceptable", "None of the accepted media types can be given";
     BodyTooSlow = 408, "body-too-slow", "The body did not come in time";
     Erased = 409, "erased", "The person asked for deletion";
@@ -164,6 +165,12 @@ impl Problem {
         let shown = shown(value);
         let detail = format!("{parameter} = {shown} is not allowed: allowed is {allowed}");
         Problem::new(ProblemKind::BadParameter, detail).naming(parameter).allowing(allowed)
+    }
+
+    /// The same as another kind of refusal.
+    pub(crate) fn of_kind(mut self, kind: ProblemKind) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// Names what was wrong.

@@ -3,13 +3,15 @@
 use crate::frame::frame;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::resource::{
-    about, classify, configs, deliveries, erasures, events, explain, health, leads, post_batch, post_lead, recipients,
-    render, review, simulations, stats, stops, submit, verbs,
+    about, classify, configs, deliveries, erasures, events, explain, health, leads, ping, post_batch, post_lead,
+    recipients, render, review, simulations, stats, stops, submit, verbs,
 };
+use crate::source::refusing;
 use crate::state::ApiState;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
+use axum::response::Response;
 use axum::routing::{delete, get, post};
 
 macro_rules! routes {
@@ -29,6 +31,8 @@ routes! {
     post "/v1/flows/{flow}/leads/batch" => post_batch::post_batch,
     post "/flows/{flow}/sources/{source}/submit" => submit::post_submission,
     get "/flows/{flow}/sources/{source}/submit" => submit::get_submission,
+    post "/flows/{flow}/sources/{source}/ping" => ping::post_ping,
+    get "/flows/{flow}/sources/{source}/ping" => ping::get_ping,
     get "/v1/leads/{id}" => leads::get_lead,
     delete "/v1/leads/{id}" => erasures::erase_lead,
     post "/v1/erasures" => erasures::erase_person,
@@ -77,7 +81,6 @@ async fn unknown_path(request: Request) -> Problem {
     Problem::new(ProblemKind::UnknownPath, format!("there is nothing at {path}; /openapi.json lists what there is"))
 }
 
-async fn method_not_allowed(request: Request) -> Problem {
-    let (method, path) = (request.method(), shown(request.uri().path()));
-    Problem::new(ProblemKind::MethodNotAllowed, format!("{method} is not possible at {path}; see the Allow header"))
+async fn method_not_allowed(request: Request) -> Response {
+    refusing::method_not_allowed(&request)
 }

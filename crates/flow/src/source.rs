@@ -106,6 +106,8 @@ pub struct SourceSettings {
     pub unknown_reason: Option<Box<str>>,
     /// The price it is told where no recipient named one; a decimal number.
     pub price: Option<Box<str>>,
+    /// What it is offered for a lead it only asks about; a decimal number. Without one nothing is offered.
+    pub bid: Option<Box<str>>,
     /// SHA-256 of each key of its own.
     pub keys: Vec<[u8; 32]>,
     /// Anybody who knows its address may post.
@@ -128,6 +130,7 @@ impl Default for SourceSettings {
             when_unknown: SaidOutcome::default(),
             unknown_reason: None,
             price: None,
+            bid: None,
             keys: Vec::new(),
             open: false,
             key_field: None,
@@ -157,7 +160,8 @@ fn source_faults(place: &Place, source: &SourceSettings) -> Vec<Fault> {
     let mut faults = Vec::new();
     faults.extend(duration_fault(place.key("wait"), source.wait, &SOURCE_WAIT, "100ms to 60s"));
     faults.extend(source.unknown_reason.as_deref().and_then(|reason| reason_fault(place, reason)));
-    faults.extend(source.price.as_deref().and_then(|price| price_fault(place, price)));
+    faults.extend(source.price.as_deref().and_then(|price| price_fault(place.key("price"), price)));
+    faults.extend(source.bid.as_deref().and_then(|bid| price_fault(place.key("bid"), bid)));
     if source.keys.len() > SOURCE_KEYS_MAX {
         let allowed = format!("at most {SOURCE_KEYS_MAX}");
         faults.push(Fault::unseen(place.key("key_hash"), "has too many keys", &allowed));
@@ -185,9 +189,9 @@ fn reason_fault(place: &Place, reason: &str) -> Option<Fault> {
     reason.chars().any(char::is_control).then(|| Fault::unseen(place, "holds a control character", "plain text"))
 }
 
-fn price_fault(place: &Place, price: &str) -> Option<Fault> {
+fn price_fault(place: Place, price: &str) -> Option<Fault> {
     let allowed = "a decimal number such as 12.50, up to 12 digits";
-    (!is_price(price)).then(|| Fault::of(place.key("price"), &format!("{price:?}"), "is not a price", allowed))
+    (!is_price(price)).then(|| Fault::of(place, &format!("{price:?}"), "is not a price", allowed))
 }
 
 /// Whether a text is a plain decimal number, as prices are written: digits, and a point with digits after it.
@@ -238,6 +242,7 @@ mod tests {
             wait: Duration::from_secs(61),
             unknown_reason: Some("a\nb".into()),
             price: Some("12,50".into()),
+            bid: Some("$3".into()),
             keys: vec![[0; 32]; 11],
             open: true,
             key_field: Some("".into()),
@@ -247,8 +252,17 @@ mod tests {
             }),
             ..SourceSettings::default()
         };
-        let expected =
-            ["wait", "unknown_reason", "price", "key_hash", "open", "key_field", "dedupe.window", "dedupe.fields[1]"];
+        let expected = [
+            "wait",
+            "unknown_reason",
+            "price",
+            "bid",
+            "key_hash",
+            "open",
+            "key_field",
+            "dedupe.window",
+            "dedupe.fields[1]",
+        ];
         assert_eq!(keys_at_fault(&bad), expected);
     }
 

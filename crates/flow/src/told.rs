@@ -34,6 +34,17 @@ impl Told {
         Told::plain(SaidOutcome::Success, None, own_price(source))
     }
 
+    /// What a source is offered for a lead it only asks about.
+    pub fn bid(source: &SourceSettings) -> Self {
+        let offered = source.bid.clone().filter(|bid| bid.bytes().any(|byte| matches!(byte, b'1'..=b'9')));
+        offered.map_or_else(Told::no_bid, |bid| Told::plain(SaidOutcome::Success, None, bid))
+    }
+
+    /// That nothing is offered.
+    pub fn no_bid() -> Self {
+        Told::plain(SaidOutcome::Failure, Some("no bid".to_owned()), nothing())
+    }
+
     /// What the source's setting says while nothing is known.
     pub fn unknown(source: &SourceSettings) -> Self {
         let price = if source.when_unknown == SaidOutcome::Success { own_price(source) } else { nothing() };

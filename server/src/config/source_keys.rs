@@ -39,6 +39,13 @@ pub(crate) const SOURCE: Table = Table {
             "\"0\"",
             "The price it is told with a success where no recipient named one.",
         ),
+        key(
+            "bid",
+            "text",
+            "a decimal number such as \"12.50\"",
+            "",
+            "What a ping is answered: the price offered for a lead that is posted after it. Without, a ping hears `no bid`.",
+        ),
         KEY_HASH,
         key(
             "open",

@@ -34,6 +34,7 @@ fn source(source: &Section<'_>) -> SourceSettings {
         when_unknown: unknown.unwrap_or_default(),
         unknown_reason: source.text("unknown_reason").map(Into::into),
         price: source.text("price").map(Into::into),
+        bid: source.text("bid").map(Into::into),
         keys: source.get("key_hash").map(|found| keys(&found)).unwrap_or_default(),
         open: source.boolean("open").unwrap_or(false),
         key_field: source.text("key_field").map(Into::into),

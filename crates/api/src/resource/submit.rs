@@ -11,21 +11,23 @@ use crate::resource::leads::last_attempt;
 use crate::resource::post_lead::{IDEMPOTENT_REPLAYED, marked};
 use crate::source::door::{may_post, presented};
 use crate::source::reading::{SourceQuery, Submission, submission};
+use crate::source::refusing;
 use crate::source::repeated::{by_fields, by_key};
 use crate::source::saying::{SubmissionRefusalView, SubmissionView, say, say_refused};
 use crate::state::ApiState;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
-use http::header::{ALLOW, LOCATION};
+use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::sync::Arc;
 use steadfast_engine::{Idempotency, Posted, Receipt};
 use steadfast_flow::{FlowPlan, SourceAnswer, SourceSettings, Told, is_decided};
 use steadfast_lead::{FlowName, SourceName};
 
-type Names = Result<Path<(String, String)>, PathRejection>;
+/// Flow and source in the path.
+pub(crate) type Names = Result<Path<(String, String)>, PathRejection>;
 
 /// Submit a lead by a source.
 ///
@@ -85,11 +87,7 @@ pub(crate) async fn post_submission(State(state): State<ApiState>, names: Names,
 )]
 pub(crate) async fn get_submission(State(state): State<ApiState>, names: Names, request: Request) -> Response {
     if request.method() == Method::HEAD {
-        // Answered like GET it would make a lead.
-        let problem = Problem::new(ProblemKind::MethodNotAllowed, "HEAD is not possible here; see the Allow header");
-        let mut response = problem.into_response();
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
-        return response;
+        return refusing::method_not_allowed(&request);
     }
     submit(&state, names, request).await
 }
@@ -105,11 +103,19 @@ async fn submit(state: &ApiState, names: Names, request: Request) -> Response {
 }
 
 /// A source as it is configured now.
-struct Known {
-    flow: FlowName,
+pub(crate) struct Known {
+    pub(crate) flow: FlowName,
     plan: Arc<FlowPlan>,
-    source: SourceName,
-    settings: Arc<SourceSettings>,
+    pub(crate) source: SourceName,
+    pub(crate) settings: Arc<SourceSettings>,
+}
+
+/// What a source that may do so sent.
+pub(crate) struct Received {
+    pub(crate) known: Known,
+    read: Submission,
+    headers: HeaderMap,
+    redirect: Option<HeaderValue>,
 }
 
 fn known(state: &ApiState, names: Names) -> Result<Known, Problem> {
@@ -122,7 +128,11 @@ fn known(state: &ApiState, names: Names) -> Result<Known, Problem> {
     Ok(Known { flow, plan: Arc::clone(plan), source, settings: Arc::clone(settings) })
 }
 
-async fn receive(state: &ApiState, names: Names, request: Request, media: &'static str) -> Result<Response, Problem> {
+/// Reads what a source sent, once it may.
+///
+/// # Errors
+/// A [`Problem`]; nothing was kept.
+pub(crate) async fn received(state: &ApiState, names: Names, request: Request) -> Result<Received, Problem> {
     let known = known(state, names)?;
     let (parts, body) = request.into_parts();
     let mut keys = presented(&parts.headers);
@@ -139,7 +149,12 @@ async fn receive(state: &ApiState, names: Names, request: Request, media: &'stat
         keys.extend(read.key.clone());
         may_post(state, &known.plan, &known.settings, &keys)?;
     }
-    let posted = posted(&known, read, &parts.headers)?;
+    Ok(Received { known, read, headers: parts.headers, redirect })
+}
+
+async fn receive(state: &ApiState, names: Names, request: Request, media: &'static str) -> Result<Response, Problem> {
+    let Received { known, read, headers, redirect } = received(state, names, request).await?;
+    let posted = posted(&known, read, &headers)?;
     let receipt = state.engine().accept(posted).await.map_err(refused)?;
     let told = told(state, &known.settings, &receipt).await;
     let mut response = say(media, receipt.lead, told);

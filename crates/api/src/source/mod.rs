@@ -2,5 +2,6 @@
 
 pub(crate) mod door;
 pub(crate) mod reading;
+pub(crate) mod refusing;
 pub(crate) mod repeated;
 pub(crate) mod saying;

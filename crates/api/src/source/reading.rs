@@ -2,7 +2,7 @@
 //!
 //! What only tells how to take the lead (a key, where to send the browser, that it is a test) is taken out and never kept.
 
-use crate::content::{Media, media};
+use crate::content::{Media, is_foreign, media};
 use crate::encoded::decode_pairs;
 use crate::lead_body::{fields, refused_json};
 use crate::nesting::{laid_over, nest};
@@ -112,7 +112,12 @@ fn says_yes(value: &Value) -> Result<bool, Problem> {
 }
 
 fn body_fields(headers: &HeaderMap, body: &Bytes) -> Result<Fields, Problem> {
-    match media(headers, &UNDERSTOOD)? {
+    // Sources know two refusals here: none given, and one that is not read.
+    let foreign = |problem: Problem| match is_foreign(headers, &UNDERSTOOD) {
+        true => problem.of_kind(ProblemKind::ForeignMediaType),
+        false => problem,
+    };
+    match media(headers, &UNDERSTOOD).map_err(foreign)? {
         Media::Form => {
             let pairs = decode_pairs(body).map_err(|bad| Problem::new(ProblemKind::MalformedForm, bad.to_string()))?;
             nest(pairs.into_iter().map(|(name, value)| (name, Value::Text(value.into()))).collect(), JsonLimits::LEAD)
@@ -234,7 +239,7 @@ mod tests {
         assert_eq!(read("application/json", "{\"a\":1\n2}", "").unwrap_err(), "malformed-json");
         assert_eq!(read("application/json", "{\"a\":\"\t\",}", "").unwrap_err(), "malformed-json");
         assert_eq!(read("application/json", "[1]", "").unwrap_err(), "not-an-object");
-        assert_eq!(read("text/plain", "a=1", "").unwrap_err(), "unsupported-media-type");
+        assert_eq!(read("text/plain", "a=1", "").unwrap_err(), "foreign-media-type");
         assert_eq!(read("application/x-www-form-urlencoded", "a=1&a.b=2", "").unwrap_err(), "malformed-form");
         assert_eq!(read("application/xml", "a=1", "").unwrap_err(), "malformed-xml");
     }

@@ -27,6 +27,20 @@ pub(crate) struct SubmissionView {
     price: Box<RawValue>,
 }
 
+/// What is offered for a lead that was asked about.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BidView {
+    /// `success` where a price is offered, else `failure`.
+    #[schema(value_type = String)]
+    outcome: &'static str,
+    /// `no bid` where none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// The price that is offered; 0 where none is.
+    #[schema(value_type = f64)]
+    price: Box<RawValue>,
+}
+
 /// The lead that was submitted.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SubmittedLeadView {
@@ -37,11 +51,11 @@ pub(crate) struct SubmittedLeadView {
 /// A refusal, with the two words that sources look for.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SubmissionRefusalView<'a> {
-    /// Always `error`; not said to those who accept neither JSON nor XML.
-    #[schema(value_type = String, required = false)]
+    /// Always `error`.
+    #[schema(value_type = String)]
     outcome: &'static str,
     /// The same as `detail`.
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = String)]
     reason: &'a str,
     #[serde(flatten)]
     problem: &'a ProblemView<'a>,
@@ -55,6 +69,17 @@ pub(crate) fn say(media: &'static str, lead: LeadId, told: Told) -> Response {
         json(lead, told)
     };
     typed(StatusCode::CREATED, media, Body::from(body))
+}
+
+/// The answer to a question what would be offered.
+pub(crate) fn say_bid(media: &'static str, told: Told) -> Response {
+    let body = if is_xml(media) {
+        xml(told.outcome, told.reason.as_deref(), None, &told.price)
+    } else {
+        let view = BidView { outcome: told.outcome.name(), reason: told.reason, price: number(told.price) };
+        serde_json::to_string(&view).unwrap_or_default()
+    };
+    typed(StatusCode::OK, media, Body::from(body))
 }
 
 /// The answer where nothing was kept.
@@ -74,11 +99,15 @@ fn is_xml(media: &str) -> bool {
 }
 
 fn json(lead: LeadId, told: Told) -> String {
-    // A price is checked to be a number as JSON writes them.
-    let price = RawValue::from_string(told.price.into()).unwrap_or_default();
+    let price = number(told.price);
     let lead = SubmittedLeadView { id: lead.to_string() };
     let view = SubmissionView { outcome: told.outcome.name(), reason: told.reason, lead, price };
     serde_json::to_string(&view).unwrap_or_default()
+}
+
+/// A price is checked to be a number as JSON writes them.
+fn number(price: Box<str>) -> Box<RawValue> {
+    RawValue::from_string(price.into()).unwrap_or_default()
 }
 
 fn xml(outcome: SaidOutcome, reason: Option<&str>, lead: Option<&str>, price: &str) -> String {

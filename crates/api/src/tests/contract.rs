@@ -2,6 +2,7 @@
 
 use super::harness::Answered;
 use crate::openapi::document_text;
+use crate::source::refusing::is_sources;
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -41,7 +42,8 @@ impl Contract {
             Some(found) => found,
             None => {
                 assert!(matches!(status, "404" | "405"), "{method} {path} is not in the document: {answered:?}");
-                let problem = serde_json::json!({ "$ref": "#/components/schemas/Problem" });
+                let kind = if is_sources(path) { "SubmissionRefusal" } else { "Problem" };
+                let problem = serde_json::json!({ "$ref": format!("#/components/schemas/{kind}") });
                 assert_eq!(answered.media_type(), "application/problem+json");
                 return self.fits(&problem, &answered.json(), path).map(drop).unwrap();
             }

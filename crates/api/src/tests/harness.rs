@@ -155,6 +155,7 @@ fn sources() -> BTreeMap<SourceName, SourceSettings> {
         ("once", SourceSettings { dedupe: Some(window), ..outcome }),
         ("keyed", SourceSettings { keys, key_field: Some("partner_key".into()), ..SourceSettings::default() }),
         ("open", SourceSettings { open: true, ..SourceSettings::default() }),
+        ("bidding", SourceSettings { bid: Some("3.25".into()), ..SourceSettings::default() }),
         ("tests", SourceSettings { test: true, ..SourceSettings::default() }),
     ];
     named.map(|(name, source)| (SourceName::new(name).unwrap(), source)).into()

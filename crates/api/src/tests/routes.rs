@@ -450,8 +450,8 @@ async fn every_promised_answer_comes() {
     server.post("/v1/flows/auto/leads?wait=5s", "{\"a\":1}").await;
     let lines = Request::post("/v1/flows/auto/leads/batch").header("content-type", "application/jsonl");
     server.send(lines.body(Body::from("not a lead")).unwrap()).await;
-    for redirect in ["", "&redir_url=https://web.example/thanks"] {
-        let path = format!("/flows/auto/sources/web/submit?a=1{redirect}");
+    for asked in ["submit?a=1", "submit?a=1&redir_url=https://web.example/thanks", "ping?zip=1"] {
+        let path = format!("/flows/auto/sources/web/{asked}");
         server.get(&path).await;
         server.post(&path, "{}").await;
     }

@@ -112,8 +112,9 @@ async fn refusals_have_the_status_a_source_expects_and_keep_nothing() {
         ("no such flow", form("/flows/nope/sources/web/submit", "a=1"), 404, "unknown-source"),
         ("of another flow", form("/flows/pair/sources/web/submit", "a=1"), 404, "unknown-source"),
         ("accept", request(&path, FORM, "text/html", "a=1"), 406, "not-acceptable"),
+        ("accept at a ping", request("/flows/auto/sources/web/ping", FORM, "text/html", "a=1"), 406, "not-acceptable"),
         ("no type", Request::post(&path).body(Body::from("a=1")).unwrap(), 415, "unsupported-media-type"),
-        ("type", request(&path, "Monkies", "*/*", "a=1"), 415, "unsupported-media-type"),
+        ("type", request(&path, "Monkies", "*/*", "a=1"), 406, "foreign-media-type"),
         ("charset", request(&path, "text/xml; charset=latin1", "*/*", XML), 415, "unsupported-media-type"),
         ("JSON", request(&path, "application/json", "*/*", "{\"a\":Kvothe"), 400, "malformed-json"),
         ("XML", request(&path, "text/xml", "*/*", "<l><a>Kvothe</l>"), 400, "malformed-xml"),
@@ -133,9 +134,7 @@ async fn refusals_have_the_status_a_source_expects_and_keep_nothing() {
         assert_eq!(answered.status, status, "{asked}: {answered:?}");
         let json = answered.json();
         assert_eq!(json["type"], format!("urn:steadfast:problem:{slug}"), "{asked}");
-        if asked != "accept" {
-            assert_eq!((&json["outcome"], &json["reason"]), (&"error".into(), &json["detail"]), "{asked}");
-        }
+        assert_eq!((&json["outcome"], &json["reason"]), (&"error".into(), &json["detail"]), "{asked}");
         assert!(!json.to_string().contains("Kvothe"), "{asked}: {json}");
     }
     // An answer to HEAD has no body that could be held against the document.
@@ -148,10 +147,54 @@ async fn refusals_have_the_status_a_source_expects_and_keep_nothing() {
     for method in [Method::PUT, Method::DELETE, Method::PATCH] {
         let answered = server.send(other(method.clone())).await;
         assert_eq!(answered.status, 405, "{method}");
-        let allowed = answered.headers.get("allow").unwrap().to_str().unwrap();
-        assert!(allowed.contains("GET") && allowed.contains("POST"), "{method}: {allowed}");
+        assert_eq!(answered.headers.get("allow").unwrap(), "GET, POST", "{method}");
+        assert_eq!((&answered.json()["outcome"], answered.json()["reason"].is_string()), (&"error".into(), true));
     }
     assert_eq!(server.get("/v1/stats").await.json()["rows"], serde_json::json!([]), "nothing was kept");
+}
+
+#[tokio::test]
+async fn a_ping_hears_a_bid_or_none_and_leaves_nothing() {
+    let server = Server::start().await;
+    let ping = |source: &str| format!("/flows/auto/sources/{source}/ping");
+    let none = r#"{"outcome":"failure","reason":"no bid","price":0}"#;
+    let some = r#"{"outcome":"success","price":3.25}"#;
+    let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+    for (asked, request, expected) in [
+        ("without a bid", form(&ping("web"), "zip=12345"), none),
+        ("a form", form(&ping("bidding"), "zip=12345"), some),
+        ("JSON", request(&ping("bidding"), "application/json", "*/*", r#"{"zip":"12345"}"#), some),
+        ("XML", request(&ping("bidding"), "text/xml", "application/json", "<lead><zip>1</zip></lead>"), some),
+        ("a query", get(&format!("{}?zip=12345", ping("bidding"))), some),
+        ("a habit", request(&ping("bidding"), FORM, FORM, "zip=12345"), some),
+    ] {
+        let answered = server.send(request).await;
+        assert_eq!((answered.status.as_u16(), text(&answered).as_str()), (200, expected), "{asked}");
+    }
+    let xml = server.send(request(&ping("bidding"), FORM, "text/xml", "zip=1")).await;
+    let expected = "<?xml version=\"1.0\"?>\n<result>\n  <outcome>success</outcome>\n  <reason/>\n  <price>3.25</price>\n</result>";
+    assert_eq!((xml.media_type(), text(&xml).as_str()), ("text/xml", expected));
+    for (asked, request, status) in [
+        ("no such source", form(&ping("nope"), "a=1"), 404),
+        ("no key", form(&ping("keyed"), "a=1"), 401),
+        ("type", request(&ping("web"), "Monkies", "*/*", "a=1"), 406),
+        ("body", request(&ping("web"), "application/json", "*/*", "{"), 400),
+    ] {
+        let answered = server.send(request).await;
+        assert_eq!((answered.status.as_u16(), &answered.json()["outcome"]), (status, &"error".into()), "{asked}");
+    }
+    // What is stopped buys nothing now.
+    let stop = server.send(super::harness::post("/v1/flows/auto/sources/bidding/pause", r#"{"reason":"full"}"#)).await;
+    assert_eq!(stop.status, 200, "{stop:?}");
+    assert_eq!(text(&server.send(form(&ping("bidding"), "zip=12345")).await), none);
+    assert_eq!(server.get("/v1/stats").await.json()["rows"], serde_json::json!([]), "nothing was kept");
+}
+
+#[tokio::test]
+async fn who_accepts_a_form_is_answered_in_json() {
+    let server = Server::start().await;
+    let answered = server.send(request(&to("web"), FORM, FORM, "a=1")).await;
+    assert_eq!((answered.status.as_u16(), answered.media_type()), (201, "application/json"));
 }
 
 #[tokio::test]
