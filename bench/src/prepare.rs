@@ -9,7 +9,7 @@ use steadfast_lead::{
     DeliveryId, Fields, FlowName, IdSequence, Lead, LeadId, NodeNumber, Priority, RecipientName, StepName, Timestamp,
     Value,
 };
-use steadfast_retry::{Delivery, Endpoint, Event, EventKind, LegProgress, State};
+use steadfast_retry::{Delivery, Endpoint, Event, EventKind, LegProgress, State, Tie};
 use steadfast_store::{Acceptance, Accepted, Pending, Store as _, TermKey, Writes as _};
 use steadfast_store_embedded::{EmbeddedStore, Options};
 
@@ -67,6 +67,7 @@ impl Waiting {
             accepted_at: at,
             priority: Priority::Normal,
             test: false,
+            tie: Tie::default(),
             version: 0,
             attempts: 0,
             progress: LegProgress::default(),

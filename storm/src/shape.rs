@@ -212,6 +212,7 @@ impl FlowShape {
                 rules: Vec::new(),
                 duplicates: None,
                 test_leads: None,
+                sale: Default::default(),
             });
         }
         Ok(FlowSettings { steps, priority: Some(self.priority), ..FlowSettings::default() })

@@ -73,6 +73,8 @@ impl Inner {
             Ended::Settled(settlement) => match self.save(*settlement, true).await {
                 Saved::Applied(delivery) => Some(delivery),
                 Saved::Refused(now) => now,
+                // Only a person's verb is not allowed.
+                Saved::NotAllowed(_) => None,
                 // Sent and not stored: the slot stays taken, so that no more than the slots are ever unsettled.
                 Saved::Lost => return,
             },
@@ -304,7 +306,7 @@ impl Inner {
         match self.apply_verb(&before, verb, by).await {
             Ok(after) => Some(after),
             // Nothing was changed: delivered wins.
-            Err(RefusedAction::Verb(_) | RefusedAction::Erased(_)) => Some(before),
+            Err(RefusedAction::Verb(_) | RefusedAction::Sale(_) | RefusedAction::Erased(_)) => Some(before),
             Err(RefusedAction::Unknown(_) | RefusedAction::Contended(_) | RefusedAction::Store(_)) => None,
         }
     }

@@ -248,7 +248,8 @@ impl Inner {
             let last = self.last_verdict(&delivery).await?;
             known.push((delivery, last));
         }
-        match Told::known(source, &known) {
+        let flow = book.flow(lead.flow.as_str()).map(|flow| &**flow);
+        match Told::known(source, flow, &known) {
             Some(told) => self.make_callback(&lead, &told, terms, candidate.at, book).await,
             None => Ok(Called::Nothing),
         }

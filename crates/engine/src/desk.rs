@@ -6,7 +6,7 @@ use crate::run::{Engine, Inner};
 use crate::settling::{Saved, goes_on};
 use std::sync::Arc;
 use steadfast_lead::{DeliveryId, LeadId};
-use steadfast_retry::{Delivery, RefusedVerb, Verb, verb};
+use steadfast_retry::{Delivery, RefusedBySale, RefusedVerb, Verb, verb};
 use steadfast_store::StoreError;
 
 /// Why a verb was not applied. Nothing was changed.
@@ -18,6 +18,9 @@ pub enum RefusedAction {
     /// It does not fit where the delivery stands.
     #[error(transparent)]
     Verb(#[from] RefusedVerb),
+    /// It does not fit how the sale of the lead stands.
+    #[error(transparent)]
+    Sale(#[from] RefusedBySale),
     /// Nothing is left of the lead.
     #[error("the lead {0} was erased: the person asked for deletion")]
     Erased(LeadId),
@@ -84,6 +87,7 @@ impl Inner {
         match self.save(settlement, goes_on(&before.state)).await {
             Saved::Applied(delivery) => Ok(delivery),
             Saved::Refused(_) => Err(RefusedAction::Contended(before.id)),
+            Saved::NotAllowed(refused) => Err(refused.into()),
             Saved::Lost => Err(StoreError::Stopped { detail: "the store takes no writes".to_owned() }.into()),
         }
     }

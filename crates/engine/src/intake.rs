@@ -209,7 +209,8 @@ impl Inner {
             event: event.clone(),
         };
         // Before anybody can see the lead: whoever changes it from then on forgets it here first.
-        deliveries.iter().for_each(|delivery| self.recent.lock().keep(delivery, &lead));
+        let at_once = deliveries.iter().filter(|delivery| delivery.state.next_look().is_some());
+        at_once.for_each(|delivery| self.recent.lock().keep(delivery, &lead));
         if let Some(until) = answer_bound(&book, &lead) {
             self.answers.begin(lead.id, until);
         }
@@ -239,7 +240,8 @@ impl Inner {
     /// Starts what can start at once, from memory; the rest waits its turn in the store.
     fn begin_deliveries(self: &Arc<Self>, lead: &Arc<Lead>, deliveries: &[Delivery]) {
         let now = self.clock.now();
-        for delivery in deliveries {
+        // What waits for another delivery of its lead is begun by that one's settlement.
+        for delivery in deliveries.iter().filter(|delivery| delivery.state.next_look().is_some()) {
             let queue = QueueKey::of(delivery);
             let started = self.dispatch.lock().take_fresh(&queue, delivery.id, now);
             if started {

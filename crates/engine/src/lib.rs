@@ -21,6 +21,7 @@ mod recover;
 mod run;
 mod settling;
 mod terms;
+mod ties;
 mod waiters;
 
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -61,7 +61,7 @@ mod tests {
     use steadfast_lead::{
         Fields, FlowName, IdSequence, NodeNumber, Priority, RecipientName, StepName, Timestamp, Value,
     };
-    use steadfast_retry::{Endpoint, LegProgress, State};
+    use steadfast_retry::{Endpoint, LegProgress, State, Tie};
 
     fn accepted(ids: &mut IdSequence, text: &str) -> (Delivery, Arc<Lead>) {
         let now = Timestamp::from_millis(1_800_000_000_000);
@@ -78,6 +78,7 @@ mod tests {
             accepted_at: now,
             priority: Priority::Normal,
             test: false,
+            tie: Tie::default(),
             version: 0,
             attempts: 0,
             progress: LegProgress::default(),

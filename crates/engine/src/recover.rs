@@ -114,7 +114,7 @@ impl Inner {
     async fn save_or_fail(&self, settlement: Option<Settlement>) -> Result<(), StoreError> {
         let Some(settlement) = settlement else { return Ok(()) };
         match self.save(settlement, true).await {
-            Saved::Applied(_) | Saved::Refused(_) => Ok(()),
+            Saved::Applied(_) | Saved::Refused(_) | Saved::NotAllowed(_) => Ok(()),
             Saved::Lost => Err(StoreError::Stopped { detail: "recovery could not be stored".to_owned() }),
         }
     }

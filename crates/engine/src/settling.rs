@@ -3,7 +3,7 @@
 use crate::run::Inner;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use steadfast_retry::{Delivery, Settlement, State};
+use steadfast_retry::{Delivery, RefusedBySale, Settlement, State};
 use steadfast_store::{Settled, StoreError};
 
 /// How long to wait before a store that was full is tried again.
@@ -15,6 +15,8 @@ pub(crate) enum Saved {
     Applied(Box<Delivery>),
     /// It was refused; this is the delivery as it stands, if it is there.
     Refused(Option<Box<Delivery>>),
+    /// The sale of its lead does not allow it; nothing was changed.
+    NotAllowed(RefusedBySale),
     /// The store has stopped for good. What was taken is found at the next start.
     Lost,
 }
@@ -28,13 +30,21 @@ impl Inner {
         const AFTER_BUSY: Duration = Duration::from_millis(20);
         let _counted = Unsaved::begin(self);
         loop {
+            let tied = match self.tie(&settlement).await {
+                Ok(tied) => tied,
+                Err(refused) => return Saved::NotAllowed(refused),
+            };
+            let settlement = tied.as_ref().unwrap_or(&settlement);
             let pause = match self.store.settle(settlement.clone()).await {
                 Ok(Settled::Applied) => {
                     self.count_open(went_on, goes_on(&settlement.delivery.state));
                     self.observer.committed(&settlement.event);
+                    self.moved(settlement);
                     self.waiters.settled(settlement.delivery.lead);
-                    return Saved::Applied(Box::new(settlement.delivery));
+                    return Saved::Applied(Box::new(settlement.delivery.clone()));
                 }
+                // Another of its lead was settled in between: it is made again with that in view.
+                Ok(Settled::OthersChanged) => continue,
                 Ok(Settled::Stale { now }) => {
                     tracing::warn!(delivery = %settlement.delivery.id, "a settlement came too late and was refused");
                     return Saved::Refused(now);
@@ -46,7 +56,7 @@ impl Inner {
                 Err(StoreError::Full { .. }) => AFTER_FULL,
                 Err(StoreError::Busy) => AFTER_BUSY,
                 Err(error @ (StoreError::Stopped { .. } | StoreError::Unreadable { .. })) => {
-                    return self.lost(&settlement, &error);
+                    return self.lost(settlement, &error);
                 }
             };
             self.clock.sleep_until(self.clock.now().after(pause)).await;
@@ -73,9 +83,9 @@ impl Inner {
     }
 }
 
-/// Whether a delivery in this state will go on by itself.
+/// Whether a delivery in this state will go on, by itself or after another of its lead.
 pub(crate) fn goes_on(state: &State) -> bool {
-    state.next_look().is_some()
+    state.is_open()
 }
 
 /// Counts settlements that are not stored yet.

@@ -86,12 +86,15 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         priority: Default::default(),
         duplicates: None,
         test_leads: steadfast_flow::TestLeads::default(),
+        tie: Default::default(),
+        price: None,
     };
     let flow = FlowPlan {
         name: scenario.flow.clone(),
         account: None,
         steps: vec![Arc::new(step)],
         contacts: Default::default(),
+        ties: Default::default(),
     };
     let recipients = [(scenario.endpoint.recipient.clone(), recipient_plan(scenario, candidate))].into();
     Book { version: 1, flows: [(scenario.flow.clone(), Arc::new(flow))].into(), recipients, ..Book::default() }

@@ -6,6 +6,7 @@
 use crate::address::Address;
 use crate::place::{Fault, Place};
 use crate::request_settings::{Auth, Format, RequestSettings};
+use crate::sale::StepSaleSettings;
 use crate::secret::Secret;
 use crate::settings::{FlowSettings, InDoubtSettings, RecipientSettings, StepSettings};
 use crate::signature::{SIGNING_KEY_ALLOWED, SigningKey};
@@ -133,6 +134,7 @@ pub(crate) fn as_step(
         duplicates: None,
         // Whoever tries a source out tries its callback out.
         test_leads: Some(TestLeads::Send),
+        sale: StepSaleSettings::default(),
     };
     Ok((step, recipient))
 }

@@ -5,6 +5,7 @@
 use crate::answers::{self, Said};
 use crate::callback::{as_flow, callback_fault, callback_flow, name_fault_of_callback};
 use crate::duplicates::{DuplicateGuard, DuplicateSettings};
+use crate::in_doubt::{in_doubt, in_doubt_fault};
 use crate::layers::{Chain, Laid, endless_policies, policy_faults};
 use crate::look_up::LookUpPlan;
 use crate::mapping::FieldSettings;
@@ -20,13 +21,10 @@ use crate::source::source_list_faults;
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 use steadfast_lead::{AccountName, FlowName, RecipientName};
-use steadfast_retry::policy::{Key, Level, Limits, MaxLeadAge, Reach, show_duration};
-use steadfast_retry::{Endpoint, InDoubt, Reading, not_found_rule};
+use steadfast_retry::policy::{Key, Level, Limits, MaxLeadAge, Reach};
+use steadfast_retry::{Endpoint, Reading, not_found_rule};
 
-/// How long an attempt in doubt may be made to wait.
-pub const IN_DOUBT_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3_600);
 /// What `limits.max_retries` may be.
 pub const LIMIT_RETRIES: RangeInclusive<u32> = 0..=1_000;
 /// Flows, recipients, accounts or policies, at most, each.
@@ -165,6 +163,7 @@ impl Settings {
         faults.extend(field_faults(&place.key("fields"), &flow.fields));
         faults.extend(source_list_faults(&place.key("sources"), &flow.sources));
         faults.extend(step_list_faults(&place, &flow.steps));
+        faults.extend(flow.sale_faults(&place));
         let mut steps = Vec::with_capacity(flow.steps.len());
         for (index, step) in flow.steps.iter().enumerate() {
             let scope = StepScope { settings: self, flow_name: name, flow, step, place: step_place(name, index) };
@@ -177,7 +176,7 @@ impl Settings {
             return Err(faults);
         }
         let contacts = ContactFields::of(&flow.fields);
-        Ok(FlowPlan { name: name.clone(), account: flow.account.clone(), steps, contacts })
+        Ok(FlowPlan { name: name.clone(), account: flow.account.clone(), steps, contacts, ties: flow.ties() })
     }
 
     /// The flow that a flow's callbacks leave by, made and checked as any other; faults stand at the callbacks. `None` where
@@ -273,13 +272,15 @@ impl<'a> StepScope<'a> {
                     origin: Arc::clone(request.address().origin()),
                 },
                 retry,
-                in_doubt: in_doubt(&doubt),
+                in_doubt: in_doubt(&doubt, self.flow.is_buyer(step)),
                 look_up,
                 request,
                 reading,
                 priority: step.priority.or(self.flow.priority).unwrap_or_default(),
                 duplicates: self.guard(recipient),
                 test_leads: step.test_leads.or(recipient.test_leads).unwrap_or_default(),
+                tie: self.flow.tie(step),
+                price: step.sale.price.clone(),
             }),
             _ => Err(faults),
         }
@@ -400,16 +401,6 @@ fn flow_level<'a>(name: &FlowName, flow: &'a FlowSettings) -> Laid<'a> {
     Laid { level: Level::Flow(name.clone()), layer: &flow.retry, place: flow_place(name).key("retry") }
 }
 
-fn in_doubt(settings: &InDoubtSettings) -> InDoubt {
-    let floor = settings.delay.unwrap_or_default();
-    match settings.mode.unwrap_or(InDoubtMode::Retry) {
-        InDoubtMode::Retry => InDoubt::Retry { floor },
-        InDoubtMode::Verify => InDoubt::Verify { floor },
-        InDoubtMode::Hold => InDoubt::Hold,
-        InDoubtMode::AssumeDelivered => InDoubt::AssumeDelivered,
-    }
-}
-
 fn each_once(faults: Vec<Fault>) -> Vec<Fault> {
     let mut seen = HashSet::new();
     let mut first = |fault: &Fault| seen.insert((fault.place.clone(), fault.value.clone(), fault.problem.clone()));
@@ -444,12 +435,6 @@ fn limit_faults(place: &Place, limits: &Limits) -> Vec<Fault> {
 
 fn guard_faults(place: &Place, guard: Option<&DuplicateSettings>) -> Vec<Fault> {
     guard.map(|guard| guard.faults(&place.key("duplicates"))).unwrap_or_default()
-}
-
-fn in_doubt_fault(place: &Place, settings: &InDoubtSettings) -> Option<Fault> {
-    let delay = settings.delay.filter(|delay| !IN_DOUBT_DELAY.contains(delay))?;
-    let allowed = format!("{} to {}", show_duration(*IN_DOUBT_DELAY.start()), show_duration(*IN_DOUBT_DELAY.end()));
-    Some(Fault::of(place.key("in_doubt_delay"), &show_duration(delay), "is out of range", &allowed))
 }
 
 /// What is wrong with a request's settings by themselves.

@@ -13,6 +13,7 @@ mod credentials;
 mod duplicates;
 mod erasure;
 mod explain;
+mod in_doubt;
 mod layers;
 mod look_up;
 mod lookups;
@@ -27,6 +28,7 @@ mod region;
 mod request;
 mod request_settings;
 mod retention;
+mod sale;
 mod secret;
 mod settings;
 mod signature;
@@ -42,10 +44,11 @@ pub use address::{ADDRESS_BYTES_MAX, Address, BadAddress};
 pub use body::{BODY_DEPTH_MAX, BODY_ENTRIES_MAX, BODY_INDEX_MAX, BodyEntry, BodySettings, Segment, SoapVersion};
 pub use calendars::{CalendarSettings, CalledWhen, MaintenanceSettings, NOTE_BYTES_MAX};
 pub use callback::{CALLBACK_NAME_BYTES_MAX, CallbackSettings, CallbackWhen, callback_fields, callback_flow};
-pub use compile::{ALIASES_MAX, FIELDS_MAX, IN_DOUBT_DELAY, LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
+pub use compile::{ALIASES_MAX, FIELDS_MAX, LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
 pub use duplicates::{DuplicateAction, DuplicateGuard, DuplicateOn, DuplicateSettings, GUARD_FIELDS_MAX, GUARD_WINDOW};
 pub use erasure::{ErasureRules, OnReturn, REFUSE_FOR_DEFAULT, REFUSE_FOR_MAX};
 pub use explain::{Explained, ExplainedCalendar, ExplainedLookUp, ExplainedValue, Fits, PlannedRetry};
+pub use in_doubt::IN_DOUBT_DELAY;
 pub use layers::EXTENDS_MAX;
 pub use look_up::{LOOK_UP_NAMES, LookUpPlan, LookUpSettings, ReadBy};
 pub use lookups::{Lookups, ROWS_MAX, SECRETS_MAX, TABLES_MAX};
@@ -61,6 +64,7 @@ pub use request_settings::{
     RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX_DEFAULT, RequestSettings, TIMEOUT, TIMEOUT_DEFAULT, header_place,
 };
 pub use retention::{KEEP_MAX, KEEP_MIN, Keep, RetentionRules};
+pub use sale::{AFTER_ENDS, SaleMode, SaleOrder, SaleSettings, StepSaleSettings};
 pub use secret::Secret;
 pub use settings::{
     AccountSettings, FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings, Settings, StepSettings,

@@ -19,7 +19,7 @@ use steadfast_retry::breaker::{BreakerMode, BreakerSettings};
 use steadfast_retry::calendar::Calendar;
 use steadfast_retry::pace::{ConcurrencyLimit, LIMIT_MAX, PaceSettings};
 use steadfast_retry::policy::Resolved;
-use steadfast_retry::{Delivery, Endpoint, GuardSettings, InDoubt, LegProgress, Reading, State};
+use steadfast_retry::{Delivery, Endpoint, GuardSettings, HoldReason, InDoubt, LegProgress, Reading, State, Tie, Ties};
 
 /// One step of a flow, ready to be followed.
 #[derive(Clone, Debug)]
@@ -46,6 +46,10 @@ pub struct StepPlan {
     pub duplicates: Option<Arc<DuplicateGuard>>,
     /// What becomes of test leads.
     pub test_leads: TestLeads,
+    /// How its deliveries are bound to others of their lead.
+    pub tie: Tie,
+    /// What its recipient is expected to pay: a decimal number.
+    pub price: Option<Box<str>>,
 }
 
 impl StepPlan {
@@ -57,8 +61,10 @@ impl StepPlan {
         self.request.render(lead)
     }
 
-    /// The delivery a lead makes at this step, due at once.
+    /// The delivery a lead makes at this step, due at once unless it follows another.
     pub fn delivery(&self, lead: &Lead, ids: &mut IdSequence) -> Delivery {
+        let due = lead.accepted_at;
+        let after = State::Held { due, until: due, why: HoldReason::After };
         Delivery {
             id: ids.next::<DeliveryId>(lead.accepted_at),
             lead: lead.id,
@@ -68,12 +74,13 @@ impl StepPlan {
             accepted_at: lead.accepted_at,
             priority: self.priority,
             test: lead.test,
+            tie: self.tie,
             version: 0,
             attempts: 0,
             progress: LegProgress::default(),
             body: None,
             last_kind: None,
-            state: State::Waiting { due: lead.accepted_at },
+            state: if self.tie.follows { after } else { State::Waiting { due } },
         }
     }
 }
@@ -89,6 +96,8 @@ pub struct FlowPlan {
     pub steps: Vec<Arc<StepPlan>>,
     /// Where its leads say who they are about.
     pub contacts: ContactFields,
+    /// What its steps have to do with each other.
+    pub ties: Ties,
 }
 
 impl FlowPlan {
@@ -97,9 +106,14 @@ impl FlowPlan {
         self.steps.iter().find(|step| step.step == *name)
     }
 
-    /// The deliveries a lead makes in this flow, all due at once.
+    /// The deliveries a lead makes in this flow: due at once, but for buyers whose turn comes later and steps that follow
+    /// another.
     pub fn deliveries(&self, lead: &Lead, ids: &mut IdSequence) -> Vec<Delivery> {
-        self.steps.iter().map(|step| step.delivery(lead, ids)).collect()
+        let mut deliveries: Vec<Delivery> = self.steps.iter().map(|step| step.delivery(lead, ids)).collect();
+        let due = lead.accepted_at;
+        let later = deliveries.iter_mut().filter(|one| one.tie.buyer && Some(&one.step) != self.ties.order.first());
+        later.for_each(|one| one.state = State::Held { due, until: due, why: HoldReason::Turn });
+        deliveries
     }
 }
 

@@ -11,6 +11,7 @@ use crate::mapping::FieldSettings;
 use crate::protection::ProtectionSettings;
 use crate::request_settings::{Auth, RequestSettings};
 use crate::retention::{Keep, RetentionRules};
+use crate::sale::{SaleSettings, StepSaleSettings};
 use crate::source::SourceSettings;
 use crate::test_leads::TestLeads;
 use std::collections::BTreeMap;
@@ -100,6 +101,8 @@ pub struct FlowSettings {
     pub steps: Vec<StepSettings>,
     /// How long its leads are kept, where it has a word of its own.
     pub retention: Option<Keep>,
+    /// How its steps share a lead.
+    pub sale: SaleSettings,
 }
 
 /// One thing a flow does with a lead.
@@ -127,6 +130,8 @@ pub struct StepSettings {
     pub duplicates: Option<DuplicateSettings>,
     /// What becomes of test leads, in place of what its recipient says.
     pub test_leads: Option<TestLeads>,
+    /// Its part in a sale, and when it begins.
+    pub sale: StepSaleSettings,
 }
 
 /// What to do about an attempt that was sent and not answered.

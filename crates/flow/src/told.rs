@@ -1,9 +1,11 @@
 //! From deliveries to the one outcome a source is told.
 //!
-//! Steps are independent: one success is a success; all said no is a failure; what a person has to look at is an error,
-//! unless the recipient may have it; everything else is not known yet, and the source's own setting is told. A test lead
-//! that no recipient takes came in well: a success without a price.
+//! One success is a success; all said no is a failure; what a person has to look at is an error, unless the recipient may
+//! have it; everything else is not known yet, and the source's own setting is told. Of a lead that is sold to one of several
+//! buyers only these count; steps that follow another never do. A test lead that no recipient takes came in well: a success
+//! without a price.
 
+use crate::plan::FlowPlan;
 use crate::source::{SaidOutcome, SourceSettings, is_price};
 use std::collections::BTreeSet;
 use steadfast_lead::DeliveryId;
@@ -52,10 +54,19 @@ impl Told {
     }
 
     /// What became of a lead, from its deliveries with what the last attempt of each meant; `None` while that is not known.
-    pub fn known(source: &SourceSettings, deliveries: &[(Delivery, Option<Verdict>)]) -> Option<Self> {
+    /// The flow says what a recipient is expected to pay that named no price.
+    pub fn known(
+        source: &SourceSettings,
+        flow: Option<&FlowPlan>,
+        deliveries: &[(Delivery, Option<Verdict>)],
+    ) -> Option<Self> {
+        let is_sale = is_sale(deliveries.iter().map(|(delivery, _)| delivery));
+        let deliveries: Vec<_> = deliveries.iter().filter(|(delivery, _)| counts(delivery, is_sale)).collect();
         let sold: Vec<_> = deliveries.iter().filter(|(delivery, _)| is_delivered(delivery)).collect();
         if let Some((first, _)) = sold.first() {
-            let price = sold.iter().find_map(|(_, last)| price_of(last.as_ref()?));
+            let said = sold.iter().find_map(|(_, last)| price_of(last.as_ref()?));
+            let expected = || sold.iter().find_map(|(delivery, _)| flow?.step(&delivery.step)?.price.clone());
+            let price = said.or_else(expected);
             let reference = sold.iter().find_map(|(_, last)| last.as_ref()?.reference.clone());
             let probable = matches!(first.state, State::Delivered { probable: true, .. });
             let told = Told::plain(SaidOutcome::Success, None, price.unwrap_or_else(|| own_price(source)));
@@ -79,7 +90,11 @@ impl Told {
 /// Whether the end of one delivery may have changed what is told of its lead: the first success does, and while there is
 /// none every end does.
 pub fn is_news(deliveries: &[Delivery], ended: DeliveryId) -> bool {
-    let sold = deliveries.iter().filter_map(|delivery| match delivery.state {
+    let mut counting = counting(deliveries);
+    if !counting.clone().any(|delivery| delivery.id == ended) {
+        return false;
+    }
+    let sold = counting.by_ref().filter_map(|delivery| match delivery.state {
         State::Delivered { at, .. } => Some((at, delivery.id)),
         State::Waiting { .. }
         | State::Held { .. }
@@ -92,7 +107,22 @@ pub fn is_news(deliveries: &[Delivery], ended: DeliveryId) -> bool {
 
 /// Whether waiting longer would change nothing: one success is enough.
 pub fn is_decided(deliveries: &[Delivery]) -> bool {
-    deliveries.iter().any(is_delivered) || deliveries.iter().all(|delivery| delivery.state.next_look().is_none())
+    let mut counting = counting(deliveries);
+    counting.clone().any(is_delivered) || counting.all(|delivery| delivery.state.next_look().is_none())
+}
+
+/// Those that say what became of the lead.
+fn counting(deliveries: &[Delivery]) -> impl Iterator<Item = &Delivery> + Clone {
+    let is_sale = is_sale(deliveries.iter());
+    deliveries.iter().filter(move |delivery| counts(delivery, is_sale))
+}
+
+fn is_sale<'a>(mut deliveries: impl Iterator<Item = &'a Delivery>) -> bool {
+    deliveries.any(|delivery| delivery.tie.buyer)
+}
+
+const fn counts(delivery: &Delivery, is_sale: bool) -> bool {
+    if is_sale { delivery.tie.buyer } else { !delivery.tie.follows }
 }
 
 fn nothing() -> Box<str> {
@@ -110,7 +140,7 @@ fn is_delivered(delivery: &Delivery) -> bool {
 /// Still under way, or with a person while the recipient may have it.
 fn is_unknown(delivery: &Delivery) -> bool {
     let with_a_person = matches!(delivery.state, State::InReview { .. });
-    delivery.state.next_look().is_some() || (with_a_person && delivery.progress.in_doubt)
+    delivery.state.is_open() || (with_a_person && delivery.progress.in_doubt)
 }
 
 /// A test lead that came in well; there is no more to tell of it.
@@ -144,7 +174,8 @@ mod tests {
     use std::time::Duration;
     use steadfast_lead::{FlowName, RecipientName, StepName, Timestamp};
     use steadfast_retry::{
-        CloseReason, Delivery, Endpoint, ErrorKind, FailureKind, LegProgress, Outcome, ReviewCause, State, Verdict,
+        CloseReason, Delivery, Endpoint, ErrorKind, FailureKind, HoldReason, LegProgress, Outcome, ReviewCause, State,
+        Tie, Verdict,
     };
 
     const AT: Timestamp = Timestamp::MIN;
@@ -162,6 +193,7 @@ mod tests {
             accepted_at: AT,
             priority: Default::default(),
             test: false,
+            tie: Tie::default(),
             version: 1,
             attempts: 1,
             progress: LegProgress { in_doubt, ..LegProgress::default() },
@@ -213,7 +245,7 @@ mod tests {
     }
 
     fn told(deliveries: &[(Delivery, Option<Verdict>)]) -> (&'static str, Option<String>, String) {
-        let told = Told::known(&source(), deliveries).unwrap_or_else(|| Told::unknown(&source()));
+        let told = Told::known(&source(), None, deliveries).unwrap_or_else(|| Told::unknown(&source()));
         (told.outcome.name(), told.reason, told.price.into())
     }
 
@@ -262,8 +294,34 @@ mod tests {
         assert_eq!(told(&[waiting(), refused(FailureKind::Rejected, None)]), said("error", "pending", "0"));
         assert_eq!(told(&[]), said("error", "pending", "0"));
         let hopeful = SourceSettings { when_unknown: SaidOutcome::Success, ..source() };
-        assert_eq!(Told::known(&hopeful, &[waiting()]), None);
+        assert_eq!(Told::known(&hopeful, None, &[waiting()]), None);
         assert_eq!(&*Told::unknown(&hopeful).price, "1.50");
+    }
+
+    fn tied((mut delivery, last): (Delivery, Option<Verdict>), tie: Tie) -> (Delivery, Option<Verdict>) {
+        delivery.tie = tie;
+        (delivery, last)
+    }
+
+    #[test]
+    fn of_a_sale_only_the_buyers_count_and_never_what_follows_another() {
+        let (buyer, copy) = (Tie { buyer: true, ..Tie::default() }, Tie { follows: true, ..Tie::default() });
+        let in_line = || {
+            let held = State::Held { due: AT, until: AT, why: HoldReason::Turn };
+            tied((delivery(held, false), None), buyer)
+        };
+        let no = || tied(refused(FailureKind::Rejected, Some("no")), buyer);
+        assert_eq!(told(&[no(), sold(None), tied(sold(None), copy)]), said("failure", "no", "0"));
+        assert_eq!(told(&[no(), tied(sold(Some("7")), buyer), in_line()]), said("success", "", "7"));
+        let doubtful = || tied(review(ReviewCause::InDoubt, true), buyer);
+        assert_eq!(told(&[doubtful(), in_line()]), said("error", "pending", "0"));
+        assert_eq!(
+            told(&[refused(FailureKind::Rejected, Some("no")), tied(sold(None), copy)]),
+            said("failure", "no", "0")
+        );
+        let known = [doubtful().0, in_line().0];
+        assert!(is_decided(&known), "waiting longer changes nothing while nobody has spoken");
+        assert!(!is_decided(&[no().0, tied(waiting(), buyer).0, in_line().0]));
     }
 
     #[test]

@@ -43,6 +43,7 @@ fn step(id: &str) -> StepSettings {
         rules: Vec::new(),
         duplicates: None,
         test_leads: None,
+        sale: Default::default(),
     }
 }
 

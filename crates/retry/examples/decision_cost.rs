@@ -20,7 +20,7 @@ use steadfast_retry::policy::{Layer, Level, Policies, RetryPolicy, resolve};
 use steadfast_retry::reading::{MatchSettings, PathSettings, ResponseSettings, RuleSettings};
 use steadfast_retry::{
     Answer, Delivery, Endpoint, Epoch, Evidence, Fence, InDoubt, LegProgress, Reading, Seed, Sent, Shard, State, Terms,
-    admit, delay, settle,
+    Tie, admit, delay, settle,
 };
 
 const ROUNDS: u32 = 200_000;
@@ -158,6 +158,7 @@ fn delivery() -> Delivery {
         accepted_at: Timestamp::from_millis(900),
         priority: Priority::Normal,
         test: false,
+        tie: Tie::default(),
         version: 1,
         attempts: 0,
         progress: LegProgress::default(),

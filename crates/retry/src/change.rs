@@ -179,5 +179,5 @@ pub(crate) fn change(
         test: delivery.test,
     };
     let entry = Entry::Change(Change { at: now, verb, state, because });
-    Settlement { delivery, entry, pause: None, event: Event { at: now, kind }, fence }
+    Settlement { delivery, entry, pause: None, event: Event { at: now, kind }, fence, tied: None }
 }

@@ -2,6 +2,7 @@
 
 use crate::evidence::named_enum;
 use crate::outcome::FailureKind;
+use crate::tie::Tie;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,22 @@ named_enum! {
         Credentials = "credentials",
         /// Another delivery of the same person to the recipient is under way.
         Duplicate = "duplicate",
+        /// The buyers before it in the sale of its lead have not ended.
+        Turn = "turn",
+        /// The step it follows has not ended.
+        After = "after",
+    }
+}
+
+impl HoldReason {
+    /// Whether it lasts until another delivery of the same lead ends it, and not until a time.
+    pub const fn is_for_another(self) -> bool {
+        match self {
+            HoldReason::Turn | HoldReason::After => true,
+            HoldReason::RetryAfter | HoldReason::Paused | HoldReason::Breaker | HoldReason::Closed => false,
+            HoldReason::Maintenance | HoldReason::Budget | HoldReason::Rate | HoldReason::Credentials => false,
+            HoldReason::Duplicate => false,
+        }
     }
 }
 
@@ -92,6 +109,10 @@ named_enum! {
         Superseded = "superseded",
         /// A test lead, which its recipient does not take.
         Test = "test",
+        /// Another buyer has the lead.
+        Sold = "sold",
+        /// The step it follows ended in another way than it begins at.
+        NotReached = "not_reached",
     }
 }
 
@@ -177,10 +198,16 @@ impl State {
         }
     }
 
+    /// Whether it goes on, by itself or after another delivery of its lead.
+    pub const fn is_open(&self) -> bool {
+        matches!(self, State::Waiting { .. } | State::Held { .. })
+    }
+
     /// When dispatch has to look at it; `None` where nothing more happens by itself.
     pub const fn next_look(&self) -> Option<Timestamp> {
         match self {
             State::Waiting { due } => Some(*due),
+            State::Held { why, .. } if why.is_for_another() => None,
             State::Held { until, .. } => Some(*until),
             State::Delivered { .. } | State::Rejected { .. } | State::InReview { .. } | State::Closed { .. } => None,
         }
@@ -256,6 +283,8 @@ pub struct Delivery {
     pub priority: Priority,
     /// A test lead's delivery.
     pub test: bool,
+    /// What it has to do with the other deliveries of its lead.
+    pub tie: Tie,
     /// Raised by every committed change; a change made from an older one is refused.
     pub version: u32,
     /// Attempts sent in all, over all legs.

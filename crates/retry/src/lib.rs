@@ -29,6 +29,7 @@ mod settle;
 mod shard;
 mod stop;
 mod test_lead;
+mod tie;
 
 pub use admit::{Admission, admit};
 pub use backoff::{Seed, Window, delay, nominal, window};
@@ -51,3 +52,6 @@ pub use settle::{Attempt, Change, EndpointPause, Entry, Sent, Settlement, Terms,
 pub use shard::{Epoch, Fence, Shard};
 pub use stop::{Stop, StopTarget};
 pub use test_lead::close_test;
+pub use tie::{
+    Follow, Moved, RefusedBySale, Standing, Tie, Tied, Ties, Turn, concerns_others, standing, tie, whose_turn,
+};

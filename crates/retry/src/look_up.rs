@@ -124,7 +124,14 @@ pub fn settle_look_up(before: &Delivery, looked: LookedUp, terms: &Terms<'_>) ->
         because,
         config_version: terms.config_version,
     };
-    Settlement { delivery: after, entry: Entry::LookUp(Box::new(look_up)), pause: None, event, fence: terms.fence }
+    Settlement {
+        delivery: after,
+        entry: Entry::LookUp(Box::new(look_up)),
+        pause: None,
+        event,
+        fence: terms.fence,
+        tied: None,
+    }
 }
 
 fn decide(

@@ -10,6 +10,7 @@ use crate::look_up::LookUp;
 use crate::outcome::{Outcome, Verdict};
 use crate::policy::RetryPolicy;
 use crate::shard::Fence;
+use crate::tie::Tied;
 use std::time::Duration;
 use steadfast_lead::Timestamp;
 
@@ -127,6 +128,8 @@ pub struct Settlement {
     pub event: Event,
     /// The lease it was made under.
     pub fence: Fence,
+    /// What it has to do with the other deliveries of its lead; `None` for most.
+    pub tied: Option<Box<Tied>>,
 }
 
 /// Settles an attempt.
@@ -172,7 +175,14 @@ pub fn settle(before: &Delivery, sent: Sent, terms: &Terms<'_>) -> Settlement {
         because,
         config_version: terms.config_version,
     };
-    Settlement { delivery: after, entry: Entry::Attempt(Box::new(attempt)), pause, event, fence: terms.fence }
+    Settlement {
+        delivery: after,
+        entry: Entry::Attempt(Box::new(attempt)),
+        pause,
+        event,
+        fence: terms.fence,
+        tied: None,
+    }
 }
 
 /// An error after which the recipient may have the lead. A success or a business no leaves no doubt.

@@ -61,6 +61,7 @@ fn allowed(state: &State, verb: &Verb) -> bool {
         State::Closed { why: CloseReason::Erased, .. } => false,
         State::Closed { why: CloseReason::Dismissed, .. } => !matches!(verb, Verb::Dismiss { .. }),
         State::Closed { why: CloseReason::Expired | CloseReason::Superseded | CloseReason::Test, .. } => true,
+        State::Closed { why: CloseReason::Sold | CloseReason::NotReached, .. } => true,
     }
 }
 

@@ -17,8 +17,8 @@ use steadfast_lead::{IdSequence, NodeNumber, Priority, Timestamp};
 use steadfast_retry::breaker::Wait;
 use steadfast_retry::policy::RetryPolicy;
 use steadfast_retry::{
-    Admission, Delivery, Epoch, Fence, HoldReason, LegProgress, LookedUp, Sent, Settlement, Shard, State, Terms, admit,
-    assume_delivered, refer, settle, settle_look_up,
+    Admission, Delivery, Epoch, Fence, HoldReason, LegProgress, LookedUp, Sent, Settlement, Shard, State, Terms, Tie,
+    admit, assume_delivered, refer, settle, settle_look_up,
 };
 
 /// Most attempts in the run of one policy.
@@ -194,6 +194,7 @@ impl<'a> World<'a> {
             accepted_at: now,
             priority: Priority::Normal,
             test: false,
+            tie: Tie::default(),
             version: 1,
             attempts: 0,
             progress: LegProgress::default(),

@@ -19,7 +19,7 @@ use steadfast_lead::{
 };
 use steadfast_retry::{
     Answer, Attempt, AttemptSettled, Decision, Delivery, Endpoint, Entry, ErrorKind, Event, EventKind, Evidence, Fence,
-    LegProgress, Outcome, Settlement, Shard, State, Verdict, Window,
+    LegProgress, Outcome, Settlement, Shard, State, Tie, Verdict, Window,
 };
 use steadfast_store::{Acceptance, Accepted, Settled, Store, Term, TermKey, Writes};
 use steadfast_store_embedded::{EmbeddedStore, Options};
@@ -186,6 +186,7 @@ fn first_delivery(id: DeliveryId, lead: LeadId, flow: &FlowName, now: Timestamp)
         accepted_at: now,
         priority: Priority::Normal,
         test: false,
+        tie: Tie::default(),
         version: 0,
         attempts: 0,
         progress: LegProgress::default(),
@@ -228,7 +229,7 @@ fn settlement(store: &dyn Store, before: &Delivery, state: State) -> Settlement 
     let fence = Fence { shard: Shard::of(&delivery.endpoint.recipient), epoch: store.identity().epoch };
     let entry = Entry::Attempt(Box::new(attempt(before, &delivery, outcome, decision, now)));
     let event = Event { at: now, kind: EventKind::AttemptSettled(Box::new(settled)) };
-    Settlement { delivery, entry, pause: None, event, fence }
+    Settlement { delivery, entry, pause: None, event, fence, tied: None }
 }
 
 fn attempt(before: &Delivery, after: &Delivery, outcome: Outcome, decision: Decision, now: Timestamp) -> Attempt {

@@ -5,7 +5,7 @@
 
 use crate::forget::TermRow;
 use crate::names::{KINDS, Names};
-use crate::rows::{AcceptRows, Change, DeliveryRow, SettleRows};
+use crate::rows::{AcceptRows, Change, DeliveryRow, MovedRows, SettleRows, TiedRows};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use steadfast_lead::{DeliveryId, LeadId, Timestamp};
@@ -223,23 +223,49 @@ impl<'a> Batch<'a> {
         if before.version.checked_add(1) != Some(row.version) {
             return self.stale(row.id);
         }
-        self.update(row, &before)?;
-        self.held("INSERT INTO history (delivery, seq, record) VALUES (?1, ?2, ?3)")?.execute(params![
-            row.id,
-            row.version,
-            rows.entry
-        ])?;
+        let others = match rows.tied.as_deref().map(|tied| self.others(tied)) {
+            None => Vec::new(),
+            Some(others) => match others? {
+                Some(others) => others,
+                None => return Ok(Settled::OthersChanged),
+            },
+        };
+        self.change(row, &before, &rows.entry)?;
         if let Some((endpoint, until)) = rows.pause {
             let sql = "INSERT INTO pauses (endpoint, until) VALUES (?1, ?2)
                        ON CONFLICT DO UPDATE SET until = max(until, excluded.until)";
             self.statement(sql)?.execute(params![endpoint, until])?;
         }
+        self.marks.insert(row.id, false);
+        self.line(&rows.event);
+        for (moved, before) in others {
+            self.change(&moved.delivery, &before, &moved.entry)?;
+            self.line(&moved.event);
+        }
+        Ok(Settled::Applied)
+    }
+
+    /// The deliveries that move with a settlement, each with how it stands; `None` where one of those seen has changed.
+    fn others<'r>(&mut self, tied: &'r TiedRows) -> Result<Option<Vec<(&'r MovedRows, Standing)>>, Failure> {
+        let mut moving = Vec::with_capacity(tied.moved.len());
+        for (id, version) in &tied.seen {
+            let Some(standing) = self.standing(*id)?.filter(|standing| standing.version == *version) else {
+                return Ok(None);
+            };
+            moving.extend(tied.moved.iter().find(|moved| moved.delivery.id == *id).map(|moved| (moved, standing)));
+        }
+        Ok(Some(moving))
+    }
+
+    /// Writes a delivery as it is after a change, and the line for its history.
+    fn change(&mut self, row: &DeliveryRow, before: &Standing, entry: &[u8]) -> Result<(), Failure> {
+        self.update(row, before)?;
+        let sql = "INSERT INTO history (delivery, seq, record) VALUES (?1, ?2, ?3)";
+        self.held(sql)?.execute(params![row.id, row.version, entry])?;
         // A delivery is of a test lead, or is not, for ever.
         self.count((before.route, row.test, before.state), -1);
         self.count((row.route, row.test, row.state), 1);
-        self.marks.insert(row.id, false);
-        self.line(&rows.event);
-        Ok(Settled::Applied)
+        Ok(())
     }
 
     pub(crate) fn standing(&mut self, id: i64) -> Result<Option<Standing>, Failure> {

@@ -6,7 +6,7 @@ use crate::protection::ProtectionRows;
 use crate::retention::PruneRows;
 use std::sync::Arc;
 use steadfast_lead::{DeliveryId, Priority, Timestamp};
-use steadfast_retry::{Delivery, Epoch, Settlement};
+use steadfast_retry::{Delivery, Epoch, Settlement, Tied};
 use steadfast_store::record::{
     Code, RecordError, code_of_kind, encode_delivery, encode_entry, encode_event, encode_lead,
 };
@@ -150,6 +150,31 @@ pub(crate) struct SettleRows {
     pub(crate) pause: Option<(u32, i64)>,
     pub(crate) event: Vec<u8>,
     pub(crate) epoch: Epoch,
+    pub(crate) tied: Option<Box<TiedRows>>,
+}
+
+/// What a settlement writes of other deliveries of its lead, and as what versions it has seen them.
+pub(crate) struct TiedRows {
+    pub(crate) seen: Vec<(i64, u32)>,
+    pub(crate) moved: Vec<MovedRows>,
+}
+
+/// One of them.
+pub(crate) struct MovedRows {
+    pub(crate) delivery: DeliveryRow,
+    pub(crate) entry: Vec<u8>,
+    pub(crate) event: Vec<u8>,
+}
+
+impl TiedRows {
+    fn of(tied: &Tied, names: &Names) -> Self {
+        let moved = tied.moved.iter().map(|moved| MovedRows {
+            delivery: DeliveryRow::of(&moved.delivery, names),
+            entry: encode_entry(&moved.entry, &names.words),
+            event: encode_event(&moved.event, &names.words),
+        });
+        TiedRows { seen: tied.seen.iter().map(|(id, version)| (id.raw(), *version)).collect(), moved: moved.collect() }
+    }
 }
 
 impl SettleRows {
@@ -161,6 +186,7 @@ impl SettleRows {
             pause: pause.map(|pause| (names.endpoint(&pause.endpoint), pause.until.as_micros())),
             event: encode_event(&settlement.event, &names.words),
             epoch: settlement.fence.epoch,
+            tied: settlement.tied.as_deref().map(|tied| Box::new(TiedRows::of(tied, names))),
         }
     }
 }

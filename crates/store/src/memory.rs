@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use steadfast_lead::{DeliveryId, FlowName, Lead, LeadId, NodeNumber, RecipientName, Timestamp};
 use steadfast_retry::{
-    Delivery, Endpoint, EndpointPause, Entry, Epoch, Event, GuardSnapshot, Seed, Settlement, StateName, Stop,
+    Delivery, Endpoint, EndpointPause, Entry, Epoch, Event, GuardSnapshot, Moved, Seed, Settlement, StateName, Stop,
     StopTarget,
 };
 use tokio::sync::watch;
@@ -224,13 +224,11 @@ impl Data {
         if before.version.checked_add(1) != Some(settlement.delivery.version) {
             return Settled::Stale { now: Some(Box::new(before.clone())) };
         }
-        let before = before.clone();
-        self.displace(&before);
-        self.place(&settlement.delivery);
-        if let Some((standing, history)) = self.deliveries.get_mut(&id) {
-            *standing = settlement.delivery;
-            history.push(settlement.entry);
+        let tied = settlement.tied.map(|tied| *tied).unwrap_or_default();
+        if tied.seen.iter().any(|(id, version)| self.deliveries.get(id).map(|(one, _)| one.version) != Some(*version)) {
+            return Settled::OthersChanged;
         }
+        self.change(settlement.delivery, settlement.entry);
         if let Some(EndpointPause { endpoint, until }) = settlement.pause {
             let kept = self.pauses.entry(endpoint).or_insert(until);
             *kept = until.max(*kept);
@@ -238,7 +236,21 @@ impl Data {
         self.taken.remove(&id);
         self.last_commit_at = self.last_commit_at.max(Some(settlement.event.at));
         self.journal.push(settlement.event);
+        for Moved { delivery, was_open: _, entry, event } in tied.moved {
+            self.change(delivery, entry);
+            self.journal.push(event);
+        }
         Settled::Applied
+    }
+
+    fn change(&mut self, after: Delivery, entry: Entry) {
+        let Some(before) = self.deliveries.get(&after.id).map(|(before, _)| before.clone()) else { return };
+        self.displace(&before);
+        self.place(&after);
+        if let Some((standing, history)) = self.deliveries.get_mut(&after.id) {
+            *standing = after;
+            history.push(entry);
+        }
     }
 
     /// Counts a delivery where it stands, and puts it into its queue.

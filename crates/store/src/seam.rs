@@ -103,6 +103,8 @@ pub enum Settled {
         /// The delivery as it stands, if it is there.
         now: Option<Box<Delivery>>,
     },
+    /// A delivery of the same lead is not as the settlement has seen it; nothing was kept.
+    OthersChanged,
     /// The lease was lost; nothing was kept.
     Fenced {
         /// The epoch in force.
@@ -115,7 +117,7 @@ pub trait Writes {
     /// Accepts a lead with its deliveries.
     fn accept(&self, acceptance: Acceptance) -> Pending<Accepted>;
 
-    /// Applies a settlement, whole or not at all. Ends the delivery's taken mark.
+    /// Applies a settlement, with what it moves of the same lead, whole or not at all. Ends the delivery's taken mark.
     fn settle(&self, settlement: Settlement) -> Pending<Settled>;
 
     /// Marks a delivery as taken for sending. Not waited for: written with the next commit, and soon in any case. After an

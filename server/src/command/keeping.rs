@@ -172,6 +172,8 @@ async fn mark(store: &EmbeddedStore, delivery: Delivery, now: Timestamp) -> Resu
     }
     match store.settle(settlement).await? {
         Settled::Applied => Ok(1),
-        Settled::Stale { .. } | Settled::Fenced { .. } => bail!("the delivery {} changed meanwhile", delivery.id),
+        Settled::Stale { .. } | Settled::OthersChanged | Settled::Fenced { .. } => {
+            bail!("the delivery {} changed meanwhile", delivery.id)
+        }
     }
 }

@@ -13,6 +13,7 @@ use super::protection_keys::{BREAKER, BREAKER_KEY, CONCURRENCY, CONCURRENCY_KEY,
 use super::response_keys::{MATCH, PATH, RESPONSE, RESPONSE_KEY, RULE, RULES_KEY};
 use super::retention_keys::{FLOW_RETENTION, FLOW_RETENTION_KEY, RETENTION, RETENTION_KEY};
 use super::retry_keys::{POLICY_TABLE, RETRY};
+use super::sale_keys::{AFTER, AFTER_KEY, BUYER, PRICE, SALE, SALE_KEY, SCORE};
 use super::source_keys::{CALLBACK, DEDUPE, SOURCE};
 use super::verify_keys::VERIFY_PAGE;
 
@@ -318,6 +319,7 @@ pub(crate) const FLOW: Table = Table {
             "Who posts leads into it at `/flows/NAME/sources/SOURCE/submit`, and what they are told.",
         ),
         FLOW_RETENTION_KEY,
+        SALE_KEY,
         key(
             "steps",
             "list of tables",
@@ -369,6 +371,10 @@ pub(crate) const STEP: Table = Table {
         RULES_KEY,
         DUPLICATES_KEY,
         TEST_LEADS_KEY,
+        BUYER,
+        PRICE,
+        SCORE,
+        AFTER_KEY,
     ],
 };
 
@@ -457,7 +463,7 @@ pub(crate) const REQUEST: Table = Table {
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 30] = [
+pub(crate) const TABLES: [&Table; 32] = [
     &ROOT,
     &SERVER,
     &API_KEY,
@@ -476,7 +482,9 @@ pub(crate) const TABLES: [&Table; 30] = [
     &SOURCE,
     &CALLBACK,
     &DEDUPE,
+    &SALE,
     &STEP,
+    &AFTER,
     &REQUEST,
     &AUTH,
     &RESPONSE,

@@ -36,6 +36,10 @@ mod retention_section;
 mod retention_tests;
 mod retry_keys;
 mod retry_section;
+mod sale_keys;
+mod sale_section;
+#[cfg(test)]
+mod sale_tests;
 mod server_section;
 mod source_keys;
 mod source_section;

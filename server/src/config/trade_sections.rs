@@ -10,6 +10,7 @@ use super::response_section::{response, rules};
 use super::retention_section::flow_retention;
 use super::retry_keys::RETRY;
 use super::retry_section::{layer, name, table_name};
+use super::sale_section::{sale, step_sale};
 use super::source_section::sources;
 use super::tree::{Found, Section};
 use super::verify_keys::VERIFY;
@@ -77,6 +78,7 @@ pub(crate) fn flows(entries: Vec<(String, Found<'_>)>) -> BTreeMap<FlowName, Flo
         sources: sources(flow.named("sources")),
         steps: steps(flow),
         retention: flow_retention(flow),
+        sale: sale(flow),
     })
 }
 
@@ -93,7 +95,7 @@ fn step(step: &Section<'_>, index: usize) -> Option<StepSettings> {
     let (retry, in_doubt, priority) = (retry(step), in_doubt(step), priority(step));
     let (request, auth) = (request(step), auth(step));
     let (response, rules, duplicates) = (response(step), rules(step), duplicates(step));
-    let test_leads = test_leads(step);
+    let (test_leads, sale) = (test_leads(step), step_sale(step));
     let id = id.or_else(|| StepName::new(&format!("unreadable-{index}")).ok())?;
     let recipient = recipient.or_else(|| RecipientName::new("unreadable").ok())?;
     Some(StepSettings {
@@ -108,6 +110,7 @@ fn step(step: &Section<'_>, index: usize) -> Option<StepSettings> {
         rules,
         duplicates,
         test_leads,
+        sale,
     })
 }
 

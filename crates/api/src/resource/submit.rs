@@ -208,10 +208,13 @@ async fn outcome(state: &ApiState, source: &SourceSettings, receipt: &Receipt) -
             return None;
         }
     };
+    let entered = deliveries.first().map(|delivery| delivery.flow.clone());
     let mut known = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
         let last = last_attempt(state, &delivery).await.ok()?;
         known.push((delivery, last.map(|attempt| attempt.verdict)));
     }
-    Told::known(source, &known)
+    let book = state.engine().book();
+    let flow = entered.and_then(|flow| book.flow(flow.as_str()));
+    Told::known(source, flow.map(|flow| &**flow), &known)
 }

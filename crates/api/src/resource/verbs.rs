@@ -132,7 +132,9 @@ fn refused(refused: RefusedAction) -> Problem {
     let detail = refused.to_string();
     match refused {
         RefusedAction::Unknown(id) => unknown(id),
-        RefusedAction::Verb(_) | RefusedAction::Erased(_) => Problem::new(ProblemKind::VerbRefused, detail),
+        RefusedAction::Verb(_) | RefusedAction::Sale(_) | RefusedAction::Erased(_) => {
+            Problem::new(ProblemKind::VerbRefused, detail)
+        }
         RefusedAction::Contended(_) => Problem::new(ProblemKind::Contended, detail),
         RefusedAction::Store(error) => Problem::from(error),
     }

@@ -134,6 +134,7 @@ fn step(id: &str, recipient: &str) -> StepSettings {
         rules: Vec::new(),
         duplicates: None,
         test_leads: None,
+        sale: Default::default(),
     }
 }
 
@@ -192,7 +193,13 @@ impl Server {
         let empty = FlowName::new("empty").unwrap();
         book.flows.insert(
             empty.clone(),
-            Arc::new(FlowPlan { name: empty, account: None, steps: Vec::new(), contacts: Default::default() }),
+            Arc::new(FlowPlan {
+                name: empty,
+                account: None,
+                steps: Vec::new(),
+                contacts: Default::default(),
+                ties: Default::default(),
+            }),
         );
         let (clock, recipient) = (ManualClock::at(start()), Recipient::default());
         let store = MemoryStore::new(Seed(7), NodeNumber(0));

@@ -20,7 +20,7 @@ use steadfast_lead::{IdSequence, NodeNumber, Timestamp};
 use steadfast_retry::breaker::Symptom;
 use steadfast_retry::fair::{Fair, Lane, Turn};
 use steadfast_retry::{
-    Admission, Delivery, Epoch, Fence, HoldReason, LegProgress, Sent, Settlement, Shard, State, Terms, admit,
+    Admission, Delivery, Epoch, Fence, HoldReason, LegProgress, Sent, Settlement, Shard, State, Terms, Tie, admit,
     assume_delivered, refer, settle,
 };
 
@@ -157,6 +157,7 @@ impl<'a> World<'a> {
             accepted_at: now,
             priority: self.doors[door].plan.priority,
             test: false,
+            tie: Tie::default(),
             version: 1,
             attempts: 0,
             progress: LegProgress::default(),

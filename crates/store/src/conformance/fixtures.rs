@@ -11,7 +11,7 @@ use steadfast_lead::{
 };
 use steadfast_retry::{
     Answer, Attempt, AttemptSettled, Decision, Delivery, Endpoint, Entry, ErrorKind, Event, EventKind, Evidence, Fence,
-    LegProgress, Outcome, ReviewCause, Settlement, Shard, State, Verdict,
+    LegProgress, Outcome, ReviewCause, Settlement, Shard, State, Tie, Verdict,
 };
 
 /// Makes what a store is given, at a time that only moves when told.
@@ -99,6 +99,7 @@ impl World {
             accepted_at: lead.accepted_at,
             priority: Priority::Normal,
             test: false,
+            tie: Tie::default(),
             version: 0,
             attempts: 0,
             progress: LegProgress::default(),
@@ -159,7 +160,7 @@ pub fn settlement(store: &dyn Store, before: &Delivery, state: State, now: Times
     let fence = Fence { shard: Shard::of(&delivery.endpoint.recipient), epoch: store.identity().epoch };
     let entry = Entry::Attempt(Box::new(attempt(before, &delivery, outcome, decision, now)));
     let event = Event { at: now, kind: EventKind::AttemptSettled(Box::new(settled)) };
-    Settlement { delivery, entry, pause: None, event, fence }
+    Settlement { delivery, entry, pause: None, event, fence, tied: None }
 }
 
 fn attempt(before: &Delivery, after: &Delivery, outcome: Outcome, decision: Decision, now: Timestamp) -> Attempt {

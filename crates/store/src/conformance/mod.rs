@@ -52,7 +52,9 @@ macro_rules! conformance_suite {
     ($rig:expr) => {
         $crate::conformance_suite!(@ $rig;
             settlements: what_is_accepted_reads_back, a_settlement_is_applied_whole, a_stale_settlement_changes_nothing,
-                a_lost_lease_changes_nothing, neighbours_of_a_refused_settlement_are_kept, settlements_in_one_go_keep_their_order, an_id_is_never_taken_twice;
+                a_lost_lease_changes_nothing, neighbours_of_a_refused_settlement_are_kept, settlements_in_one_go_keep_their_order, an_id_is_never_taken_twice,
+                what_moves_with_a_settlement_is_in_its_transaction, what_has_seen_others_otherwise_changes_nothing,
+                what_waits_for_another_is_in_no_queue;
             guards: a_repeated_request_is_a_replay, a_key_used_for_something_else_is_refused, a_key_is_forgotten_after_its_time,
                 keys_belong_to_their_flow, many_keys_are_kept_and_forgotten;
             ledger: counts_always_equal_a_recount, a_delivery_that_moves_is_counted_where_it_is,

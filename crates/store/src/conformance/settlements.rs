@@ -4,7 +4,9 @@ use super::{Rig, World, recounted, settlement};
 use crate::{Cursor, Filter, Settled, Store};
 use std::time::Duration;
 use steadfast_lead::{DeliveryId, LeadId};
-use steadfast_retry::{Delivery, EndpointPause, Epoch, HoldReason, Settlement, State, StateName};
+use steadfast_retry::{
+    CloseReason, Delivery, EndpointPause, Epoch, HoldReason, Moved, Settlement, State, StateName, Tied,
+};
 
 /// All a settlement could have touched, to be compared before and after.
 async fn everything(store: &dyn Store, delivery: &Delivery) -> impl PartialEq + std::fmt::Debug {
@@ -172,4 +174,77 @@ pub async fn an_id_is_never_taken_twice(rig: &mut dyn Rig) {
     assert_eq!(store.delivery(unseen).await, Ok(None));
     assert_eq!(store.events(Cursor(0), 10).await.unwrap().len(), 2);
     assert_eq!(store.counts().await.unwrap(), recounted(&*store).await);
+}
+
+/// `before` sold, and the others of its lead closed with it.
+fn sale(store: &dyn Store, before: &Delivery, others: &[Delivery], now: steadfast_lead::Timestamp) -> Settlement {
+    let closed = State::Closed { at: now, why: CloseReason::Sold };
+    let moved = others.iter().map(|other| {
+        let Settlement { delivery, entry, event, .. } = settlement(store, other, closed.clone(), now);
+        Moved { delivery, was_open: true, entry, event }
+    });
+    let tied = Tied { seen: others.iter().map(|other| (other.id, other.version)).collect(), moved: moved.collect() };
+    let delivered = State::Delivered { at: now, probable: false, by_hand: false };
+    Settlement { tied: Some(Box::new(tied)), ..settlement(store, before, delivered, now) }
+}
+
+pub async fn what_moves_with_a_settlement_is_in_its_transaction(rig: &mut dyn Rig) {
+    let store = rig.open();
+    let mut world = World::of(&*store);
+    let deliveries = world.accepted(&*store, "auto", &["bigbank", "small.bank", "other"]).await;
+    let sale = sale(&*store, &deliveries[0], &deliveries[1..], world.now);
+    assert_eq!(store.settle(sale.clone()).await, Ok(Settled::Applied));
+    let tied = *sale.tied.unwrap();
+    let mut events = vec![sale.event];
+    for moved in tied.moved {
+        assert_eq!(store.delivery(moved.delivery.id).await, Ok(Some(moved.delivery.clone())));
+        assert_eq!(store.history(moved.delivery.id, 0, 10).await, Ok(vec![moved.entry]));
+        events.push(moved.event);
+    }
+    let journal = store.events(Cursor(0), 10).await.unwrap();
+    assert_eq!(journal.into_iter().skip(1).map(|(_, event)| event).collect::<Vec<_>>(), events);
+    assert_eq!(store.heads().await, Ok(vec![]), "none of them waits any more");
+    assert_eq!(store.counts().await.unwrap(), recounted(&*store).await);
+}
+
+pub async fn what_has_seen_others_otherwise_changes_nothing(rig: &mut dyn Rig) {
+    let store = rig.open();
+    let mut world = World::of(&*store);
+    let mut deliveries = world.accepted(&*store, "auto", &["bigbank", "small.bank", "other"]).await;
+    let late = sale(&*store, &deliveries[0], &deliveries[1..], world.now);
+    deliveries[2] = world.settled(&*store, &deliveries[2], State::Waiting { due: world.now }).await;
+    store.take_durably(deliveries[0].id).await.unwrap();
+    let mut standing = Vec::new();
+    for delivery in &deliveries {
+        standing.push(everything(&*store, delivery).await);
+    }
+    assert_eq!(store.settle(late).await, Ok(Settled::OthersChanged));
+    for (delivery, standing) in deliveries.iter().zip(standing) {
+        assert_eq!(everything(&*store, delivery).await, standing);
+    }
+    let mut unknown = sale(&*store, &deliveries[0], &deliveries[1..], world.now);
+    unknown.tied.as_mut().unwrap().seen.push((DeliveryId::from_raw(7).unwrap(), 0));
+    assert_eq!(store.settle(unknown).await, Ok(Settled::OthersChanged));
+    // Of two made from the same view, given together, one is applied.
+    let first = sale(&*store, &deliveries[0], &deliveries[1..], world.now);
+    let second = sale(&*store, &deliveries[1], &[deliveries[0].clone(), deliveries[2].clone()], world.now);
+    let answers = [store.settle(first), store.settle(second)];
+    let mut answered = Vec::new();
+    for answer in answers {
+        answered.push(answer.await.unwrap() == Settled::Applied);
+    }
+    assert_eq!(answered, [true, false]);
+    assert_eq!(store.counts().await.unwrap(), recounted(&*store).await);
+}
+
+pub async fn what_waits_for_another_is_in_no_queue(rig: &mut dyn Rig) {
+    let store = rig.open();
+    let mut world = World::of(&*store);
+    let before = world.accepted(&*store, "auto", &["bigbank"]).await.remove(0);
+    let held = State::Held { due: world.now, until: world.now, why: HoldReason::Turn };
+    let waits = world.settled(&*store, &before, held).await;
+    assert_eq!(store.heads().await, Ok(vec![]));
+    assert_eq!(store.counts().await.unwrap(), recounted(&*store).await);
+    world.settled(&*store, &waits, State::Waiting { due: world.now }).await;
+    assert_eq!(store.heads().await.unwrap().len(), 1);
 }

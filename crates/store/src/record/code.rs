@@ -46,6 +46,7 @@ codes!(StateName, "state", {
 });
 codes!(HoldReason, "hold reason", {
     RetryAfter = 0, Paused = 1, Breaker = 2, Closed = 3, Maintenance = 4, Budget = 5, Rate = 6, Credentials = 7, Duplicate = 8,
+    Turn = 9, After = 10,
 });
 codes!(ReviewCause, "review cause", {
     Exhausted = 0, FinalError = 1, Expired = 2, Unrecognized = 3, InDoubt = 4, StepGone = 5, Interrupted = 6,
@@ -58,7 +59,10 @@ codes!(Reason, "reason of a breaker", {
     InARow = 0, Ratio = 1, OpenTimeOver = 2, ProbeFailed = 3, ProbeExpired = 4, ProbesSucceeded = 5, RampOver = 6,
     Refused = 7, ByHand = 8,
 });
-codes!(CloseReason, "close reason", { Dismissed = 0, Expired = 1, Erased = 2, Superseded = 3, Test = 4, });
+codes!(CloseReason, "close reason", {
+    Dismissed = 0, Expired = 1, Erased = 2, Superseded = 3, Test = 4,
+    Sold = 5, NotReached = 6,
+});
 codes!(DecisionName, "decision", { Deliver = 0, Reject = 1, Retry = 2, Hold = 3, Review = 4, Close = 5, LookUp = 6, });
 codes!(LookUpAnswer, "look-up's answer", { Found = 0, NotFound = 1, Unknown = 2, });
 codes!(Phase, "phase", {

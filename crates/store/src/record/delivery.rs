@@ -8,7 +8,7 @@ use minicbor::{Decode, Encode};
 use std::sync::Arc;
 use steadfast_lead::{DeliveryId, LeadId, Priority, RecipientName, StepName, Timestamp};
 use steadfast_retry::{
-    BodyMark, CloseReason, Delivery, Endpoint, FailureKind, HoldReason, LegProgress, ReviewCause, State,
+    BodyMark, CloseReason, Delivery, Endpoint, FailureKind, HoldReason, LegProgress, ReviewCause, State, Tie,
 };
 
 const WHAT: &str = "a delivery's record";
@@ -43,6 +43,9 @@ struct DeliveryTwin {
     last_kind: Option<u8>,
     #[n(12)]
     state: StateTwin,
+    /// `None` is alone: records that were written before this field, and most since.
+    #[n(13)]
+    tie: Option<u8>,
 }
 
 #[derive(Encode, Decode)]
@@ -121,6 +124,7 @@ pub fn encode_delivery(delivery: &Delivery, names: &Dictionary) -> Vec<u8> {
             .map(|mark| BodyMarkTwin { mapping_version: mark.mapping_version, digest: ByteArray::from(mark.digest) }),
         last_kind: delivery.last_kind.and_then(code_of_kind),
         state: StateTwin::of(&delivery.state, base),
+        tie: code_of_tie(delivery.tie),
     };
     write(&twin, 128)
 }
@@ -147,7 +151,26 @@ pub fn decode_delivery(id: DeliveryId, record: &[u8], names: &Dictionary) -> Res
         body: twin.body.map(|mark| BodyMark { mapping_version: mark.mapping_version, digest: mark.digest.into() }),
         last_kind: twin.last_kind.map(kind_of_code).transpose()?,
         state: twin.state.value(base)?,
+        tie: twin.tie.map(tie_of_code).transpose()?.unwrap_or_default(),
     })
+}
+
+const BUYER: u8 = 1;
+const FOLLOWS: u8 = 2;
+const FOLLOWED: u8 = 4;
+
+fn code_of_tie(tie: Tie) -> Option<u8> {
+    let bit = |is: bool, bit: u8| if is { bit } else { 0 };
+    let code = bit(tie.buyer, BUYER) | bit(tie.follows, FOLLOWS) | bit(tie.followed, FOLLOWED);
+    (code != 0).then_some(code)
+}
+
+fn tie_of_code(code: u8) -> Result<Tie, RecordError> {
+    if code & !(BUYER | FOLLOWS | FOLLOWED) != 0 {
+        return Err(RecordError::UnknownCode { what: "tie", code });
+    }
+    let is = |bit: u8| code & bit != 0;
+    Ok(Tie { buyer: is(BUYER), follows: is(FOLLOWS), followed: is(FOLLOWED) })
 }
 
 fn damaged(detail: &str) -> RecordError {

@@ -15,7 +15,7 @@ use steadfast_retry::{
     Answer, Attempt, AttemptSettled, BodyMark, BudgetSnapshot, Change, CloseReason, Decision, DecisionName, Delivery,
     Endpoint, Entry, ErrorKind, Event, EventKind, Evidence, FailureKind, Fault, FaultKind, GuardSnapshot, HoldReason,
     LegProgress, LookUp, LookUpAnswer, LookUpSettled, Outcome, Phase, ReviewCause, State, StateName, Stop, StopTarget,
-    Timings, Took, Verdict, Window,
+    Tie, Timings, Took, Verdict, Window,
 };
 
 fn text() -> impl Strategy<Value = Box<str>> {
@@ -147,12 +147,13 @@ prop_compose! {
         body in option::of(any::<(u64, [u8; 32])>()),
         last_kind in option::of(kind_word()),
         state in state(),
+        (buyer, follows, followed) in any::<(bool, bool, bool)>(),
     ) -> Delivery {
         let body = body.map(|(mapping_version, digest)| BodyMark { mapping_version, digest });
         let (flow, step) = (FlowName::new(&flow).unwrap(), StepName::new(&step).unwrap());
         Delivery {
             id, lead, flow, step, endpoint, accepted_at, priority, test, version, attempts, progress, body, last_kind,
-            state,
+            state, tie: Tie { buyer, follows, followed },
         }
     }
 }

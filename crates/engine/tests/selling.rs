@@ -1,0 +1,242 @@
+//! A lead to one of several buyers: turns, doubt, verbs and crashes; and steps that begin after another.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's own functions may fail it")]
+
+mod stage;
+
+use stage::{Stage, answered, at, bigbank, dismiss, flow, idle, mark_delivered, reset, secs, settings, step};
+use steadfast_engine::{EngineLimits, RefusedAction};
+use steadfast_flow::{SaleMode, SaleSettings, Settings};
+use steadfast_lead::{DeliveryId, RecipientName, StepName};
+use steadfast_retry::reading::{MatchSettings, OutcomeWord, RuleSettings};
+use steadfast_retry::{CloseReason, Evidence, Follow, RefusedBySale, ReviewCause, State, StateName, Verb};
+use steadfast_store::Deliveries;
+
+/// The business says no.
+fn no() -> Evidence {
+    answered(422)
+}
+
+/// A flow with these steps, each to a recipient of its name; 422 is a business no.
+fn steps(names: &[&str]) -> Settings {
+    let mut settings = settings();
+    let mut usual = settings.recipients[&bigbank()].clone();
+    let matches = MatchSettings { status: vec!["422".into()], ..MatchSettings::default() };
+    usual.rules = vec![RuleSettings { matches, outcome: Some(OutcomeWord::Failure), ..RuleSettings::default() }];
+    let own = |name: &&str| {
+        let recipient = RecipientName::new(name).unwrap();
+        steadfast_flow::StepSettings { recipient, ..step(name) }
+    };
+    flow(&mut settings).steps = names.iter().map(own).collect();
+    settings.recipients = names.iter().map(|name| (RecipientName::new(name).unwrap(), usual.clone())).collect();
+    settings
+}
+
+fn sale() -> Settings {
+    let mut settings = steps(&["a", "b", "c"]);
+    flow(&mut settings).sale = SaleSettings { mode: Some(SaleMode::FirstAccepted), order: None };
+    settings
+}
+
+async fn on(settings: &Settings) -> Stage {
+    Stage::of(settings.clone(), EngineLimits::default()).await
+}
+
+async fn post(stage: &Stage) -> Vec<DeliveryId> {
+    stage.post().await.unwrap().deliveries.iter().map(|delivery| delivery.id).collect()
+}
+
+/// Where each stands, with why where there is a why.
+async fn words(stage: &Stage, ids: &[DeliveryId]) -> Vec<String> {
+    let mut words = Vec::new();
+    for id in ids {
+        words.push(match stage.state(*id).await {
+            State::Held { why, .. } => why.name().to_owned(),
+            State::Closed { why, .. } => why.name().to_owned(),
+            State::InReview { cause, .. } => cause.name().to_owned(),
+            state @ (State::Waiting { .. } | State::Delivered { .. } | State::Rejected { .. }) => {
+                state.name().name().to_owned()
+            }
+        });
+    }
+    words
+}
+
+/// The ledger holds: every count is what there is, and what is open is what waits or is held.
+async fn balanced(stage: &Stage) {
+    let counts = stage.store.memory().counts().await.unwrap();
+    assert_eq!(counts, steadfast_store::conformance::recounted(&**stage.store.memory()).await);
+    let open = counts.iter().filter(|count| matches!(count.state, StateName::Waiting | StateName::Held));
+    assert_eq!(stage.engine.open(), open.map(|count| count.deliveries).sum::<u64>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_buyer_after_another_until_one_takes_it() {
+    let stage = on(&sale()).await;
+    let ids = post(&stage).await;
+    assert_eq!(
+        (words(&stage, &ids).await, stage.door.sends()),
+        (vec!["waiting".into(), "turn".into(), "turn".into()], 1)
+    );
+    stage.door.answer(no());
+    idle().await;
+    assert_eq!(words(&stage, &ids).await, ["rejected", "waiting", "turn"]);
+    assert_eq!(stage.door.sends(), 2, "at once");
+    balanced(&stage).await;
+    stage.door.answer(answered(200));
+    idle().await;
+    assert_eq!(words(&stage, &ids).await, ["rejected", "delivered", "sold"]);
+    stage.pass(secs(3_600)).await;
+    assert_eq!((stage.door.sends(), stage.engine.open()), (2, 0));
+    assert_eq!(stage.last_because(ids[2]).await, "sold to b by step b");
+    balanced(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_buyer_that_fails_is_tried_again_before_the_next_is() {
+    let mut settings = sale();
+    settings.system.max_retries = Some(2);
+    let stage = on(&settings).await;
+    let ids = post(&stage).await;
+    for _ in 0..2 {
+        stage.door.answer(answered(503));
+        stage.pass(secs(5)).await;
+        assert_eq!(words(&stage, &ids).await[1], "turn");
+    }
+    stage.door.answer(answered(503));
+    idle().await;
+    assert_eq!(words(&stage, &ids).await, ["exhausted", "waiting", "turn"]);
+    balanced(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_offered_what_another_may_have() {
+    let stage = on(&sale()).await;
+    let ids = post(&stage).await;
+    stage.door.answer(reset());
+    stage.pass(secs(3_600)).await;
+    assert_eq!(
+        (words(&stage, &ids).await, stage.door.sends()),
+        (vec!["in_doubt".into(), "turn".into(), "turn".into()], 1)
+    );
+    for verb in [Verb::Retry, mark_delivered()] {
+        let refused = stage.act(ids[1], verb).await.unwrap_err();
+        assert!(matches!(refused, RefusedAction::Sale(RefusedBySale::NotItsTurn { holder, .. }) if holder == ids[0]));
+    }
+    // They called: they do not have it.
+    stage.act(ids[0], dismiss()).await.unwrap();
+    assert_eq!(words(&stage, &ids).await, ["dismissed", "waiting", "turn"]);
+    balanced(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sold_is_sold_for_good() {
+    let stage = on(&sale()).await;
+    stage.door.will([no(), answered(200)]);
+    let ids = post(&stage).await;
+    assert_eq!(words(&stage, &ids).await, ["rejected", "delivered", "sold"]);
+    for id in [ids[0], ids[2]] {
+        for verb in [Verb::Retry, mark_delivered()] {
+            let refused = stage.act(id, verb).await.unwrap_err();
+            assert!(
+                matches!(&refused, RefusedAction::Sale(RefusedBySale::Sold { to, .. }) if *to == ids[1]),
+                "{refused}"
+            );
+        }
+    }
+    assert_eq!(
+        (words(&stage, &ids).await, stage.door.sends()),
+        (vec!["rejected".into(), "delivered".into(), "sold".into()], 2)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verb_left_for_an_attempt_respects_what_became_of_it() {
+    let stage = on(&sale()).await;
+    let ids = post(&stage).await;
+    stage.act(ids[0], Verb::Retry).await.unwrap();
+    stage.door.answer(no());
+    idle().await;
+    assert_eq!(words(&stage, &ids).await, ["turn", "waiting", "turn"], "its next try comes after the others");
+    stage.door.will([no(), no(), no()]);
+    stage.pass(secs(1)).await;
+    assert_eq!(words(&stage, &ids).await, ["rejected", "rejected", "rejected"]);
+    assert_eq!(stage.door.seen().iter().filter(|seen| seen.delivery == ids[0].to_string()).count(), 2);
+    balanced(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_leaves_the_turn_where_it_was() {
+    let stage = on(&sale()).await;
+    let ids = post(&stage).await;
+    let stage = stage.crash(sale(), secs(5)).await;
+    assert_eq!(words(&stage, &ids).await, ["in_doubt", "turn", "turn"], "it was being sent");
+    stage.act(ids[0], dismiss()).await.unwrap();
+    stage.door.answer(no());
+    idle().await;
+    let stage = stage.crash(sale(), secs(5)).await;
+    assert_eq!(words(&stage, &ids).await, ["dismissed", "rejected", "in_doubt"]);
+    balanced(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sale_that_began_ends_as_one_whatever_the_flow_says_by_then() {
+    let stage = on(&sale()).await;
+    let ids = post(&stage).await;
+    stage.follow(&steps(&["a", "b", "c"]), 2);
+    stage.door.answer(no());
+    idle().await;
+    assert_eq!(words(&stage, &ids).await, ["rejected", "waiting", "turn"]);
+    // Its step is gone: a person looks, and the next has its turn.
+    stage.follow(&steps(&["a", "c"]), 3);
+    stage.door.answer(answered(503));
+    stage.pass(secs(5)).await;
+    assert_eq!(words(&stage, &ids).await, ["rejected", "step_gone", "waiting"]);
+    balanced(&stage).await;
+}
+
+fn copied(on: &[StateName]) -> Settings {
+    let mut settings = steps(&["crm", "copy"]);
+    let after = Follow { step: StepName::new("crm").unwrap(), on: on.to_vec() };
+    flow(&mut settings).steps[1].sale.after = Some(after);
+    settings
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_begins_once_it_was_taken() {
+    let stage = on(&copied(&[StateName::Delivered])).await;
+    let ids = post(&stage).await;
+    assert_eq!(words(&stage, &ids).await, ["waiting", "after"]);
+    stage.door.answer(answered(503));
+    idle().await;
+    assert_eq!(words(&stage, &ids).await, ["waiting", "after"]);
+    stage.door.will([answered(200)]);
+    stage.pass(secs(2)).await;
+    assert_eq!((words(&stage, &ids).await, stage.door.sends()), (vec!["delivered".into(), "waiting".into()], 3));
+    stage.door.answer(answered(200));
+    idle().await;
+    assert_eq!(words(&stage, &ids).await, ["delivered", "delivered"]);
+    balanced(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_another_end_it_is_not_reached_and_a_person_may_still_send_it() {
+    let stage = on(&copied(&[StateName::Delivered])).await;
+    stage.door.will([no()]);
+    let ids = post(&stage).await;
+    assert_eq!(stage.state(ids[1]).await, State::Closed { at: at(0), why: CloseReason::NotReached });
+    assert_eq!(stage.last_because(ids[1]).await, "step crm is rejected, and it begins at another end");
+    stage.act(ids[1], Verb::Retry).await.unwrap();
+    assert_eq!((words(&stage, &ids).await, stage.door.sends()), (vec!["rejected".into(), "waiting".into()], 2));
+    balanced(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alarm_begins_when_a_person_has_to_look() {
+    let stage = on(&copied(&[StateName::InReview])).await;
+    stage.door.will([answered(404), answered(200)]);
+    let ids = post(&stage).await;
+    assert_eq!(stage.review_cause(ids[0]).await, ReviewCause::FinalError);
+    assert_eq!(words(&stage, &ids).await[1], "delivered");
+    balanced(&stage).await;
+}
