@@ -207,9 +207,22 @@ async fn what_a_look_up_is_answered_is_read_by_its_own_table_and_rules() {
         let ended = delivery["why"].as_str().or(delivery["state"].as_str());
         assert_eq!(ended, Some(case.ended), "{}: {delivery:#}", case.name);
         assert_eq!(delivery["probable"].as_bool().unwrap_or(false), case.probable, "{}: {delivery:#}", case.name);
+        for ((status, body), meant) in case.said.iter().zip(case.meant) {
+            let read = classified(&server, *status, body).await;
+            assert_eq!(read["look_up"], **meant, "{}: tried, it means the same: {read}", case.name);
+        }
         let mine = |arrival: &&Arrival| arrival.delivery == id && arrival.path == "/leads";
         assert_eq!(recipient.log().iter().filter(mine).count(), case.sent, "{}", case.name);
     }
+}
+
+/// What an answer to a look-up would mean.
+async fn classified(server: &Server, status: u16, body: &str) -> serde_json::Value {
+    let step = serde_json::json!({ "flow": "auto", "step": "sell", "look_up": true });
+    let asked = serde_json::json!({ "step": step, "answer": { "status": status, "body": body } });
+    let answer = server.post("/v1/classify", asked.to_string()).await;
+    assert_eq!(answer.status, 200, "{:?}", answer.body);
+    answer.json()
 }
 
 /// A delivery that waits for nothing any more.

@@ -27,7 +27,8 @@ use std::sync::Arc;
 use steadfast_lead::DeliveryId;
 use steadfast_retry::policy::Conditions;
 use steadfast_retry::{
-    Answer, Attempt, CloseReason, Delivery, Entry, Evidence, FaultKind, Outcome, Phase, Reading, State, Verdict,
+    Answer, Attempt, CloseReason, Delivery, Entry, Evidence, FaultKind, LookUpAnswer, Outcome, Phase, Reading, State,
+    Verdict,
 };
 
 /// Lines of a delivery's history read at once.
@@ -59,6 +60,11 @@ pub(crate) async fn classify(Shared(state): Shared<ApiState>, request: Request) 
         (None, None, None) | (Some(_), _, _) => return Err(one_of("step, or response and rules")),
         (None, response, rules) => Reader::tried(response.unwrap_or_default(), rules.unwrap_or_default())?,
     };
+    if reader.look_up && answer.is_none() {
+        let detail =
+            "step.look_up reads what a look-up is answered, and attempts and ranges are what leads were answered";
+        return Err(Problem::new(ProblemKind::BadRequest, detail).naming("step.look_up").allowing("with answer only"));
+    }
     let view = match (answer, attempt, range) {
         (Some(answer), None, None) => ClassifyView::One(Box::new(reader.view(&evidence(answer)?).await?)),
         (None, Some(asked), None) => ClassifyView::One(Box::new(of_attempt(&state, &caller, &reader, &asked).await?)),
@@ -84,6 +90,8 @@ struct Reader {
     reading: Reading,
     retry_on: Conditions,
     never_retry_on: Conditions,
+    /// They answer a look-up, no lead.
+    look_up: bool,
 }
 
 impl Reader {
@@ -92,7 +100,16 @@ impl Reader {
         let step = step_of(&book, caller, &asked.flow, &asked.step)?;
         let policy = &step.retry.policy;
         let (retry_on, never_retry_on) = (policy.retry_on.clone(), policy.never_retry_on.clone());
-        Ok(Reader { reading: step.reading.clone(), retry_on, never_retry_on })
+        let reading = match (&step.look_up, asked.look_up) {
+            (_, false) => &step.reading,
+            (Some(look_up), true) => &look_up.reading,
+            (None, true) => {
+                let detail =
+                    format!("step {} of flow {} asks nobody: it has no in_doubt = \"verify\"", asked.step, asked.flow);
+                return Err(Problem::new(ProblemKind::BadRequest, detail).naming("step.look_up"));
+            }
+        };
+        Ok(Reader { reading: reading.clone(), retry_on, never_retry_on, look_up: asked.look_up })
     }
 
     fn tried(response: reading::ResponseTable, rules: Vec<reading::RuleTable>) -> Result<Self, Problem> {
@@ -101,7 +118,8 @@ impl Reader {
             let errors = misfits.iter().map(ToString::to_string).collect();
             Problem::new(ProblemKind::BadRequest, detail).listing(errors)
         })?;
-        Ok(Reader { reading, retry_on: Conditions::retryable_by_default(), never_retry_on: Conditions::default() })
+        let (retry_on, never_retry_on) = (Conditions::retryable_by_default(), Conditions::default());
+        Ok(Reader { reading, retry_on, never_retry_on, look_up: false })
     }
 
     /// Reads away from the threads that serve: a body can be large.
@@ -109,10 +127,14 @@ impl Reader {
         let (reading, evidence) = (self.reading.clone(), evidence.clone());
         let verdict = tokio::task::spawn_blocking(move || reading.read(&evidence)).await;
         let verdict = verdict.map_err(|_| failed())?;
-        Ok(ClassifiedView::of(&verdict, self.retries(&verdict)))
+        let view = ClassifiedView::of(&verdict, self.retries(&verdict));
+        Ok(if self.look_up { view.answering(LookUpAnswer::of(&verdict)) } else { view })
     }
 
     fn retries(&self, verdict: &Verdict) -> bool {
+        if self.look_up {
+            return LookUpAnswer::of(verdict) == LookUpAnswer::Unknown && verdict.retryable != Some(false);
+        }
         match verdict.outcome {
             Outcome::Success | Outcome::Failure(_) => false,
             Outcome::Error(kind) => {

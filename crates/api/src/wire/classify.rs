@@ -6,7 +6,7 @@ use super::reading::{ResponseTable, RuleTable};
 use super::{millis, words};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use steadfast_retry::{Outcome, Verdict};
+use steadfast_retry::{LookUpAnswer, Outcome, Verdict};
 use utoipa::ToSchema;
 
 /// What to read, and how. Of `answer`, `attempt` and `range` exactly one; and either `step`, or `response` and `rules`.
@@ -96,6 +96,9 @@ pub(crate) struct AskedStep {
     pub(crate) flow: String,
     /// The step's name.
     pub(crate) step: String,
+    /// By how it reads the answers to its look-ups (`verify`). For a given `answer` only.
+    #[serde(default)]
+    pub(crate) look_up: bool,
 }
 
 /// For one answer or attempt what it means; for a range what changes.
@@ -135,6 +138,10 @@ pub(crate) struct ClassifiedView {
     reference: Option<String>,
     /// The rule, term or table row that decided.
     decided_by: String,
+    /// Read as the answer to a look-up: `found`, `not_found`, or `unknown` where it says neither.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    look_up: Option<&'static str>,
     /// What was stored as its meaning when the attempt was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     stored: Option<VerdictView>,
@@ -246,9 +253,15 @@ impl ClassifiedView {
             price: text(&verdict.price),
             reference: text(&verdict.reference),
             decided_by: verdict.decided_by.to_string(),
+            look_up: None,
             stored: None,
             body_cut: None,
         }
+    }
+
+    /// As the answer to a look-up.
+    pub(crate) fn answering(self, answer: LookUpAnswer) -> Self {
+        ClassifiedView { look_up: Some(answer.name()), ..self }
     }
 
     /// Beside what was stored.
