@@ -129,7 +129,7 @@ impl Inner {
         let sent = match plan.render(lead) {
             Err(failed) => {
                 let evidence = Evidence::of_fault(Phase::Prepare, FaultKind::RenderFailed, &failed.to_string());
-                self.sent(now, plan, None, evidence)
+                self.sent(now, plan, None, evidence).await
             }
             Ok(rendered) => {
                 let Some(mark) = keep_body(&mut delivery, plan, &rendered) else {
@@ -143,7 +143,7 @@ impl Inner {
                 }
                 let order = Order::new(&delivery, plan, rendered, at_most);
                 let evidence = self.door.send(order).await;
-                self.sent(now, plan, Some(mark), evidence)
+                self.sent(now, plan, Some(mark), evidence).await
             }
         };
         let settlement = settle(&delivery, sent, &self.terms(&delivery, plan, book.version));
@@ -240,8 +240,8 @@ impl Inner {
             Ok(rendered) => self.door.send(Order::look_up(delivery, plan, rendered, at_most)).await,
             Err(failed) => Evidence::of_fault(Phase::Prepare, FaultKind::RenderFailed, &failed.to_string()),
         };
-        let verdict = look_up.reading.read(&evidence);
         let (ended, endpoint) = (self.clock.now().max(started), look_up.endpoint.clone());
+        let verdict = self.apart.read(&look_up.reading, &evidence).await;
         let looked = LookedUp { started, ended, endpoint, evidence, verdict };
         let settlement = settle_look_up(delivery, looked, &self.terms(delivery, plan, config_version));
         if look_up.endpoint == plan.endpoint {
@@ -267,10 +267,10 @@ impl Inner {
         }
     }
 
-    fn sent(&self, started: Timestamp, plan: &StepPlan, body: Option<BodyMark>, evidence: Evidence) -> Sent {
-        let verdict = plan.reading.read(&evidence);
-        let held_until = self.dispatch.lock().released_at(&plan.endpoint).filter(|at| *at <= started);
+    async fn sent(&self, started: Timestamp, plan: &StepPlan, body: Option<BodyMark>, evidence: Evidence) -> Sent {
         let ended = self.clock.now().max(started);
+        let verdict = self.apart.read(&plan.reading, &evidence).await;
+        let held_until = self.dispatch.lock().released_at(&plan.endpoint).filter(|at| *at <= started);
         Sent { started, ended, held_until, body, endpoint: plan.endpoint.clone(), evidence, verdict }
     }
 

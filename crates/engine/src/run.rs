@@ -1,5 +1,6 @@
 //! The engine: its parts, its bounds, and the loop that starts what is due.
 
+use crate::apart::Apart;
 use crate::callbacks::{Answers, begin_reading, follow_journal};
 use crate::clock::Clock;
 use crate::dispatch::{Dispatch, DispatchLimits, Refill, Start};
@@ -98,6 +99,8 @@ pub(crate) struct Inner {
     pub(crate) nudge: Notify,
     /// A guard changed, and is to be stored.
     pub(crate) guards_changed: Notify,
+    /// Turns at reading an answer that may take long.
+    pub(crate) apart: Apart,
     /// What people stopped.
     pub(crate) stops: RwLock<BTreeMap<StopTarget, Stop>>,
     /// Attempts and verbs under way: raised before one starts, lowered after it is settled.
@@ -133,6 +136,7 @@ impl Engine {
             answers: Answers::default(),
             nudge: Notify::new(),
             guards_changed: Notify::new(),
+            apart: Apart::default(),
             stops: RwLock::default(),
             under_way: watch::Sender::new(0),
             draining: AtomicBool::new(false),

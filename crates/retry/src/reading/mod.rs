@@ -27,9 +27,17 @@ use crate::classify::classify_status;
 use crate::evidence::{Answer, Evidence, Fault};
 use crate::outcome::{Outcome, Verdict};
 use body::Body;
+use media::Media;
 use rule::Rule;
 use std::sync::Arc;
 use table::Table;
+
+/// Longer bodies may take long.
+const QUICK_BYTES_MAX: usize = 16 * 1_024;
+/// The same for XML and pages: two kilobytes of them, made for it, keep a path or a parser busy for tens of milliseconds.
+const QUICK_MARKUP_BYTES_MAX: usize = 512;
+/// Of the work that patterns may make, the part that is quick.
+const QUICK_SHARE: usize = 64;
 
 /// How a step reads answers. Without a table or rules of its own, by the built-in table alone.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +56,14 @@ impl Reading {
         Reading(Some(Arc::new(Checked { table, rules, searched_bytes_max })))
     }
 
+    /// Whether reading this may take longer than others should wait for it: a long body, one of XML or HTML that is not short, or
+    /// one that heavy patterns are searched in. Everything else takes microseconds, and a few milliseconds at worst.
+    pub fn may_take_long(&self, evidence: &Evidence) -> bool {
+        let (Some(checked), Some(answer)) = (&self.0, &evidence.answer) else { return false };
+        let most = if checked.may_be_markup(answer) { QUICK_MARKUP_BYTES_MAX } else { QUICK_BYTES_MAX };
+        answer.body.len() > most.min(checked.searched_bytes_max / QUICK_SHARE)
+    }
+
     /// What an attempt meant.
     pub fn read(&self, evidence: &Evidence) -> Verdict {
         let built_in = classify_status(evidence);
@@ -61,6 +77,22 @@ impl Reading {
 }
 
 impl Checked {
+    /// Whether it may come to be read as XML or as a page; told from its bytes as they came.
+    fn may_be_markup(&self, answer: &Answer) -> bool {
+        let is_markup = |media: Media| matches!(media, Media::Xml | Media::Html);
+        if let Some(media) = self.table.media {
+            return is_markup(media);
+        }
+        match answer.body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            None | Some(b'{' | b'[') => false,
+            Some(byte) if byte.is_ascii_graphic() && *byte != b'<' => {
+                answer.header("content-type").and_then(Media::of_content_type).is_some_and(is_markup)
+            }
+            // Or in a charset that was not looked at yet.
+            Some(_) => true,
+        }
+    }
+
     fn read_fault(&self, fault: &Fault, answer: Option<&Answer>, built_in: Verdict) -> Verdict {
         match self.rules.iter().find(|rule| rule.decides_fault(fault.kind, answer)) {
             Some(rule) => by_rule(rule, built_in),
