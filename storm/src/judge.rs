@@ -181,10 +181,28 @@ impl Judge {
         if careful && delivery.progress.is_unresolved() {
             self.find(format!("{id} is sent under {:?} with an attempt in doubt", order.plan.in_doubt));
         }
+        self.has_its_turn(delivery);
         self.is_not_early(order, &sends);
         let (used, allowed) = (delivery.progress.retries_used, order.plan.retry.policy.retries_allowed());
         if used > allowed {
             self.find(format!("{id}: retry {used} of {allowed}"));
+        }
+    }
+
+    /// Independent of what the sale says of itself: no other buyer of the lead has ever taken it, or is being sent it.
+    fn has_its_turn(&self, delivery: &Delivery) {
+        let store = self.books.lock().store.clone();
+        let Some(Ok(Some((_, all)))) = store.map(|store| wait(store.lead(delivery.lead))) else { return };
+        let life = self.life();
+        let others = all.iter().filter(|other| delivery.tie.buyer && other.tie.buyer && other.id != delivery.id);
+        for other in others.map(|other| other.id.to_string()) {
+            let log = self.log();
+            let taken = log.takings(&other) > 0;
+            let under_way = log.of(&other).any(|request| request.life == life && request.seen.is_none());
+            drop(log);
+            if taken || under_way {
+                self.find(format!("SOLD TWICE: {} is sent while {other} has or may have the lead", delivery.id));
+            }
         }
     }
 

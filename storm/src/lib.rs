@@ -23,4 +23,4 @@ mod write;
 
 pub use many::run_all;
 pub use place::Kind;
-pub use run::{Report, run};
+pub use run::{Report, Trade, run};

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use std::process::ExitCode;
-use steadfast_storm::{Kind, Report, run_all};
+use steadfast_storm::{Kind, Report, Trade, run_all};
 
 /// Runs the engine in bad weather and judges it by the recipients' own log.
 #[derive(Parser)]
@@ -20,6 +20,9 @@ struct Arguments {
     /// Tells the story of seeds that fail: every request, every line of the journal.
     #[arg(long)]
     tell: bool,
+    /// Flows that sell to the first buyer that takes a lead, in place of steps on their own.
+    #[arg(long)]
+    sales: bool,
     /// How many runs at once.
     #[arg(long, default_value_t = 2)]
     at_once: usize,
@@ -63,7 +66,8 @@ fn main() -> ExitCode {
     let seeds = arguments.seed..arguments.seed.saturating_add(arguments.seeds);
     let runs: Vec<(u64, Kind)> = seeds.flat_map(|seed| kinds.iter().map(move |kind| (seed, *kind))).collect();
     let mut sum = Sum::default();
-    run_all(&runs, arguments.at_once, |report| sum.add(&report, arguments.tell));
+    let trade = if arguments.sales { Trade::Sale } else { Trade::Each };
+    run_all(&runs, trade, arguments.at_once, |report| sum.add(&report, arguments.tell));
     println!(
         "storm: {} runs from seed {}, {} failed; {} leads acknowledged, {} requests, {} starts, {} commits; taken twice \
          after doubt: {}",

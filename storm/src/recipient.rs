@@ -4,6 +4,7 @@ use crate::clock::StormClock;
 use crate::dice::Dice;
 use crate::judge::Judge;
 use crate::log::{Did, Request};
+use crate::run::Trade;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -62,12 +63,13 @@ pub(crate) struct Recipients {
     dice: Mutex<Dice>,
     tempers: Mutex<BTreeMap<String, Temper>>,
     calm: AtomicBool,
+    trade: Trade,
 }
 
 impl Recipients {
-    pub(crate) fn new(clock: StormClock, judge: Arc<Judge>, seed: u64) -> Arc<Self> {
+    pub(crate) fn new(clock: StormClock, judge: Arc<Judge>, seed: u64, trade: Trade) -> Arc<Self> {
         let (dice, tempers) = (Mutex::new(Dice::of(seed, "recipients", 0)), Mutex::default());
-        Arc::new(Recipients { clock, judge, seed, dice, tempers, calm: AtomicBool::new(false) })
+        Arc::new(Recipients { clock, judge, seed, dice, tempers, calm: AtomicBool::new(false), trade })
     }
 
     /// From now on everybody is well.
@@ -116,7 +118,10 @@ impl Recipients {
 
     fn takes(&self, order: &Order) -> (Did, Evidence, u64) {
         let temper = self.temper(order.plan.endpoint.recipient.as_str());
-        let fate = self.fate(temper);
+        let drawn = self.fate(temper);
+        // A buyer that has the lead does not say that it does not want it.
+        let has_it = self.trade == Trade::Sale && self.judge.log().takings(&order.delivery_id) > 0;
+        let fate = if has_it && drawn == Fate::SayNo { Fate::Take } else { drawn };
         let took = |taken: bool| match taken {
             false => Did::Failed,
             true if temper.minds_keys && self.judge.log().has_key(&order.idempotency_key) => Did::HadIt,

@@ -57,10 +57,10 @@ pub struct Report {
 }
 
 /// Runs a seed on a store. What cannot be set up is a finding as well.
-pub fn run(seed: u64, kind: Kind) -> Report {
+pub fn run(seed: u64, kind: Kind, trade: Trade) -> Report {
     let clock = StormClock::new();
     let judge = Judge::new(clock.clone());
-    if let Err(error) = Run::begin(seed, kind, clock, Arc::clone(&judge)).and_then(Run::all_lives) {
+    if let Err(error) = Run::begin(seed, kind, trade, clock, Arc::clone(&judge)).and_then(Run::all_lives) {
         judge.find(error);
     }
     let (log, books) = (judge.log(), judge.books());
@@ -84,8 +84,18 @@ fn story(log: &Log, books: &Books) -> Vec<String> {
     requests.chain(books.followed.iter().map(|(cursor, event)| format!("{} {event:?}", cursor.0))).collect()
 }
 
+/// How the flows of a run share their leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trade {
+    /// Every step is on its own.
+    Each,
+    /// Every flow sells to the first of its buyers that takes the lead; recipients and people tell the truth.
+    Sale,
+}
+
 struct Run {
     seed: u64,
+    trade: Trade,
     clock: StormClock,
     judge: Arc<Judge>,
     recipients: Arc<Recipients>,
@@ -118,14 +128,17 @@ struct Process {
 }
 
 impl Run {
-    fn begin(seed: u64, kind: Kind, clock: StormClock, judge: Arc<Judge>) -> Result<Self, String> {
+    fn begin(seed: u64, kind: Kind, trade: Trade, clock: StormClock, judge: Arc<Judge>) -> Result<Self, String> {
         let mut dice = Dice::of(seed, "run", 0);
-        let shape = Shape::draw(&mut dice);
+        let mut shape = Shape::draw(&mut dice);
+        if trade == Trade::Sale {
+            shape.sell();
+        }
         let weather = Weather::draw(&mut dice, shape.flows.len());
-        let recipients = Recipients::new(clock.clone(), Arc::clone(&judge), seed);
+        let recipients = Recipients::new(clock.clone(), Arc::clone(&judge), seed, trade);
         let place = Place::new(kind, seed)?;
         let (unanswered, refused) = (Arc::default(), Arc::default());
-        Ok(Run { seed, clock, judge, recipients, place, shape, weather, dice, unanswered, refused, calm: false })
+        Ok(Run { seed, trade, clock, judge, recipients, place, shape, weather, dice, unanswered, refused, calm: false })
     }
 
     fn all_lives(mut self) -> Result<(), String> {
@@ -267,7 +280,8 @@ impl Run {
             return self.crash(Crash::Killed, process).map(Some);
         }
         let Some(engine) = &process.engine else { return Ok(None) };
-        if process.draining.is_none() && engine.open() == 0 && engine.in_flight() == 0 && engine.unsaved() == 0 {
+        let idle = process.draining.is_none() && engine.in_flight() == 0 && engine.unsaved() == 0;
+        if idle && (engine.open() == 0 || verdict::only_turns_are_waited_for(&**process.disk.store())) {
             self.finish(process).await;
             return Ok(Some(End::Over));
         }
@@ -364,6 +378,8 @@ impl Run {
         let verb = match self.dice.below(10) {
             0..=5 => Verb::Retry,
             6..=7 => Verb::MarkDelivered { reason: "they called".into() },
+            // Of a buyer in doubt, to dismiss it is to say that it does not have the lead.
+            _ if self.trade == Trade::Sale && self.judge.log().takings(&id.to_string()) > 0 => Verb::Retry,
             _ => Verb::Dismiss { reason: "no longer wanted".into() },
         };
         if verb == Verb::Retry {

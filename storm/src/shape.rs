@@ -6,7 +6,7 @@ use std::time::Duration;
 use steadfast_engine::EngineLimits;
 use steadfast_flow::{
     Address, Book, BreakerKeys, FlowSettings, InDoubtMode, InDoubtSettings, LookUpSettings, ProtectionSettings,
-    RecipientSettings, RequestSettings, Settings, StepSettings,
+    RecipientSettings, RequestSettings, SaleMode, SaleSettings, Settings, StepSettings,
 };
 use steadfast_lead::{FlowName, Priority, RecipientName, StepName, Value};
 use steadfast_retry::breaker::BreakerMode;
@@ -40,6 +40,8 @@ pub(crate) struct FlowShape {
     /// Each step's recipient; `None` for one that was removed.
     steps: Vec<Option<usize>>,
     priority: Priority,
+    /// Whether its steps are buyers of whom one gets the lead.
+    sells: bool,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -50,6 +52,17 @@ impl Shape {
         let recipients: Vec<RecipientShape> = (0..dice.between(1, 4)).map(|_| RecipientShape::draw(dice)).collect();
         let flows = (0..dice.between(1, 3)).map(|_| FlowShape::draw(dice, recipients.len())).collect();
         Shape { recipients, flows, limits: draw_limits(dice), version: 1 }
+    }
+
+    /// Every flow sells to the first of three buyers that takes the lead.
+    pub(crate) fn sell(&mut self) {
+        const BUYERS: usize = 3;
+        let recipients = self.recipients.len().max(1);
+        for flow in &mut self.flows {
+            let more = (flow.steps.len()..BUYERS).map(|number| Some(number % recipients));
+            flow.steps.extend(more);
+            flow.sells = true;
+        }
     }
 
     /// Changes one thing, or a few.
@@ -193,7 +206,7 @@ impl FlowShape {
     fn draw(dice: &mut Dice, recipients: usize) -> Self {
         let steps = (0..dice.between(1, 3)).map(|_| Some(dice.place(recipients))).collect();
         let priority = *[Priority::default(), Priority::High].get(dice.place(2)).unwrap_or(&Priority::High);
-        FlowShape { steps, priority }
+        FlowShape { steps, priority, sells: false }
     }
 
     fn settings(&self) -> Result<FlowSettings, String> {
@@ -215,7 +228,9 @@ impl FlowShape {
                 sale: Default::default(),
             });
         }
-        Ok(FlowSettings { steps, priority: Some(self.priority), ..FlowSettings::default() })
+        let mode = self.sells.then_some(SaleMode::FirstAccepted);
+        let sale = SaleSettings { mode, order: None };
+        Ok(FlowSettings { steps, priority: Some(self.priority), sale, ..FlowSettings::default() })
     }
 }
 

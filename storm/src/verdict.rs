@@ -6,8 +6,11 @@ use crate::log::Did;
 use crate::write::wait;
 use std::collections::{BTreeMap, BTreeSet};
 use steadfast_engine::Purpose;
-use steadfast_lead::DeliveryId;
-use steadfast_retry::{Attempt, CloseReason, Delivery, Entry, EventKind, FailureKind, FaultKind, Phase, State};
+use steadfast_lead::{DeliveryId, LeadId};
+use steadfast_retry::{
+    Attempt, CloseReason, Delivery, Entry, EventKind, FailureKind, FaultKind, HoldReason, Phase, Standing, State,
+    standing,
+};
 use steadfast_store::{Count, Cursor, Filter, Store, StoreError};
 
 /// Looks at everything.
@@ -22,6 +25,7 @@ pub(crate) fn look(judge: &Judge, store: &dyn Store) {
     for delivery in &deliveries {
         entries += one(judge, store, delivery);
     }
+    sales(judge, &deliveries);
     clients(judge, store, &deliveries);
     journal(judge, store, &deliveries, entries);
 }
@@ -69,7 +73,8 @@ fn one(judge: &Judge, store: &dyn Store, delivery: &Delivery) -> usize {
     if history.len() != usize::try_from(delivery.version).unwrap_or(usize::MAX) {
         judge.find(format!("{}: version {}, {} lines of history", delivery.id, delivery.version, history.len()));
     }
-    if let Some(wrong) = end(judge, delivery, &history) {
+    let others = wait(store.lead(delivery.lead)).ok().flatten().map(|(_, all)| all).unwrap_or_default();
+    if let Some(wrong) = end(judge, delivery, &others, &history) {
         judge.find(format!("{}: {wrong}", delivery.id));
     }
     let attempts: Vec<&Attempt> = history
@@ -86,7 +91,7 @@ fn one(judge: &Judge, store: &dyn Store, delivery: &Delivery) -> usize {
 }
 
 /// What is wrong with where it stands; nothing, mostly.
-fn end(judge: &Judge, delivery: &Delivery, history: &[Entry]) -> Option<String> {
+fn end(judge: &Judge, delivery: &Delivery, all: &[Delivery], history: &[Entry]) -> Option<String> {
     let id = delivery.id.to_string();
     let log = judge.log();
     let did = |wanted: Did| log.of(&id).any(|request| request.did == wanted);
@@ -96,7 +101,11 @@ fn end(judge: &Judge, delivery: &Delivery, history: &[Entry]) -> Option<String> 
             Entry::Attempt(_) | Entry::LookUp(_) => false,
         })
     };
+    let any_is = |wanted: Standing| all.iter().any(|one| one.id != delivery.id && standing(one) == wanted);
     let fits = match &delivery.state {
+        // Whose turn it is may have the lead: nobody is offered it until a person has spoken.
+        State::Held { why: HoldReason::Turn, .. } => any_is(Standing::HasTurn),
+        State::Closed { why: CloseReason::Sold, .. } => any_is(Standing::Has),
         State::Waiting { .. } | State::Held { .. } => {
             return Some(format!("stands open after the calm: {:?}", delivery.state));
         }
@@ -111,6 +120,24 @@ fn end(judge: &Judge, delivery: &Delivery, history: &[Entry]) -> Option<String> 
         State::Closed { .. } => false,
     };
     (!fits).then(|| format!("stands in {:?}, which its recipient's log does not bear out", delivery.state))
+}
+
+/// By the buyers' own logs: of each lead that is sold one buyer has it at most.
+fn sales(judge: &Judge, deliveries: &[Delivery]) {
+    let mut takers: BTreeMap<LeadId, Vec<DeliveryId>> = BTreeMap::new();
+    let log = judge.log();
+    for delivery in deliveries.iter().filter(|one| one.tie.buyer && log.takings(&one.id.to_string()) > 0) {
+        takers.entry(delivery.lead).or_default().push(delivery.id);
+    }
+    drop(log);
+    for (lead, takers) in takers.into_iter().filter(|(_, takers)| takers.len() > 1) {
+        judge.find(format!("SOLD TWICE: {lead} was taken as {takers:?}"));
+    }
+}
+
+/// Whether everything that is open waits for another delivery of its lead: then nothing more happens by itself.
+pub(crate) fn only_turns_are_waited_for(store: &dyn Store) -> bool {
+    all(store).is_ok_and(|all| all.iter().all(|one| one.state.next_look().is_none()))
 }
 
 /// Attempts are numbered without a gap, keep to the retries allowed, and each is a request the recipient's log has.

@@ -303,6 +303,9 @@ impl Inner {
             Some(before) => before,
             None => Box::new(self.store.delivery(id).await.ok()??),
         };
+        if matches!(verb, Verb::Dismiss { .. }) && is_unseen_doubt(&before) {
+            return Some(before);
+        }
         match self.apply_verb(&before, verb, by).await {
             Ok(after) => Some(after),
             // Nothing was changed: delivered wins.
@@ -325,6 +328,12 @@ fn not_yet(delivery: Delivery, until: Timestamp, why: HoldReason) -> Ended {
 /// Whether a position read earlier still says when this delivery is to be looked at.
 fn is_current(delivery: &Delivery, position: Option<DuePosition>) -> bool {
     position.is_none_or(|position| delivery.state.next_look() == Some(position.due))
+}
+
+/// Of a buyer in doubt, to dismiss it is to say that it does not have the lead. Who said so before the doubt arose did not say
+/// that.
+const fn is_unseen_doubt(delivery: &Delivery) -> bool {
+    delivery.tie.buyer && delivery.progress.may_be_taken()
 }
 
 /// Keeps the body's mark, or begins a new revision where the bytes changed and no attempt is in doubt, or one is and

@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::atomic::Ordering;
 use steadfast_lead::{DeliveryId, Timestamp};
 use steadfast_retry::{
-    Evidence, FaultKind, Phase, ReviewCause, Sent, Settlement, StateName, StopTarget, doubt, refer, settle,
+    Delivery, Evidence, FaultKind, Phase, ReviewCause, Sent, Settlement, StateName, StopTarget, doubt, refer, settle,
 };
 use steadfast_store::{Identity, QueueHead, StoreError};
 
@@ -63,6 +63,8 @@ impl Inner {
         let settlement = match book.step(&delivery.flow, &delivery.step) {
             None => {
                 let because = "cut off by an unclean stop, and the configuration no longer has its step";
+                let doubted = delivery.progress.clone().doubted();
+                let delivery = Delivery { progress: doubted, ..delivery };
                 refer(&delivery, ReviewCause::StepGone, because.into(), self.fence(&delivery), now)
             }
             Some(plan) => {

@@ -88,6 +88,8 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         test_leads: steadfast_flow::TestLeads::default(),
         tie: Default::default(),
         price: None,
+        place: None,
+        after: None,
     };
     let flow = FlowPlan {
         name: scenario.flow.clone(),

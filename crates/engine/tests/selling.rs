@@ -6,7 +6,7 @@ mod stage;
 
 use stage::{Stage, answered, at, bigbank, dismiss, flow, idle, mark_delivered, reset, secs, settings, step};
 use steadfast_engine::{EngineLimits, RefusedAction};
-use steadfast_flow::{SaleMode, SaleSettings, Settings};
+use steadfast_flow::{InDoubtMode, SaleMode, SaleSettings, Settings};
 use steadfast_lead::{DeliveryId, RecipientName, StepName};
 use steadfast_retry::reading::{MatchSettings, OutcomeWord, RuleSettings};
 use steadfast_retry::{CloseReason, Evidence, Follow, RefusedBySale, ReviewCause, State, StateName, Verb};
@@ -176,6 +176,54 @@ async fn a_crash_leaves_the_turn_where_it_was() {
     idle().await;
     let stage = stage.crash(sale(), secs(5)).await;
     assert_eq!(words(&stage, &ids).await, ["dismissed", "rejected", "in_doubt"]);
+    balanced(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_leaves_the_turn_with_one_that_may_have_the_lead_also_where_its_step_is_gone() {
+    let stage = on(&sale()).await;
+    let ids = post(&stage).await;
+    let mut without = sale();
+    flow(&mut without).steps.remove(0);
+    let stage = stage.crash(without, secs(5)).await;
+    stage.pass(secs(60)).await;
+    assert_eq!(
+        (words(&stage, &ids).await, stage.door.sends()),
+        (vec!["step_gone".into(), "turn".into(), "turn".into()], 0)
+    );
+    stage.act(ids[0], dismiss()).await.unwrap();
+    assert_eq!(words(&stage, &ids).await, ["dismissed", "waiting", "turn"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dismissal_from_before_the_doubt_does_not_end_it() {
+    let stage = on(&sale()).await;
+    let ids = post(&stage).await;
+    stage.act(ids[0], dismiss()).await.unwrap();
+    stage.door.answer(reset());
+    idle().await;
+    assert_eq!(words(&stage, &ids).await, ["in_doubt", "turn", "turn"], "whoever dismissed it did not know");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_no_after_doubt_is_no_word_about_the_attempt_before() {
+    let mut retrying = sale();
+    flow(&mut retrying).in_doubt.mode = Some(InDoubtMode::Retry);
+    let stage = on(&retrying).await;
+    stage.door.will([reset(), no()]);
+    let ids = post(&stage).await;
+    stage.pass(secs(5)).await;
+    assert_eq!(
+        (words(&stage, &ids).await, stage.door.sends()),
+        (vec!["in_doubt".into(), "turn".into(), "turn".into()], 2)
+    );
+    // Asked again by a person who knows of the doubt, a no is a no; an error leaves it open.
+    stage.door.will([answered(404)]);
+    stage.act(ids[0], Verb::Retry).await.unwrap();
+    assert_eq!(words(&stage, &ids).await, ["final_error", "turn", "turn"]);
+    stage.door.will([no()]);
+    stage.act(ids[0], Verb::Retry).await.unwrap();
+    assert_eq!(words(&stage, &ids).await, ["rejected", "waiting", "turn"]);
     balanced(&stage).await;
 }
 

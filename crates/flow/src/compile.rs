@@ -281,6 +281,8 @@ impl<'a> StepScope<'a> {
                 test_leads: step.test_leads.or(recipient.test_leads).unwrap_or_default(),
                 tie: self.flow.tie(step),
                 price: step.sale.price.clone(),
+                place: self.flow.place_of_buyer(&step.id),
+                after: step.sale.after.clone(),
             }),
             _ => Err(faults),
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use steadfast_lead::{FlowName, RecipientName, StepName, Timestamp};
 use steadfast_retry::calendar::{Calendar, Standing};
 use steadfast_retry::policy::{Conditions, Key, Resolved, RetryPolicy};
-use steadfast_retry::{InDoubt, Window, window};
+use steadfast_retry::{Follow, InDoubt, Window, window};
 
 /// A step's retry settings and schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Explained {
     pub values: Vec<ExplainedValue>,
     /// Every retry that is allowed, from 1.
     pub schedule: Vec<PlannedRetry>,
+    /// When it begins, in words.
+    pub begins: String,
 }
 
 /// How a recipient is asked whether it has a lead.
@@ -135,7 +137,20 @@ impl Explained {
             }),
             values: values(&plan.retry),
             schedule: schedule(&plan.retry.policy),
+            begins: begins(plan),
         }
+    }
+}
+
+/// When a step begins, in words.
+fn begins(plan: &StepPlan) -> String {
+    if let Some(Follow { step, on }) = &plan.after {
+        let ends: Vec<&str> = on.iter().map(|end| end.name()).collect();
+        return format!("when step {step} is {}", ends.join(" or "));
+    }
+    match plan.place {
+        Some((place, buyers)) => format!("when its turn comes: buyer {place} of {buyers}"),
+        None => "at once".to_owned(),
     }
 }
 

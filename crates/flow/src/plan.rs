@@ -19,7 +19,9 @@ use steadfast_retry::breaker::{BreakerMode, BreakerSettings};
 use steadfast_retry::calendar::Calendar;
 use steadfast_retry::pace::{ConcurrencyLimit, LIMIT_MAX, PaceSettings};
 use steadfast_retry::policy::Resolved;
-use steadfast_retry::{Delivery, Endpoint, GuardSettings, HoldReason, InDoubt, LegProgress, Reading, State, Tie, Ties};
+use steadfast_retry::{
+    Delivery, Endpoint, Follow, GuardSettings, HoldReason, InDoubt, LegProgress, Reading, State, Tie, Ties,
+};
 
 /// One step of a flow, ready to be followed.
 #[derive(Clone, Debug)]
@@ -50,6 +52,10 @@ pub struct StepPlan {
     pub tie: Tie,
     /// What its recipient is expected to pay: a decimal number.
     pub price: Option<Box<str>>,
+    /// As which of how many buyers it is tried, from 1; `None` for one that is no buyer.
+    pub place: Option<(usize, usize)>,
+    /// After which step it begins.
+    pub after: Option<Follow>,
 }
 
 impl StepPlan {

@@ -116,6 +116,12 @@ impl FlowSettings {
         }
     }
 
+    /// As which of how many buyers a step is tried, from 1.
+    pub(crate) fn place_of_buyer(&self, step: &StepName) -> Option<(usize, usize)> {
+        let order = self.ties().order;
+        Some((order.iter().position(|buyer| buyer == step)? + 1, order.len()))
+    }
+
     /// What the steps have to do with each other.
     pub(crate) fn ties(&self) -> Ties {
         let mut buyers: Vec<&StepSettings> = self.steps.iter().filter(|step| self.is_buyer(step)).collect();

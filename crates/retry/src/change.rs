@@ -145,7 +145,7 @@ pub fn doubt(before: &Delivery, fence: Fence, now: Timestamp) -> Option<Settleme
     let because = "may have been sent just before an unclean stop";
     let mut settlement = change(before, before.state.clone(), because.into(), None, fence, now);
     let progress = &mut settlement.delivery.progress;
-    (progress.in_doubt, progress.cleared, progress.look_ups) = (true, false, 0);
+    *progress = std::mem::take(progress).doubted();
     Some(settlement)
 }
 

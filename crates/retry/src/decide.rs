@@ -154,6 +154,10 @@ pub fn decide(situation: &Situation<'_>) -> Decided {
             Decision::Deliver { probable: true },
             "the recipient has it already, and an earlier attempt was sent without a known answer",
         ),
+        Outcome::Failure(_) if situation.delivery.tie.buyer && situation.delivery.progress.is_unresolved() => review(
+            ReviewCause::InDoubt,
+            "the recipient said no, but an earlier attempt is in doubt, and a sale has one buyer",
+        ),
         Outcome::Failure(kind) => {
             decided(Decision::Reject { kind }, &format!("the recipient's business said no ({kind}); never retried"))
         }

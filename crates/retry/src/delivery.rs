@@ -304,6 +304,19 @@ impl LegProgress {
     pub const fn is_unresolved(&self) -> bool {
         self.in_doubt && !self.cleared
     }
+
+    /// The same after an attempt that may have been taken without our knowing.
+    #[must_use]
+    pub fn doubted(self) -> Self {
+        LegProgress { in_doubt: true, cleared: false, look_ups: 0, ..self }
+    }
+
+    /// Whether an earlier attempt may have been taken for all we know. A person's word that sending again is right does not say
+    /// that it was not; the recipient's, that it has no such lead, does.
+    pub const fn may_be_taken(&self) -> bool {
+        let denied = self.cleared && self.look_ups > 0;
+        self.in_doubt && !denied
+    }
 }
 
 impl Delivery {

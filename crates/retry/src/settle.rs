@@ -2,7 +2,7 @@
 
 use crate::backoff::Seed;
 use crate::decide::{Because, Decided, Decision, InDoubt, Situation, decide};
-use crate::delivery::{BodyMark, Delivery, Endpoint, HoldReason, LegProgress, State};
+use crate::delivery::{BodyMark, Delivery, Endpoint, HoldReason, State};
 use crate::event::{AttemptSettled, Event, EventKind};
 use crate::evidence::{Evidence, FaultKind};
 use crate::hint::{Hint, asked_pause};
@@ -154,7 +154,7 @@ pub fn settle(before: &Delivery, sent: Sent, terms: &Terms<'_>) -> Settlement {
     };
     let Decided { decision, because } = decide(&situation);
     if ambiguous {
-        after.progress = LegProgress { in_doubt: true, cleared: false, look_ups: 0, ..after.progress };
+        after.progress = after.progress.doubted();
     }
     after.last_kind = sent.verdict.outcome.kind_name();
     apply(&mut after, decision, sent.ended);

@@ -83,17 +83,18 @@ pub enum Standing {
     Over,
 }
 
-/// Where a buyer stands. In doubt it keeps its turn, wherever it ended, until a person or the buyer says what is so; to
-/// dismiss it is to say that it does not have the lead.
+/// Where a buyer stands. While it may have taken the lead it keeps its turn, wherever it ended, until a person or the buyer says
+/// what is so; to dismiss it is to say that it does not have the lead.
 pub const fn standing(delivery: &Delivery) -> Standing {
-    let in_doubt = delivery.progress.is_unresolved();
+    let progress = &delivery.progress;
     match delivery.state {
         State::Held { why: HoldReason::Turn, .. } => Standing::InLine,
         State::Waiting { .. } | State::Held { .. } => Standing::HasTurn,
         State::Delivered { .. } => Standing::Has,
+        State::Rejected { .. } if progress.is_unresolved() => Standing::HasTurn,
         State::Rejected { .. } => Standing::Over,
-        State::Closed { why: CloseReason::Dismissed | CloseReason::Erased, .. } => Standing::Over,
-        State::InReview { .. } | State::Closed { .. } if in_doubt => Standing::HasTurn,
+        State::Closed { why: CloseReason::Dismissed | CloseReason::Erased | CloseReason::Sold, .. } => Standing::Over,
+        State::InReview { .. } | State::Closed { .. } if progress.may_be_taken() => Standing::HasTurn,
         State::InReview { .. } | State::Closed { .. } => Standing::Over,
     }
 }

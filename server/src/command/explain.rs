@@ -84,6 +84,7 @@ pub(crate) fn to_json(explained: &Explained) -> Value {
         "flow": explained.flow.as_str(),
         "step": explained.step.as_str(),
         "recipient": explained.recipient.as_str(),
+        "begins": explained.begins,
         "in_doubt": doubt(explained.in_doubt),
         "look_up": explained.look_up.as_ref().map(look_up_json),
         "values": values,
@@ -165,6 +166,7 @@ fn doubt(in_doubt: InDoubt) -> String {
 
 fn tables(explained: &Explained, terminal: bool, out: &mut impl Write) -> anyhow::Result<()> {
     writeln!(out, "flow {}, step {}, recipient {}", explained.flow, explained.step, explained.recipient)?;
+    writeln!(out, "begins {}", explained.begins)?;
     let mut values = table(["key", "value", "level"], terminal);
     for value in &explained.values {
         values.add_row([value.key.name(), &value.value, &value.origin]);

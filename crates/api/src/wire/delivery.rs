@@ -187,6 +187,7 @@ impl DeliveryView {
     fn tell(&mut self, state: &State) {
         match state {
             State::Waiting { due } => self.due = Some(due.to_string()),
+            State::Held { why, .. } if why.is_for_another() => self.why = Some(why.name()),
             State::Held { due, until, why } => {
                 self.due = Some(due.to_string());
                 self.until = Some(until.to_string());
@@ -246,7 +247,7 @@ impl BodyView {
 impl NextView {
     /// Of a delivery that waits or is held, from the decision that planned it.
     pub(crate) fn of(delivery: &Delivery, last: Option<&Attempt>) -> Option<Self> {
-        let due = delivery.state.due()?;
+        let due = delivery.state.due().filter(|_| delivery.state.next_look().is_some())?;
         let (earliest, latest) = last.and_then(|attempt| planned(attempt, due)).unwrap_or((due, due));
         Some(NextView {
             due: due.to_string(),
@@ -274,6 +275,11 @@ fn planned(attempt: &Attempt, due: Timestamp) -> Option<(Timestamp, Timestamp)> 
 impl HoldView {
     /// What holds a delivery: its own hold, or its endpoint's where that lasts beyond its due time.
     pub(crate) fn of(delivery: &Delivery, endpoint: Option<EndpointHold>) -> Option<Self> {
+        if let State::Held { why, .. } = &delivery.state
+            && why.is_for_another()
+        {
+            return Some(HoldView { why: why.name(), until: None, endpoint: false });
+        }
         let look = delivery.state.next_look()?;
         if let Some(hold) = endpoint.filter(|hold| hold.until.is_none_or(|until| until > look)) {
             let until = hold.until.map(|until| until.to_string());

@@ -17,6 +17,8 @@ pub(crate) struct ExplainView {
     recipient: String,
     /// The configuration in force.
     config_version: u64,
+    /// When it begins, in words: at once, when its turn as a buyer comes, or after another step.
+    begins: String,
     /// What an attempt in doubt leads to: `retry` on the schedule, `verify` with the recipient first, `hold` for a person, or
     /// `assume_delivered`.
     in_doubt: &'static str,
@@ -86,6 +88,7 @@ impl ExplainView {
             step: explained.step.to_string(),
             recipient: explained.recipient.to_string(),
             config_version,
+            begins: explained.begins,
             in_doubt,
             in_doubt_delay_ms: delay,
             look_up: explained.look_up.map(|look_up| LookUpPlanView {
