@@ -20,6 +20,8 @@ const CONNECTIONS: usize = 64;
 /// Retries come after exactly this, so that the recipient can tell how late they are.
 const DELAY: Duration = Duration::from_secs(2);
 const RETRY: &str = "backoff = \"fixed\"\ninitial_delay = \"2s\"\njitter = \"none\"\n";
+/// Breaker and budget are off: every first attempt to half of the recipients is refused, which they exist to stop.
+const UNGUARDED: &str = "retry_budget = false\nbreaker = { mode = \"off\" }\nconcurrency = 64\n";
 const SETTLES: Duration = Duration::from_secs(3);
 const MANY: u64 = 10_000_000;
 const LATE_P50_MS_MAX: f64 = 3.0;
@@ -74,7 +76,7 @@ fn setup(deliveries: u64) -> Setup {
     let takes = (0..RECIPIENTS / 2).map(|_| "/ok");
     let refuses = (0..RECIPIENTS / 2).map(|_| "/fail-first");
     let paths = takes.chain(refuses).collect();
-    Setup { paths, retry: RETRY, recipient: "", queue_capacity: deliveries + 1_000_000 }
+    Setup { paths, retry: RETRY, recipient: UNGUARDED, queue_capacity: deliveries + 1_000_000 }
 }
 
 /// 100,000 as people write it.
