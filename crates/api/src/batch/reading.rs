@@ -5,7 +5,7 @@ use crate::lead_body::refused_json;
 use crate::problem::{Problem, ProblemKind};
 use steadfast_lead::{
     CsvFault, CsvHeader, CsvRead, CsvReader, CsvRecord, CsvSettings, Fields, HeaderRefusal, JsonLimits, LineReader,
-    RowRefusal, parse_object,
+    RowRefusal, Value, parse_object,
 };
 
 /// One line: its number, and the lead or why it is none.
@@ -94,11 +94,17 @@ fn csv_line(read: CsvRead, header: &mut Option<CsvHeader>, map: &[(String, Strin
 }
 
 fn row(header: &CsvHeader, record: CsvRecord) -> Result<Fields, Problem> {
-    header.fields(record).map_err(|refused| match &refused {
+    let fields = header.fields(record).map_err(|refused| match &refused {
         RowRefusal::Missing { .. } | RowRefusal::Extra { .. } => {
             Problem::new(ProblemKind::ColumnsDiffer, refused.to_string())
         }
-    })
+    })?;
+    // Spreadsheets end with rows of nothing but delimiters. Sold, they would be leads without a person.
+    let blank = |value: &Value| value.as_plain().is_some_and(|text| text.trim().is_empty());
+    if fields.iter().all(|(_, value)| blank(value)) {
+        return Err(Problem::new(ProblemKind::EmptyBody, "every column of the record is blank"));
+    }
+    Ok(fields)
 }
 
 fn csv_header(read: CsvRead, map: &[(String, String)]) -> Result<CsvHeader, Problem> {

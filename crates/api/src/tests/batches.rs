@@ -80,16 +80,17 @@ async fn every_line_of_json_stands_alone() {
 #[tokio::test]
 async fn csv_is_read_by_its_header() {
     let server = Server::start().await;
-    let body = b"\xEF\xBB\xBFE-Mail;Note;Phone No\r\na@b.c;\"one\ntwo;\"\"x\"\"\";1\rc@d.e;;2\n\n;\n1;2;3;4\n\"a\"b;2;3\n\xFF;2;3\nf@g.h;x;\"3";
+    let body = b"\xEF\xBB\xBFE-Mail;Note;Phone No\r\na@b.c;\"one\ntwo;\"\"x\"\"\";1\rc@d.e;;2\n\n;\n; ;\n1;2;3;4\n\"a\"b;2;3\n\xFF;2;3\nf@g.h;x;\"3";
     let answered = server.send(csv("?delimiter=;&map=E-Mail:email,Phone%20No:phone", body)).await;
     let expected = [
         is(2, 202, ""),
         is(4, 202, ""),
         is(6, 422, "columns-differ"),
-        is(7, 422, "columns-differ"),
-        is(8, 400, "malformed-csv"),
-        is(9, 400, "not-utf8"),
-        is(10, 400, "malformed-csv"),
+        is(7, 400, "empty-body"),
+        is(8, 422, "columns-differ"),
+        is(9, 400, "malformed-csv"),
+        is(10, 400, "not-utf8"),
+        is(11, 400, "malformed-csv"),
     ];
     assert_eq!(told(&answered), expected, "{answered:?}");
     let first = json!({ "email": "a@b.c", "Note": "one\ntwo;\"x\"", "phone": "1" });
@@ -97,8 +98,8 @@ async fn csv_is_read_by_its_header() {
     let details: Vec<Value> =
         answered.json()["results"].as_array().unwrap().iter().map(|one| one["detail"].clone()).collect();
     assert_eq!(details[2], "the record has 2 columns, the header 3: column 3 (\"Phone No\") is missing");
-    assert_eq!(details[3], "the record has 4 columns, the header 3: column 4 has no name");
-    assert_eq!(details[6], "the quote of column 3 is not closed");
+    assert_eq!(details[4], "the record has 4 columns, the header 3: column 4 has no name");
+    assert_eq!(details[7], "the quote of column 3 is not closed");
     let tabs = server.send(csv("?delimiter=tab&map=b:", b"a\tb\n1,1\t2\n")).await;
     assert_eq!(fields_of(&server, &tabs, 0).await, json!({ "a": "1,1" }));
 }
