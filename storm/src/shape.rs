@@ -226,6 +226,7 @@ impl FlowShape {
                 duplicates: None,
                 test_leads: None,
                 sale: Default::default(),
+                terms: Default::default(),
             });
         }
         let mode = self.sells.then_some(SaleMode::FirstAccepted);

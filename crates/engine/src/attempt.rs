@@ -1,5 +1,6 @@
 //! One attempt, as a page to frame: load, admit, render, send, read, settle, store.
 
+use crate::conditions;
 use crate::desk::RefusedAction;
 use crate::dispatch::{Errand, Heard, Start};
 use crate::door::Order;
@@ -7,12 +8,12 @@ use crate::run::Inner;
 use crate::settling::{AFTER_FULL, Saved};
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_flow::{Rendered, StepPlan};
+use steadfast_flow::{InForce, Rendered, StepPlan};
 use steadfast_lead::{DeliveryId, Lead, Timestamp};
 use steadfast_retry::policy::show_duration;
 use steadfast_retry::{
     Admission, BodyMark, Delivery, Entry, Evidence, FaultKind, HoldReason, LookedUp, Phase, ReviewCause, Sent,
-    Settlement, Verb, admit, assume_delivered, park, refer, replan, settle, settle_look_up,
+    Settlement, Terms, Verb, admit, assume_delivered, park, refer, replan, settle, settle_look_up,
 };
 use steadfast_store::{DuePosition, StoreError};
 
@@ -116,10 +117,14 @@ impl Inner {
         if let Some(elsewhere) = self.belongs_elsewhere(&delivery, lead, plan, now) {
             return elsewhere;
         }
-        let (at_most, passes) = match self.admitted(&delivery, plan, errand, now) {
+        let in_force = match self.in_force(&delivery, lead, plan, now) {
+            Ok(in_force) => in_force,
+            Err(instead) => return settled(instead),
+        };
+        let (at_most, passes) = match self.admitted(&delivery, plan, &in_force, errand, now) {
             Go::Send { at_most, passes } => (at_most, passes),
             Go::LookUp { at_most } => {
-                return settled(self.look_up(&delivery, lead, plan, book.version, at_most).await);
+                return settled(self.look_up(&delivery, lead, (plan, &in_force), book.version, at_most).await);
             }
             Go::Not(ended) => return ended,
         };
@@ -146,7 +151,9 @@ impl Inner {
                 self.sent(now, plan, Some(mark), evidence).await
             }
         };
-        let settlement = settle(&delivery, sent, &self.terms(&delivery, plan, book.version));
+        let terms = Terms { policy: &in_force.policy, ..self.terms(&delivery, plan, book.version) };
+        let mut settlement = settle(&delivery, sent, &terms);
+        conditions::note(&mut settlement, plan, &in_force);
         self.tell(&settlement);
         settled(Some(settlement))
     }
@@ -167,10 +174,17 @@ impl Inner {
     }
 
     /// Whether policy and endpoint let it go now.
-    fn admitted(&self, delivery: &Delivery, plan: &StepPlan, errand: Errand, now: Timestamp) -> Go {
+    fn admitted(
+        &self,
+        delivery: &Delivery,
+        plan: &StepPlan,
+        in_force: &InForce<'_>,
+        errand: Errand,
+        now: Timestamp,
+    ) -> Go {
         let paused = self.dispatch.lock().paused(&plan.endpoint, now);
         let fence = self.fence(delivery);
-        let at_most = match admit(delivery, &plan.retry.policy, plan.in_doubt, paused, now) {
+        let at_most = match admit(delivery, &in_force.policy, plan.in_doubt, paused, now) {
             Admission::Send { at_most } => at_most,
             Admission::LookUp { at_most } => return Go::LookUp { at_most },
             Admission::AssumeDelivered => return Go::Not(settled(assume_delivered(delivery, fence, now))),
@@ -227,7 +241,7 @@ impl Inner {
         &self,
         delivery: &Delivery,
         lead: &Lead,
-        plan: &Arc<StepPlan>,
+        (plan, in_force): (&Arc<StepPlan>, &InForce<'_>),
         config_version: u64,
         at_most: Duration,
     ) -> Option<Settlement> {
@@ -243,7 +257,8 @@ impl Inner {
         let (ended, endpoint) = (self.clock.now().max(started), look_up.endpoint.clone());
         let verdict = self.apart.read(&look_up.reading, &evidence).await;
         let looked = LookedUp { started, ended, endpoint, evidence, verdict };
-        let settlement = settle_look_up(delivery, looked, &self.terms(delivery, plan, config_version));
+        let terms = Terms { policy: &in_force.policy, ..self.terms(delivery, plan, config_version) };
+        let settlement = settle_look_up(delivery, looked, &terms);
         if look_up.endpoint == plan.endpoint {
             self.tell(&settlement);
         }

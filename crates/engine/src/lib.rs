@@ -8,6 +8,7 @@ mod apart;
 mod attempt;
 mod callbacks;
 mod clock;
+mod conditions;
 mod desk;
 pub mod dispatch;
 mod door;

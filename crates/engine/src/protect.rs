@@ -152,7 +152,7 @@ pub(crate) fn protected_by(book: &Book) -> Protected {
     let mut used: HashMap<Endpoint, Duration> = HashMap::new();
     for step in book.all_flows().flat_map(|flow| &flow.steps) {
         let age = used.entry(step.endpoint.clone()).or_default();
-        *age = step.retry.policy.max_lead_age.get().max(*age);
+        *age = step.longest_lead_age().max(*age);
     }
     let recipients = book.recipients.iter();
     let recipients = recipients.map(|(name, plan)| (name.clone(), protection_of(plan))).collect();

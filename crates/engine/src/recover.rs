@@ -1,12 +1,14 @@
 //! At the start: settle what an unclean stop cut off, mark what may have been sent, learn what waits.
 
+use crate::conditions::note;
 use crate::run::Inner;
 use crate::settling::Saved;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::atomic::Ordering;
 use steadfast_lead::{DeliveryId, Timestamp};
 use steadfast_retry::{
-    Delivery, Evidence, FaultKind, Phase, ReviewCause, Sent, Settlement, StateName, StopTarget, doubt, refer, settle,
+    Delivery, Evidence, FaultKind, Phase, ReviewCause, Sent, Settlement, StateName, StopTarget, Terms, doubt, refer,
+    settle,
 };
 use steadfast_store::{Identity, QueueHead, StoreError};
 
@@ -52,7 +54,7 @@ impl Inner {
     }
 
     async fn settle_one_interrupted(&self, id: DeliveryId, identity: Identity) -> Result<(), StoreError> {
-        let Some(delivery) = self.store.delivery(id).await? else { return Ok(()) };
+        let Some((delivery, lead)) = self.store.load(id).await? else { return Ok(()) };
         if delivery.state.next_look().is_none() {
             return Ok(());
         }
@@ -73,7 +75,13 @@ impl Inner {
                 let verdict = plan.reading.read(&evidence);
                 let (body, endpoint) = (delivery.body, plan.endpoint.clone());
                 let sent = Sent { started: ended, ended, held_until: None, body, endpoint, evidence, verdict };
-                Some(settle(&delivery, sent, &self.terms(&delivery, plan, book.version)))
+                // What has no answer now is asked again before the next attempt.
+                let in_force = plan.in_force(&lead, delivery.attempts.saturating_add(1), ended).ok();
+                let policy = in_force.as_ref().map_or(&plan.retry.policy, |in_force| &*in_force.policy);
+                let terms = Terms { policy, ..self.terms(&delivery, plan, book.version) };
+                let mut settlement = settle(&delivery, sent, &terms);
+                in_force.iter().for_each(|in_force| note(&mut settlement, plan, in_force));
+                Some(settlement)
             }
         };
         self.save_or_fail(settlement).await

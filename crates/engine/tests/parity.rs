@@ -90,6 +90,7 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         price: None,
         place: None,
         after: None,
+        conditions: Default::default(),
     };
     let flow = FlowPlan {
         name: scenario.flow.clone(),

@@ -9,7 +9,7 @@ use crate::plan::{Book, StepPlan};
 use crate::settings::{RecipientSettings, Settings};
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_lead::{CalendarName, Timestamp};
+use steadfast_lead::{AccountName, CalendarName, Timestamp};
 use steadfast_retry::calendar::{
     Calendar, Day, HOLIDAYS_MAX, HORIZON, Hours, MAINTENANCE_MAX, Maintenance, RECURRING_MAX, RecurringMaintenance,
     Zone,
@@ -149,6 +149,33 @@ impl Settings {
             }
         }
         faults
+    }
+
+    /// The zone of a recipient: its own, its calendar's, its account's, else that of the account given. `None` where there is
+    /// none, or it is not known.
+    pub(crate) fn zone_for(&self, recipient: &RecipientSettings, or_of: Option<&AccountName>) -> Option<Zone> {
+        let named = recipient.called_when.calendar.as_ref().and_then(|name| self.calendars.get(name));
+        let account = |name: &AccountName| self.accounts.get(name)?.time_zone.as_deref();
+        let own = recipient.called_when.own.time_zone.as_deref();
+        let own = own.or_else(|| named?.time_zone.as_deref()).or_else(|| account(recipient.account.as_ref()?));
+        Zone::new(own.or_else(|| account(or_of?))?).ok()
+    }
+
+    /// A named calendar by itself, in its own zone, else in the one given. `None` where it has a fault, or no zone.
+    pub(crate) fn calendar_alone(
+        &self,
+        name: &CalendarName,
+        settings: &CalendarSettings,
+        or_in: Option<&Zone>,
+    ) -> Option<Arc<Calendar>> {
+        let own = settings.time_zone.as_deref().map(Zone::new);
+        let zone = own.map_or_else(|| or_in.cloned(), Result::ok)?;
+        let mut faults = Vec::new();
+        let parts = settings.read(&calendar_place(name), &zone, &mut faults);
+        let calendar = parts.hours.into_iter().fold(Calendar::new(zone), Calendar::within);
+        let calendar = calendar.with_holidays(parts.holidays).with_recurring(parts.recurring);
+        let calendar = calendar.with_maintenance(parts.once.into_iter().map(|(window, _)| window));
+        faults.is_empty().then(|| Arc::new(calendar))
     }
 
     /// When a recipient may be called; `None` for always.

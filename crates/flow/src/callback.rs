@@ -135,6 +135,7 @@ pub(crate) fn as_step(
         // Whoever tries a source out tries its callback out.
         test_leads: Some(TestLeads::Send),
         sale: StepSaleSettings::default(),
+        terms: Default::default(),
     };
     Ok((step, recipient))
 }

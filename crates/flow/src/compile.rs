@@ -4,17 +4,17 @@
 
 use crate::answers::{self, Said};
 use crate::callback::{as_flow, callback_fault, callback_flow, name_fault_of_callback};
+use crate::declared::field_faults;
 use crate::duplicates::{DuplicateGuard, DuplicateSettings};
 use crate::in_doubt::{in_doubt, in_doubt_fault};
 use crate::layers::{Chain, Laid, endless_policies, policy_faults};
 use crate::look_up::LookUpPlan;
-use crate::mapping::FieldSettings;
 use crate::person::ContactFields;
 use crate::place::{Fault, Place};
 use crate::plan::{Book, FlowPlan, RecipientPlan, StepPlan};
 use crate::recipe::says;
 use crate::request::Request;
-use crate::request_settings::{Auth, FIELD_NAME_BYTES_MAX, RequestSettings, auth_fault};
+use crate::request_settings::{Auth, RequestSettings, auth_fault};
 use crate::retention::{flow_fault, guard_faults as guard_faults_of_retention};
 use crate::settings::{FlowSettings, InDoubtMode, InDoubtSettings, RecipientSettings, Settings, StepSettings};
 use crate::source::source_list_faults;
@@ -31,10 +31,6 @@ pub const LIMIT_RETRIES: RangeInclusive<u32> = 0..=1_000;
 pub const NAMES_MAX: usize = 10_000;
 /// Steps of a flow, at most.
 pub const STEPS_MAX: usize = 100;
-/// Fields a flow may declare.
-pub const FIELDS_MAX: usize = 500;
-/// Other names one field may come in under.
-pub const ALIASES_MAX: usize = 50;
 
 impl Settings {
     /// Checks everything and makes the book.
@@ -225,9 +221,9 @@ impl Settings {
 
 /// One step with everything it is laid over.
 pub(crate) struct StepScope<'a> {
-    settings: &'a Settings,
-    flow_name: &'a FlowName,
-    flow: &'a FlowSettings,
+    pub(crate) settings: &'a Settings,
+    pub(crate) flow_name: &'a FlowName,
+    pub(crate) flow: &'a FlowSettings,
     pub(crate) step: &'a StepSettings,
     pub(crate) place: Place,
 }
@@ -259,31 +255,35 @@ impl<'a> StepScope<'a> {
         let chain = self.chain(recipient);
         faults.extend(chain.standing_faults());
         let retry = chain.resolve().map_err(|found| faults.extend(found));
+        let conditions = self.conditions_over(recipient, retry.as_ref().ok(), &mut faults);
         let request = self.request(recipient, &mut faults);
         let doubt = self.doubt(recipient);
         let look_up = self.look_up(&doubt, recipient).map_err(|found| faults.extend(found));
         let reading = self.reading(recipient).map_err(|found| faults.extend(found));
-        match (retry, request, look_up, reading) {
-            (Ok(retry), Some(request), Ok(look_up), Ok(reading)) if faults.is_empty() => Ok(StepPlan {
-                flow: self.flow_name.clone(),
-                step: step.id.clone(),
-                endpoint: Endpoint {
-                    recipient: step.recipient.clone(),
-                    origin: Arc::clone(request.address().origin()),
-                },
-                retry,
-                in_doubt: in_doubt(&doubt, self.flow.is_buyer(step)),
-                look_up,
-                request,
-                reading,
-                priority: step.priority.or(self.flow.priority).unwrap_or_default(),
-                duplicates: self.guard(recipient),
-                test_leads: step.test_leads.or(recipient.test_leads).unwrap_or_default(),
-                tie: self.flow.tie(step),
-                price: step.sale.price.clone(),
-                place: self.flow.place_of_buyer(&step.id),
-                after: step.sale.after.clone(),
-            }),
+        match (retry, request, look_up, reading, conditions) {
+            (Ok(retry), Some(request), Ok(look_up), Ok(reading), Some(conditions)) if faults.is_empty() => {
+                Ok(StepPlan {
+                    flow: self.flow_name.clone(),
+                    step: step.id.clone(),
+                    endpoint: Endpoint {
+                        recipient: step.recipient.clone(),
+                        origin: Arc::clone(request.address().origin()),
+                    },
+                    retry,
+                    in_doubt: in_doubt(&doubt, self.flow.is_buyer(step)),
+                    look_up,
+                    request,
+                    reading,
+                    priority: step.priority.or(self.flow.priority).unwrap_or_default(),
+                    duplicates: self.guard(recipient),
+                    test_leads: step.test_leads.or(recipient.test_leads).unwrap_or_default(),
+                    tie: self.flow.tie(step),
+                    price: step.sale.price.clone(),
+                    place: self.flow.place_of_buyer(&step.id),
+                    after: step.sale.after.clone(),
+                    conditions,
+                })
+            }
             _ => Err(faults),
         }
     }
@@ -457,27 +457,4 @@ fn step_list_faults(place: &Place, steps: &[StepSettings]) -> Vec<Fault> {
         Fault::of(list.index(index).key("id"), &id, "stands twice in this flow", "an id of its own for each step")
     });
     repeated.chain(too_many(list.clone(), steps.len(), STEPS_MAX)).collect()
-}
-
-fn field_faults(place: &Place, fields: &[FieldSettings]) -> Vec<Fault> {
-    let mut faults: Vec<Fault> = too_many(place.clone(), fields.len(), FIELDS_MAX).into_iter().collect();
-    let mut taken: HashSet<&str> = fields.iter().map(|field| &*field.name).collect();
-    for field in fields {
-        let place = place.key(&field.name);
-        faults.extend(too_many(place.key("alias"), field.aliases.len(), ALIASES_MAX));
-        faults.extend(name_fault(&place, &field.name));
-        for alias in &field.aliases {
-            faults.extend(name_fault(&place.key("alias"), alias));
-            if !taken.insert(alias) {
-                let problem = "names a field or alias that stands already";
-                faults.push(Fault::of(place.key("alias"), &format!("{alias:?}"), problem, "a name used once"));
-            }
-        }
-    }
-    faults
-}
-
-fn name_fault(place: &Place, name: &str) -> Option<Fault> {
-    let fits = !name.is_empty() && name.len() <= FIELD_NAME_BYTES_MAX;
-    (!fits).then(|| Fault::unseen(place.clone(), "is not a field name", "1 to 256 bytes"))
 }

@@ -1,11 +1,12 @@
 //! What is in force for a step, where each value came from, and when its retries would start.
 
+use crate::adjust::Adjustment;
 use crate::look_up::ReadBy;
 use crate::plan::StepPlan;
 use http::Method;
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_lead::{FlowName, RecipientName, StepName, Timestamp};
+use steadfast_lead::{FlowName, Priority, RecipientName, StepName, Timestamp};
 use steadfast_retry::calendar::{Calendar, Standing};
 use steadfast_retry::policy::{Conditions, Key, Resolved, RetryPolicy};
 use steadfast_retry::{Follow, InDoubt, Window, window};
@@ -23,12 +24,31 @@ pub struct Explained {
     pub in_doubt: InDoubt,
     /// How the recipient is asked, with `in_doubt = "verify"`.
     pub look_up: Option<ExplainedLookUp>,
+    /// Which leads it sends, as written; `None` for all.
+    pub when: Option<String>,
     /// Every key with its value and origin, in the order of [`Key::ALL`].
     pub values: Vec<ExplainedValue>,
     /// Every retry that is allowed, from 1.
     pub schedule: Vec<PlannedRetry>,
     /// When it begins, in words.
     pub begins: String,
+    /// What is different about some leads, in the order it is laid down.
+    pub adjustments: Vec<ExplainedAdjustment>,
+}
+
+/// An entry of `adjust`, and what it changes alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainedAdjustment {
+    /// Where it stands in the configuration.
+    pub place: String,
+    /// When it counts, as written.
+    pub when: String,
+    /// How urgent the delivery is then, where it says so.
+    pub priority: Option<Priority>,
+    /// The values that are other ones then, with their origins.
+    pub values: Vec<ExplainedValue>,
+    /// Every retry that is allowed then, from 1.
+    pub schedule: Vec<PlannedRetry>,
 }
 
 /// How a recipient is asked whether it has a lead.
@@ -135,9 +155,11 @@ impl Explained {
                 origin: Arc::clone(&look_up.endpoint.origin),
                 read_by: look_up.read_by.clone(),
             }),
+            when: plan.conditions.when.as_ref().map(|when| when.text().to_owned()),
             values: values(&plan.retry),
             schedule: schedule(&plan.retry.policy),
             begins: begins(plan),
+            adjustments: plan.conditions.adjustments.iter().map(|one| adjustment(one, &plan.retry)).collect(),
         }
     }
 }
@@ -151,6 +173,17 @@ fn begins(plan: &StepPlan) -> String {
     match plan.place {
         Some((place, buyers)) => format!("when its turn comes: buyer {place} of {buyers}"),
         None => "at once".to_owned(),
+    }
+}
+
+fn adjustment(one: &Adjustment, without: &Resolved) -> ExplainedAdjustment {
+    let before = values(without);
+    ExplainedAdjustment {
+        place: one.place.as_str().to_owned(),
+        when: one.when.text().to_owned(),
+        priority: one.priority,
+        values: values(&one.alone).into_iter().filter(|value| !before.contains(value)).collect(),
+        schedule: schedule(&one.alone.policy),
     }
 }
 

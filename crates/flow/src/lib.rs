@@ -4,12 +4,15 @@
 //! Pure. Reads no file, clock or environment: the text is parsed, and secrets are fetched, by the server.
 
 mod address;
+mod adjust;
 mod answers;
 mod body;
 mod calendars;
 mod callback;
 mod compile;
+mod condition;
 mod credentials;
+mod declared;
 mod duplicates;
 mod erasure;
 mod explain;
@@ -41,13 +44,21 @@ mod told;
 mod warnings;
 
 pub use address::{ADDRESS_BYTES_MAX, Address, BadAddress};
+pub use adjust::{ADJUSTMENTS_MAX, AdjustSettings, Adjustment, InForce, StepConditions, TermsSettings};
 pub use body::{BODY_DEPTH_MAX, BODY_ENTRIES_MAX, BODY_INDEX_MAX, BodyEntry, BodySettings, Segment, SoapVersion};
 pub use calendars::{CalendarSettings, CalledWhen, MaintenanceSettings, NOTE_BYTES_MAX};
 pub use callback::{CALLBACK_NAME_BYTES_MAX, CallbackSettings, CallbackWhen, callback_fields, callback_flow};
-pub use compile::{ALIASES_MAX, FIELDS_MAX, LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
+pub use compile::{LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
+pub use condition::{
+    BadCondition, CONDITION_BYTES_MAX, CONDITION_NESTING_MAX, CONDITION_PARTS_MAX, CONDITION_SIGNS_MAX, CalendarByName,
+    Condition, ConditionFailed, Facts, Ground,
+};
+pub use declared::{ALIASES_MAX, FIELDS_MAX};
 pub use duplicates::{DuplicateAction, DuplicateGuard, DuplicateOn, DuplicateSettings, GUARD_FIELDS_MAX, GUARD_WINDOW};
 pub use erasure::{ErasureRules, OnReturn, REFUSE_FOR_DEFAULT, REFUSE_FOR_MAX};
-pub use explain::{Explained, ExplainedCalendar, ExplainedLookUp, ExplainedValue, Fits, PlannedRetry};
+pub use explain::{
+    Explained, ExplainedAdjustment, ExplainedCalendar, ExplainedLookUp, ExplainedValue, Fits, PlannedRetry,
+};
 pub use in_doubt::IN_DOUBT_DELAY;
 pub use layers::EXTENDS_MAX;
 pub use look_up::{LOOK_UP_NAMES, LookUpPlan, LookUpSettings, ReadBy};

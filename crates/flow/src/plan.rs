@@ -1,5 +1,6 @@
 //! The book: everything the engine needs to know, resolved and checked, one plan per step.
 
+use crate::adjust::StepConditions;
 use crate::duplicates::DuplicateGuard;
 use crate::erasure::ErasureRules;
 use crate::look_up::LookUpPlan;
@@ -56,6 +57,8 @@ pub struct StepPlan {
     pub place: Option<(usize, usize)>,
     /// After which step it begins.
     pub after: Option<Follow>,
+    /// Which leads it sends, and what is different about some.
+    pub conditions: StepConditions,
 }
 
 impl StepPlan {
@@ -78,7 +81,8 @@ impl StepPlan {
             step: self.step.clone(),
             endpoint: self.endpoint.clone(),
             accepted_at: lead.accepted_at,
-            priority: self.priority,
+            // What cannot be answered is found when it comes due.
+            priority: self.in_force(lead, 1, lead.accepted_at).map_or(self.priority, |in_force| in_force.priority),
             test: lead.test,
             tie: self.tie,
             version: 0,

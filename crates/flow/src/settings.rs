@@ -2,6 +2,7 @@
 //!
 //! Holds nothing that prints a credential. What the levels make together is found by [`Settings::compile`].
 
+use crate::adjust::{AdjustSettings, TermsSettings};
 use crate::calendars::{CalendarSettings, CalledWhen};
 use crate::duplicates::DuplicateSettings;
 use crate::erasure::ErasureRules;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub policies: Policies,
     /// What the system says about retrying.
     pub system: Layer,
+    /// What it says is different for some leads.
+    pub adjust: Vec<AdjustSettings>,
     /// The accounts.
     pub accounts: BTreeMap<AccountName, AccountSettings>,
     /// Calendars that recipients may stand on.
@@ -51,6 +54,8 @@ pub struct AccountSettings {
     pub time_zone: Option<Box<str>>,
     /// What it says about retrying.
     pub retry: Layer,
+    /// What it says is different for some leads.
+    pub adjust: Vec<AdjustSettings>,
 }
 
 /// A partner system.
@@ -64,6 +69,8 @@ pub struct RecipientSettings {
     pub called_when: CalledWhen,
     /// What it says about retrying.
     pub retry: Layer,
+    /// What it says is different for some leads.
+    pub adjust: Vec<AdjustSettings>,
     /// What no flow may exceed.
     pub limits: Limits,
     /// What it says about doubt.
@@ -103,6 +110,8 @@ pub struct FlowSettings {
     pub retention: Option<Keep>,
     /// How its steps share a lead.
     pub sale: SaleSettings,
+    /// What it says is different for some leads.
+    pub adjust: Vec<AdjustSettings>,
 }
 
 /// One thing a flow does with a lead.
@@ -132,6 +141,8 @@ pub struct StepSettings {
     pub test_leads: Option<TestLeads>,
     /// Its part in a sale, and when it begins.
     pub sale: StepSaleSettings,
+    /// Which leads it sends, and what is different about some.
+    pub terms: TermsSettings,
 }
 
 /// What to do about an attempt that was sent and not answered.

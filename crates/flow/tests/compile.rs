@@ -44,6 +44,7 @@ fn step(id: &str) -> StepSettings {
         duplicates: None,
         test_leads: None,
         sale: Default::default(),
+        terms: Default::default(),
     }
 }
 

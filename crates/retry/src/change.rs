@@ -98,6 +98,18 @@ pub fn refer(
     Some(change(before, State::InReview { since: now, cause }, because, None, fence, now))
 }
 
+/// Ends a delivery without the recipient's answer. `None` where it has ended.
+pub fn close(
+    before: &Delivery,
+    why: CloseReason,
+    because: Because,
+    fence: Fence,
+    now: Timestamp,
+) -> Option<Settlement> {
+    before.state.next_look()?;
+    Some(change(before, State::Closed { at: now, why }, because, None, fence, now))
+}
+
 /// Holds one delivery; for what holds a whole endpoint nothing is written on its deliveries. `None` where it has ended.
 pub fn hold(before: &Delivery, until: Timestamp, why: HoldReason, fence: Fence, now: Timestamp) -> Option<Settlement> {
     let due = before.state.due()?;

@@ -55,6 +55,8 @@ named_enum! {
         Turn = "turn",
         /// The step it follows has not ended.
         After = "after",
+        /// Outside the hours in which the lead may be contacted, by its own clock.
+        ContactTime = "contact_time",
     }
 }
 
@@ -65,7 +67,7 @@ impl HoldReason {
             HoldReason::Turn | HoldReason::After => true,
             HoldReason::RetryAfter | HoldReason::Paused | HoldReason::Breaker | HoldReason::Closed => false,
             HoldReason::Maintenance | HoldReason::Budget | HoldReason::Rate | HoldReason::Credentials => false,
-            HoldReason::Duplicate => false,
+            HoldReason::Duplicate | HoldReason::ContactTime => false,
         }
     }
 }
@@ -93,6 +95,8 @@ named_enum! {
         Duplicate = "duplicate",
         /// Its endpoint's breaker was open for longer than the recipient's `longest_hold`.
         HeldTooLong = "held_too_long",
+        /// A condition of its step has no answer for this lead.
+        ConditionError = "condition_error",
     }
 }
 
@@ -113,6 +117,12 @@ named_enum! {
         Sold = "sold",
         /// The step it follows ended in another way than it begins at.
         NotReached = "not_reached",
+        /// The step's `when` is not so.
+        Condition = "condition",
+        /// It came due while the recipient was closed, which skips those.
+        ClosedHours = "closed_hours",
+        /// The person is on the suppression list, or has withdrawn consent.
+        Suppressed = "suppressed",
     }
 }
 

@@ -62,6 +62,8 @@ fn allowed(state: &State, verb: &Verb) -> bool {
         State::Closed { why: CloseReason::Dismissed, .. } => !matches!(verb, Verb::Dismiss { .. }),
         State::Closed { why: CloseReason::Expired | CloseReason::Superseded | CloseReason::Test, .. } => true,
         State::Closed { why: CloseReason::Sold | CloseReason::NotReached, .. } => true,
+        State::Closed { why: CloseReason::Condition | CloseReason::ClosedHours, .. } => true,
+        State::Closed { why: CloseReason::Suppressed, .. } => true,
     }
 }
 

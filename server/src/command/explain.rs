@@ -9,8 +9,10 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 use steadfast_engine::{Clock as _, SystemClock};
-use steadfast_flow::{Book, Explained, ExplainedCalendar, ExplainedLookUp, Fits, FlowPlan, PlannedRetry, StepPlan};
-use steadfast_lead::Timestamp;
+use steadfast_flow::{
+    Book, Explained, ExplainedAdjustment, ExplainedCalendar, ExplainedLookUp, Fits, FlowPlan, PlannedRetry, StepPlan,
+};
+use steadfast_lead::{Priority, Timestamp};
 use steadfast_retry::calendar::Standing;
 use steadfast_retry::policy::show_duration;
 use steadfast_retry::{InDoubt, Window};
@@ -57,6 +59,7 @@ pub(crate) fn explain(path: &Path, wanted: Wanted<'_>, out: &mut impl Write) -> 
         writeln!(out, "{text}")?;
     } else {
         tables(&explained, wanted.terminal, out)?;
+        adjustment_lines(&explained, out)?;
         calendar_lines(calendar.as_ref(), out)?;
     }
     Ok(true)
@@ -85,11 +88,37 @@ pub(crate) fn to_json(explained: &Explained) -> Value {
         "step": explained.step.as_str(),
         "recipient": explained.recipient.as_str(),
         "begins": explained.begins,
+        "when": explained.when,
         "in_doubt": doubt(explained.in_doubt),
         "look_up": explained.look_up.as_ref().map(look_up_json),
         "values": values,
         "schedule": schedule,
+        "adjust": explained.adjustments.iter().map(adjustment_json).collect::<Vec<_>>(),
     })
+}
+
+fn adjustment_json(adjustment: &ExplainedAdjustment) -> Value {
+    json!({
+        "place": adjustment.place,
+        "when": adjustment.when,
+        "priority": adjustment.priority.map(Priority::name),
+        "values": adjustment.values.iter().map(value_json).collect::<Vec<_>>(),
+        "schedule": adjustment.schedule.iter().map(retry_json).collect::<Vec<_>>(),
+    })
+}
+
+/// What is different about some leads, one line each.
+fn adjustment_lines(explained: &Explained, out: &mut impl Write) -> anyhow::Result<()> {
+    if let Some(when) = &explained.when {
+        writeln!(out, "only leads of which is so: {when}")?;
+    }
+    for one in &explained.adjustments {
+        let values = one.values.iter().map(|value| format!("{} = {}", value.key.name(), value.value));
+        let priority = one.priority.map(|priority| format!("priority = {}", priority.name()));
+        let changed: Vec<String> = values.chain(priority).collect();
+        writeln!(out, "{}: when {}: {}", one.place, one.when, changed.join(", "))?;
+    }
+    Ok(())
 }
 
 fn look_up_json(look_up: &ExplainedLookUp) -> Value {

@@ -8,6 +8,8 @@ use super::calendar_keys::{
     ACCOUNT_ZONE, CALENDAR, CALENDAR_TABLE, CALENDARS, CLOSED, HOLIDAYS, HOURS, HOURS_LIMIT, MAINTENANCE,
     MAINTENANCE_LIST, TIME_ZONE,
 };
+use super::condition_keys::{ADJUST, ADJUST_KEY, WHEN_KEY};
+use super::field_keys::FIELD;
 use super::forgetting_keys::{DUPLICATES, DUPLICATES_KEY, ERASURE};
 use super::protection_keys::{BREAKER, BREAKER_KEY, CONCURRENCY, CONCURRENCY_KEY, RATE_LIMIT, RETRY_BUDGET};
 use super::response_keys::{MATCH, PATH, RESPONSE, RESPONSE_KEY, RULE, RULES_KEY};
@@ -71,6 +73,7 @@ pub(crate) const ROOT: Table = Table {
             "",
             "The system level of retrying: holds for everything that says nothing nearer.",
         ),
+        ADJUST_KEY,
         key("policies", "tables by name", "see [policies.NAME]", "", "Named retry policies of your own."),
         key(
             "accounts",
@@ -195,7 +198,7 @@ pub(crate) const STORE: Table = Table {
 pub(crate) const ACCOUNT: Table = Table {
     header: "[accounts.NAME]",
     about: "A customer.",
-    keys: &[ACCOUNT_ZONE, key("retry", "table", "see [retry]", "", "What it says about retrying.")],
+    keys: &[ACCOUNT_ZONE, key("retry", "table", "see [retry]", "", "What it says about retrying."), ADJUST_KEY],
 };
 
 const IN_DOUBT: Key = key(
@@ -260,6 +263,7 @@ pub(crate) const RECIPIENT: Table = Table {
         MAINTENANCE_LIST,
         CLOSED,
         key("retry", "table", "see [retry]", "", "What it says about retrying, over what the flow says."),
+        ADJUST_KEY,
         key("limits", "table", "see [recipients.NAME.limits]", "", "What no flow or step may exceed."),
         IN_DOUBT,
         IN_DOUBT_DELAY,
@@ -300,6 +304,7 @@ pub(crate) const FLOW: Table = Table {
     keys: &[
         key("account", "text", "an account's name", "", "Whose it is."),
         key("retry", "table", "see [retry]", "", "What it says about retrying."),
+        ADJUST_KEY,
         IN_DOUBT,
         IN_DOUBT_DELAY,
         VERIFY,
@@ -330,29 +335,6 @@ pub(crate) const FLOW: Table = Table {
     ],
 };
 
-/// `[flows.NAME.fields.FIELD]`.
-pub(crate) const FIELD: Table = Table {
-    header: "[flows.NAME.fields.FIELD]",
-    about: "One field, sent under its name in the order the lead came. Short form: `FIELD = \"email\"`.",
-    keys: &[
-        key(
-            "type",
-            "text",
-            "text, email, phone, postal_code, state, date, number, boolean, sensitive",
-            "\"text\"",
-            "What it holds: templates and bodies see it in one form, raw.NAME as it came. A sensitive field is sent only where a body names it.",
-        ),
-        key(
-            "sensitive",
-            "true or false",
-            "true, false",
-            "false",
-            "The same as type = \"sensitive\", beside another type.",
-        ),
-        key("alias", "text or list of texts", "field names", "[]", "Other names it may come in under."),
-    ],
-};
-
 /// `[[flows.NAME.steps]]`.
 pub(crate) const STEP: Table = Table {
     header: "[[flows.NAME.steps]]",
@@ -361,6 +343,8 @@ pub(crate) const STEP: Table = Table {
         key("id", "text", NAME, "", "Its name, unique in the flow. Required."),
         key("recipient", "text", "a recipient's name", "", "Whom it sends to. Required."),
         key("retry", "table", "see [retry]", "", "What it says about retrying: the nearest level."),
+        ADJUST_KEY,
+        WHEN_KEY,
         IN_DOUBT,
         IN_DOUBT_DELAY,
         VERIFY,
@@ -463,12 +447,13 @@ pub(crate) const REQUEST: Table = Table {
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 32] = [
+pub(crate) const TABLES: [&Table; 33] = [
     &ROOT,
     &SERVER,
     &API_KEY,
     &STORE,
     &RETRY,
+    &ADJUST,
     &POLICY_TABLE,
     &ACCOUNT,
     &CALENDAR_TABLE,

@@ -12,6 +12,11 @@ mod calendar_keys;
 mod calendar_section;
 #[cfg(test)]
 mod calendar_tests;
+mod condition_keys;
+mod condition_section;
+#[cfg(test)]
+mod condition_tests;
+mod field_keys;
 mod forgetting_keys;
 mod forgetting_section;
 mod keys;
@@ -246,6 +251,7 @@ fn sections(reader: &Reader<'_>, document: &DeTable<'_>) -> (Settings, ServerSet
     let settings = Settings {
         policies: retry_section::policies(root.named("policies")),
         system: retry_section::layer(&root.section("retry", &retry_keys::RETRY)),
+        adjust: condition_section::adjust(&root),
         accounts: trade_sections::accounts(root.named("accounts")),
         calendars: calendar_section::calendars(root.named("calendars")),
         recipients: trade_sections::recipients(root.named("recipients")),

@@ -2,8 +2,10 @@
 
 use super::auth_section::auth;
 use super::calendar_section::called_when;
+use super::condition_section::{adjust, terms};
+use super::field_keys::FIELD;
 use super::forgetting_section::duplicates;
-use super::keys::{ACCOUNT, FIELD, FLOW, LIMITS, RECIPIENT, STEP, Table};
+use super::keys::{ACCOUNT, FLOW, LIMITS, RECIPIENT, STEP, Table};
 use super::protection_section::protection;
 use super::request_section::{request, request_table};
 use super::response_section::{response, rules};
@@ -41,6 +43,7 @@ pub(crate) fn accounts(entries: Vec<(String, Found<'_>)>) -> BTreeMap<AccountNam
     by_name(entries, &ACCOUNT, AccountName::new, |account| AccountSettings {
         time_zone: account.text("time_zone").map(Into::into),
         retry: retry(account),
+        adjust: adjust(account),
     })
 }
 
@@ -56,6 +59,7 @@ fn recipient(recipient: &Section<'_>) -> RecipientSettings {
         protection: protection(recipient, &capped),
         called_when: called_when(recipient, &capped),
         retry: retry(recipient),
+        adjust: adjust(recipient),
         limits: limits(&capped),
         in_doubt: in_doubt(recipient),
         request: request(recipient),
@@ -79,6 +83,7 @@ pub(crate) fn flows(entries: Vec<(String, Found<'_>)>) -> BTreeMap<FlowName, Flo
         steps: steps(flow),
         retention: flow_retention(flow),
         sale: sale(flow),
+        adjust: adjust(flow),
     })
 }
 
@@ -95,7 +100,7 @@ fn step(step: &Section<'_>, index: usize) -> Option<StepSettings> {
     let (retry, in_doubt, priority) = (retry(step), in_doubt(step), priority(step));
     let (request, auth) = (request(step), auth(step));
     let (response, rules, duplicates) = (response(step), rules(step), duplicates(step));
-    let (test_leads, sale) = (test_leads(step), step_sale(step));
+    let (test_leads, sale, terms) = (test_leads(step), step_sale(step), terms(step));
     let id = id.or_else(|| StepName::new(&format!("unreadable-{index}")).ok())?;
     let recipient = recipient.or_else(|| RecipientName::new("unreadable").ok())?;
     Some(StepSettings {
@@ -111,6 +116,7 @@ fn step(step: &Section<'_>, index: usize) -> Option<StepSettings> {
         duplicates,
         test_leads,
         sale,
+        terms,
     })
 }
 
@@ -119,7 +125,7 @@ fn test_leads(owner: &Section<'_>) -> Option<TestLeads> {
     owner.get("test_leads").and_then(|found| found.word(TestLeads::from_name, &words))
 }
 
-fn retry(owner: &Section<'_>) -> Layer {
+pub(crate) fn retry(owner: &Section<'_>) -> Layer {
     layer(&owner.section("retry", &RETRY))
 }
 
@@ -141,7 +147,7 @@ fn in_doubt(owner: &Section<'_>) -> InDoubtSettings {
     }
 }
 
-fn priority(owner: &Section<'_>) -> Option<Priority> {
+pub(crate) fn priority(owner: &Section<'_>) -> Option<Priority> {
     let words = Priority::ALL.map(Priority::name);
     owner.get("priority").and_then(|found| found.word(Priority::from_name, &words))
 }

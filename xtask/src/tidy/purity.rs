@@ -39,6 +39,8 @@ const PURE: [Pure; 4] = [
         may_need: &[
             "base64",
             "bytes",
+            // Of cel, the parser: text to tree.
+            "cel",
             "form_urlencoded",
             "http",
             "jiff",

@@ -184,6 +184,9 @@ fn suggestion(cause: ReviewCause, last: Option<Outcome>) -> &'static str {
         ReviewCause::Duplicate => {
             "The same person went to this recipient before. Dismiss it, or mark it as delivered if the recipient has it; a retry is held against the guard again."
         }
+        ReviewCause::ConditionError => {
+            "A condition of its step has no answer for this lead; the last line of its history names the expression and what is missing. Correct the lead or the condition, then retry, or dismiss it."
+        }
         ReviewCause::HeldTooLong => {
             "The recipient's breaker was open for longer than longest_hold. Look whether the recipient is back, then retry, or dismiss it."
         }

@@ -135,6 +135,7 @@ fn step(id: &str, recipient: &str) -> StepSettings {
         duplicates: None,
         test_leads: None,
         sale: Default::default(),
+        terms: Default::default(),
     }
 }
 

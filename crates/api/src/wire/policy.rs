@@ -2,7 +2,8 @@
 
 use crate::wire::millis;
 use serde::Serialize;
-use steadfast_flow::{Explained, ExplainedValue, PlannedRetry, ReadBy, StepPlan};
+use steadfast_flow::{Explained, ExplainedAdjustment, ExplainedValue, PlannedRetry, ReadBy, StepPlan};
+use steadfast_lead::Priority;
 use steadfast_retry::InDoubt;
 use utoipa::ToSchema;
 
@@ -28,9 +29,30 @@ pub(crate) struct ExplainView {
     /// How the recipient is asked, with `verify`.
     #[serde(skip_serializing_if = "Option::is_none")]
     look_up: Option<LookUpPlanView>,
+    /// Which leads the step sends: a condition in CEL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when: Option<String>,
     /// Every retry setting.
     values: Vec<ValueView>,
     /// Every retry that is allowed.
+    schedule: Vec<PlannedRetryView>,
+    /// What is different about some leads, in the order it is laid down.
+    adjust: Vec<AdjustmentView>,
+}
+
+/// An entry of `adjust`, and what it changes alone.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AdjustmentView {
+    /// Where it stands in the configuration.
+    place: String,
+    /// When it counts: a condition in CEL.
+    when: String,
+    /// How urgent a delivery is then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<&'static str>,
+    /// The retry settings that are other ones then.
+    values: Vec<ValueView>,
+    /// Every retry that is allowed then.
     schedule: Vec<PlannedRetryView>,
 }
 
@@ -96,8 +118,22 @@ impl ExplainView {
                 origin: look_up.origin.to_string(),
                 read_by: look_up.read_by.into_iter().map(ReadBy::name).collect(),
             }),
+            when: explained.when,
             values: explained.values.into_iter().map(ValueView::from).collect(),
             schedule: explained.schedule.into_iter().map(PlannedRetryView::from).collect(),
+            adjust: explained.adjustments.into_iter().map(AdjustmentView::from).collect(),
+        }
+    }
+}
+
+impl From<ExplainedAdjustment> for AdjustmentView {
+    fn from(one: ExplainedAdjustment) -> Self {
+        AdjustmentView {
+            place: one.place,
+            when: one.when,
+            priority: one.priority.map(Priority::name),
+            values: one.values.into_iter().map(ValueView::from).collect(),
+            schedule: one.schedule.into_iter().map(PlannedRetryView::from).collect(),
         }
     }
 }

@@ -87,6 +87,7 @@ pub(crate) fn step(id: &str) -> StepSettings {
         duplicates: None,
         test_leads: None,
         sale: Default::default(),
+        terms: Default::default(),
     }
 }
 

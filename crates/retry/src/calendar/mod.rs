@@ -13,7 +13,7 @@ mod zone;
 
 pub use hours::{HOURS_BYTES_MAX, HOURS_RULES_MAX, Hours};
 pub use parse::BadHours;
-pub use zone::{UnknownZone, Zone};
+pub use zone::{Clock, UnknownZone, Zone};
 
 use crate::breaker::Wait;
 use crate::delivery::HoldReason;

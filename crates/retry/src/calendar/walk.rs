@@ -1,6 +1,6 @@
 //! From days on the wall clock to instants: stretches of one offset, their days, and what is open of each.
 
-use super::{Calendar, HORIZON, Zone};
+use super::{Calendar, Clock, HORIZON, Zone};
 use jiff::Timestamp as Instant;
 use jiff::civil::Date;
 use jiff::tz::{AmbiguousOffset, Offset};
@@ -19,6 +19,14 @@ impl Zone {
         let shown = second + self.offset(second);
         let minute = shown.rem_euclid(SECONDS_OF_DAY) / 60;
         (date_of(shown.div_euclid(SECONDS_OF_DAY)), u16::try_from(minute).unwrap_or(0))
+    }
+
+    /// What a clock in the zone shows.
+    pub fn clock(&self, at: Timestamp) -> Clock {
+        let (date, minute) = self.shown(at);
+        let weekday = u8::try_from(date.weekday().to_monday_one_offset()).unwrap_or(1);
+        let plain = |number: u16| u8::try_from(number).unwrap_or(0);
+        Clock { hour: plain(minute / 60), minute: plain(minute % 60), weekday }
     }
 
     /// When a clock in the zone shows a local time such as `2026-12-24T22:00`: the first and the last instant, which differ

@@ -13,6 +13,17 @@ pub struct Zone {
     zone: TimeZone,
 }
 
+/// What a clock on the wall shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+    /// 1, Monday, to 7, Sunday.
+    pub weekday: u8,
+}
+
 /// Why a text names no time zone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not a time zone known here{}", near.as_ref().map(|near| format!("; did you mean {near:?}?")).unwrap_or_default())]

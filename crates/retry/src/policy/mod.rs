@@ -5,6 +5,7 @@ mod conditions;
 mod key;
 mod layer;
 mod named;
+mod overlay;
 mod resolve;
 
 pub use bounded::{
@@ -15,6 +16,7 @@ pub use conditions::{BadCondition, Condition, Conditions};
 pub use key::Key;
 pub use layer::{Backoff, Layer, Limits};
 pub use named::{BUILT_IN_NAMES, CustomPolicy, Policies, UnknownPolicy};
+pub use overlay::Overlay;
 pub use resolve::{Fault, Level, Origin, Resolved, resolve};
 
 use std::time::Duration;

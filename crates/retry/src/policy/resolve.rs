@@ -25,6 +25,8 @@ pub enum Level {
     Recipient(RecipientName),
     /// `[[flows.X.steps]] retry`.
     Step(StepName),
+    /// An entry of an `adjust` list, by its place in the configuration.
+    Adjust(Box<str>),
     /// `[recipients.X.limits]`.
     Limit(RecipientName),
 }
@@ -38,6 +40,7 @@ impl fmt::Display for Level {
             Level::Flow(name) => write!(f, "flow {name}"),
             Level::Recipient(name) => write!(f, "recipient {name}"),
             Level::Step(name) => write!(f, "step {name}"),
+            Level::Adjust(place) => f.write_str(place),
             Level::Limit(name) => write!(f, "limits of recipient {name}"),
         }
     }
@@ -131,9 +134,9 @@ pub fn resolve(
 }
 
 #[derive(Default)]
-struct Laid {
-    values: Layer,
-    origins: BTreeMap<Key, Origin>,
+pub(super) struct Laid {
+    pub(super) values: Layer,
+    pub(super) origins: BTreeMap<Key, Origin>,
 }
 
 fn over<T: Clone>(
@@ -150,12 +153,12 @@ fn over<T: Clone>(
 }
 
 impl Laid {
-    fn name(&mut self, name: &PolicyName, level: &Level) {
+    pub(super) fn name(&mut self, name: &PolicyName, level: &Level) {
         self.values.policy = Some(name.clone());
         self.origins.insert(Key::Policy, Origin { level: level.clone(), policy: None });
     }
 
-    fn lay(&mut self, layer: &Layer, level: &Level, policy: Option<&PolicyName>) {
+    pub(super) fn lay(&mut self, layer: &Layer, level: &Level, policy: Option<&PolicyName>) {
         let origin = &Origin { level: level.clone(), policy: policy.cloned() };
         let (own, origins) = (&mut self.values, &mut self.origins);
         over(origins, &mut own.enabled, layer.enabled.as_ref(), Key::Enabled, origin);
@@ -174,7 +177,7 @@ impl Laid {
         over(origins, &mut own.extended, layer.extended.as_ref(), Key::Extended, origin);
     }
 
-    fn cap(&mut self, recipient: &RecipientName, limits: &Limits) {
+    pub(super) fn cap(&mut self, recipient: &RecipientName, limits: &Limits) {
         let origin = Origin { level: Level::Limit(recipient.clone()), policy: None };
         let retries = self.values.max_retries.unwrap_or(3);
         if let Some(most) = limits.max_retries.filter(|most| *most < retries) {
@@ -191,7 +194,7 @@ impl Laid {
         }
     }
 
-    fn finish(mut self, mut faults: Vec<Fault>) -> Result<Resolved, Vec<Fault>> {
+    pub(super) fn finish(mut self, mut faults: Vec<Fault>) -> Result<Resolved, Vec<Fault>> {
         for key in Key::ALL {
             let default = || Origin { level: Level::Default, policy: None };
             if *key != Key::Policy {

@@ -46,11 +46,11 @@ codes!(StateName, "state", {
 });
 codes!(HoldReason, "hold reason", {
     RetryAfter = 0, Paused = 1, Breaker = 2, Closed = 3, Maintenance = 4, Budget = 5, Rate = 6, Credentials = 7, Duplicate = 8,
-    Turn = 9, After = 10,
+    Turn = 9, After = 10, ContactTime = 11,
 });
 codes!(ReviewCause, "review cause", {
     Exhausted = 0, FinalError = 1, Expired = 2, Unrecognized = 3, InDoubt = 4, StepGone = 5, Interrupted = 6,
-    LimitLowered = 7, Duplicate = 8, HeldTooLong = 9,
+    LimitLowered = 7, Duplicate = 8, HeldTooLong = 9, ConditionError = 10,
 });
 codes!(BreakerState, "breaker state", {
     Closed = 0, Open = 1, HalfOpen = 2, Recovery = 3, Credentials = 4, ForcedOpen = 5, Disabled = 6,
@@ -61,7 +61,7 @@ codes!(Reason, "reason of a breaker", {
 });
 codes!(CloseReason, "close reason", {
     Dismissed = 0, Expired = 1, Erased = 2, Superseded = 3, Test = 4,
-    Sold = 5, NotReached = 6,
+    Sold = 5, NotReached = 6, Condition = 7, ClosedHours = 8, Suppressed = 9,
 });
 codes!(DecisionName, "decision", { Deliver = 0, Reject = 1, Retry = 2, Hold = 3, Review = 4, Close = 5, LookUp = 6, });
 codes!(LookUpAnswer, "look-up's answer", { Found = 0, NotFound = 1, Unknown = 2, });
