@@ -119,7 +119,7 @@ impl Inner {
         }
         let in_force = match self.in_force(&delivery, lead, plan, now) {
             Ok(in_force) => in_force,
-            Err(instead) => return settled(instead),
+            Err(instead) => return settled(instead.map(|instead| *instead)),
         };
         let (at_most, passes) = match self.admitted(&delivery, plan, &in_force, errand, now) {
             Go::Send { at_most, passes } => (at_most, passes),
@@ -128,6 +128,9 @@ impl Inner {
             }
             Go::Not(ended) => return ended,
         };
+        if let Some(held) = self.outside_contact_hours(&delivery, lead, plan, &in_force, now) {
+            return settled(Some(held));
+        }
         if let Some(kept) = self.guard(&delivery, lead, plan, now).await {
             return settled(Some(kept));
         }
@@ -221,6 +224,9 @@ impl Inner {
 
     /// A delivery that may not be sent now and was looked at all the same: held too long, or not yet.
     fn refer_held(&self, delivery: Delivery, plan: &StepPlan, now: Timestamp) -> Ended {
+        if let Some(ended) = self.ended_by_closing(&delivery, plan, now) {
+            return settled(Some(ended));
+        }
         let held_max = self.dispatch.lock().longest_hold(&plan.endpoint, now);
         let due = delivery.state.due().unwrap_or(now);
         match held_max.filter(|most| now.since(due) >= *most) {

@@ -2,9 +2,12 @@
 //! it.
 
 use crate::run::Inner;
-use steadfast_flow::{ConditionFailed, InForce, StepPlan};
+use steadfast_flow::{ConditionFailed, ContactTime, InForce, StepPlan, WhenClosed};
 use steadfast_lead::{Lead, Timestamp};
-use steadfast_retry::{CloseReason, Delivery, Entry, ReviewCause, Settlement, close, refer};
+use steadfast_retry::{
+    CloseReason, Delivery, Entry, FailureKind, HoldReason, ReviewCause, Settlement, close, hold, hold_because, refer,
+    reject,
+};
 
 impl Inner {
     /// What is in force for the attempt that is to be made.
@@ -17,9 +20,10 @@ impl Inner {
         lead: &Lead,
         plan: &'a StepPlan,
         now: Timestamp,
-    ) -> Result<InForce<'a>, Option<Settlement>> {
+    ) -> Result<InForce<'a>, Option<Box<Settlement>>> {
         let parked = |failed: ConditionFailed| {
             refer(delivery, ReviewCause::ConditionError, failed.to_string().into(), self.fence(delivery), now)
+                .map(Box::new)
         };
         // What may have been sent without a trace of it is no more to be closed.
         let progress = &delivery.progress;
@@ -27,9 +31,52 @@ impl Inner {
         if first && !plan.sends(lead, now).map_err(parked)? {
             let when = plan.conditions.when.as_ref().map_or("", |when| when.text());
             let because = format!("not sent: the step's condition is not so: when = {when}");
-            return Err(close(delivery, CloseReason::Condition, because.into(), self.fence(delivery), now));
+            let closed = close(delivery, CloseReason::Condition, because.into(), self.fence(delivery), now);
+            return Err(closed.map(Box::new));
         }
         plan.in_force(lead, delivery.attempts.saturating_add(1), now).map_err(parked)
+    }
+}
+
+impl Inner {
+    /// What becomes of a delivery that came due in closed hours, where its recipient does not hold those: it is closed or
+    /// counts as rejected. While an attempt is in doubt it is held itself, and nothing is decided.
+    pub(crate) fn ended_by_closing(&self, delivery: &Delivery, plan: &StepPlan, now: Timestamp) -> Option<Settlement> {
+        let wait = self.dispatch.lock().ends_by_closing(&plan.endpoint, now)?;
+        let recipient = &plan.endpoint.recipient;
+        let when_closed = self.book().recipients.get(recipient).map(|recipient| recipient.when_closed);
+        let fence = self.fence(delivery);
+        if delivery.progress.is_unresolved() {
+            let oldest = delivery.accepted_at.after(plan.longest_lead_age());
+            return hold(delivery, wait.until.unwrap_or(oldest).min(oldest), HoldReason::Closed, fence, now);
+        }
+        let because = |word: &str| format!("{recipient} is closed, and closed = {word:?}").into();
+        match when_closed.unwrap_or_default() {
+            WhenClosed::Hold => None,
+            WhenClosed::Skip => close(delivery, CloseReason::ClosedHours, because("skip"), fence, now),
+            WhenClosed::Reject => reject(delivery, FailureKind::Rejected, because("reject"), fence, now),
+        }
+    }
+
+    /// Holds a delivery whose lead may not be contacted now, by its own clock, until it may; `None` where it may.
+    pub(crate) fn outside_contact_hours(
+        &self,
+        delivery: &Delivery,
+        lead: &Lead,
+        plan: &StepPlan,
+        in_force: &InForce<'_>,
+        now: Timestamp,
+    ) -> Option<Settlement> {
+        let hours = plan.conditions.contact_hours.as_ref()?;
+        let (opens, zones) = match hours.ask(&lead.fields, now) {
+            ContactTime::Now => return None,
+            ContactTime::NotBefore { opens, zones } => (opens, zones),
+        };
+        // Beyond the oldest age there is nothing to wait for; it is looked at again then, and referred.
+        let oldest = delivery.accepted_at.after(in_force.policy.max_lead_age.get());
+        let until = opens.unwrap_or(oldest).min(oldest);
+        let because = format!("outside the contact hours {} in {zones}", hours.hours());
+        hold_because(delivery, until, HoldReason::ContactTime, because.into(), self.fence(delivery), now)
     }
 }
 

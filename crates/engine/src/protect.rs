@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use steadfast_flow::{Book, OnOpen, RecipientPlan};
+use steadfast_flow::{Book, OnOpen, RecipientPlan, WhenClosed};
 use steadfast_lead::{Lead, RecipientName};
 use steadfast_retry::breaker::{BreakerVerb, ByHand, Transition};
 use steadfast_retry::{Endpoint, Event, EventKind, Stop, StopTarget};
@@ -164,5 +164,11 @@ fn protection_of(plan: &RecipientPlan) -> RecipientProtection {
         OnOpen::Hold => plan.longest_hold,
         OnOpen::Review => Some(Duration::ZERO),
     };
-    RecipientProtection { guard: plan.guard, pace: plan.pace, longest_hold, calendar: plan.calendar.clone() }
+    RecipientProtection {
+        guard: plan.guard,
+        pace: plan.pace,
+        longest_hold,
+        calendar: plan.calendar.clone(),
+        ends_when_closed: plan.when_closed != WhenClosed::Hold,
+    }
 }

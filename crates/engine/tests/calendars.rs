@@ -4,13 +4,13 @@
 
 mod stage;
 
-use stage::{Stage, answered, bigbank, delivered, recipient, secs, settings};
+use stage::{Stage, answered, bigbank, delivered, recipient, reset, secs, settings};
 use std::time::Duration;
 use steadfast_engine::{Clock, EndpointHold, EngineLimits};
-use steadfast_flow::{CalendarSettings, CalledWhen, MaintenanceSettings, Settings};
+use steadfast_flow::{CalendarSettings, CalledWhen, MaintenanceSettings, Settings, WhenClosed};
 use steadfast_lead::Timestamp;
 use steadfast_retry::policy::Layer;
-use steadfast_retry::{HoldReason, ReviewCause, State};
+use steadfast_retry::{CloseReason, FailureKind, HoldReason, ReviewCause, State};
 
 const DAY: u64 = 86_400;
 
@@ -111,4 +111,51 @@ async fn a_restart_in_closed_hours_sends_nothing_before_the_opening() {
     assert!(stage.attempts(id).await.is_empty());
     stage.pass(secs(2 * DAY)).await;
     assert_eq!(stage.attempts(id).await[0].started, time("2027-11-09T14:00:00Z"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn closed_hours_may_end_what_comes_due_in_them_and_maintenance_never_does() {
+    for (when_closed, rejected) in [(WhenClosed::Skip, false), (WhenClosed::Reject, true)] {
+        let mut settings = office();
+        recipient(&mut settings).called_when.when_closed = when_closed;
+        let window = ("2027-11-05T16:00".into(), "2027-11-05T16:10".into());
+        let maintenance = MaintenanceSettings { from: Some(window.0), until: Some(window.1), ..Default::default() };
+        recipient(&mut settings).called_when.own.maintenance = vec![maintenance];
+        let stage = friday(settings, "2027-11-05T20:05:00Z").await;
+        stage.door.will([answered(201), answered(503)]);
+        let maintained = stage.lead().await;
+        stage.pass(secs(4 * 60)).await;
+        assert!(matches!(stage.state(maintained).await, State::Waiting { .. }), "in maintenance it waits");
+        stage.pass(secs(60)).await;
+        assert!(delivered(&stage.state(maintained).await));
+        // Fails a second before closing, and is due after it.
+        stage.pass(time("2027-11-05T20:59:59Z").since(stage.clock.now())).await;
+        let failed = stage.lead().await;
+        stage.pass(secs(3)).await;
+        let late = stage.lead().await;
+        for (id, attempts) in [(failed, 1), (late, 0)] {
+            let state = stage.state(id).await;
+            let was_rejected = matches!(state, State::Rejected { kind: FailureKind::Rejected, .. });
+            let was_closed = matches!(state, State::Closed { why: CloseReason::ClosedHours, .. });
+            assert_eq!((was_rejected, was_closed), (rejected, !rejected), "{state:?}");
+            assert_eq!(stage.attempts(id).await.len(), attempts);
+            let said = format!("bigbank is closed, and closed = \"{}\"", when_closed.name());
+            assert_eq!(stage.last_because(id).await, said);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_an_attempt_is_in_doubt_closed_hours_end_nothing() {
+    let mut settings = office();
+    recipient(&mut settings).called_when.when_closed = WhenClosed::Skip;
+    let stage = friday(settings, "2027-11-05T20:59:59Z").await;
+    stage.door.will([reset(), answered(201)]);
+    let id = stage.lead().await;
+    stage.pass(secs(10)).await;
+    let opens = time("2027-11-09T14:00:00Z");
+    let State::Held { until, why, .. } = stage.state(id).await else { panic!("held itself") };
+    assert_eq!((until, why), (opens, HoldReason::Closed));
+    stage.pass(opens.since(stage.clock.now())).await;
+    assert!(delivered(&stage.state(id).await));
 }

@@ -5,12 +5,13 @@
 mod stage;
 
 use stage::{Stage, answered, auto, delivered, flow, recipient, secs, settings};
+use std::sync::Arc;
 use std::time::Duration;
-use steadfast_engine::{EngineLimits, Posted};
-use steadfast_flow::{AdjustSettings, Settings};
+use steadfast_engine::{Clock, EngineLimits, Posted};
+use steadfast_flow::{AdjustSettings, ContactHoursSettings, ContactZones, Settings};
 use steadfast_lead::{DeliveryId, Fields, Number, Priority, Timestamp, Value};
 use steadfast_retry::policy::{Layer, Limits};
-use steadfast_retry::{CloseReason, ReviewCause, State, Verb};
+use steadfast_retry::{CloseReason, HoldReason, ReviewCause, State, Verb};
 
 fn adjust(when: &str, retry: Layer) -> AdjustSettings {
     AdjustSettings { when: when.into(), retry, priority: None }
@@ -185,4 +186,64 @@ fn adjustments_that_fit_alone_and_not_together_are_refused_with_their_places() {
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].starts_with("flows.auto.adjust[1].retry: leads to max_interval = 40s"), "{said:?}");
     assert!(said[0].contains("when flows.auto.adjust[0] counts too"), "{said:?}");
+}
+
+/// A step that contacts people from eight to nine on their own clocks.
+fn contacting() -> Settings {
+    let mut settings = settings();
+    settings.contact_zones = ContactZones::built_in().ok().map(Arc::new);
+    settings.system = Layer { max_lead_age: Some(secs(3 * 86_400)), ..settings.system };
+    let hours = ContactHoursSettings { hours: "Mo-Su 08:00-21:00".into(), ..Default::default() };
+    flow(&mut settings).steps[0].terms.contact_hours = Some(hours);
+    settings
+}
+
+async fn post_from(stage: &Stage, fields: &[(&str, &str)]) -> DeliveryId {
+    let mut held = Fields::new();
+    fields.iter().for_each(|(name, value)| held.insert(name, Value::text(value)).unwrap());
+    let posted = Posted { flow: auto(), source: None, test: false, fields: held, idempotency: None };
+    let receipt = stage.engine.accept(posted).await.unwrap();
+    stage::idle().await;
+    receipt.deliveries[0].id
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_falls_into_the_leads_night_is_held_itself_until_its_morning() {
+    let stage = stage(contacting()).await;
+    // The evening before clocks go back: one second before nine in New York.
+    stage.clock.set(Timestamp::parse("2027-11-07T00:59:59Z").unwrap());
+    stage.pass(Duration::ZERO).await;
+    stage.door.will([answered(503), answered(201), answered(201)]);
+    let new_york = post_from(&stage, &[("state", "NY")]).await;
+    let california = post_from(&stage, &[("zip", "94103")]).await;
+    assert!(delivered(&stage.state(california).await), "it is six in the evening there");
+    stage.pass(secs(3)).await;
+    let morning = Timestamp::parse("2027-11-07T13:00:00Z").unwrap();
+    let State::Held { until, why, .. } = stage.state(new_york).await else { panic!("held") };
+    assert_eq!((until, why), (morning, HoldReason::ContactTime));
+    let because = stage.last_because(new_york).await;
+    assert_eq!(because, "outside the contact hours Mo-Su 08:00-21:00 in America/New_York");
+    stage.pass(morning.since(stage.clock.now()).saturating_sub(secs(1))).await;
+    assert_eq!(stage.attempts(new_york).await.len(), 1);
+    stage.pass(secs(1)).await;
+    assert!(delivered(&stage.state(new_york).await));
+    let attempts = stage.attempts(new_york).await;
+    assert_eq!((attempts[1].started, attempts[1].retry), (morning, 1), "the hold used no retry");
+    assert_eq!(stage.changes(new_york).await.len(), 1, "one write");
+}
+
+#[tokio::test(start_paused = true)]
+async fn held_over_the_night_survives_a_crash_and_whom_nothing_is_known_of_waits_for_all_zones() {
+    let before = stage(contacting()).await;
+    before.clock.set(Timestamp::parse("2027-11-03T12:30:00Z").unwrap());
+    before.pass(Duration::ZERO).await;
+    let id = post_from(&before, &[("email", "ann@example.com")]).await;
+    let after = before.crash(contacting(), secs(60)).await;
+    after.door.will([answered(201)]);
+    after.pass(secs(2 * 3_600)).await;
+    assert!(matches!(after.state(id).await, State::Held { why: HoldReason::ContactTime, .. }));
+    after.pass(secs(3_600)).await;
+    assert!(delivered(&after.state(id).await), "eight in Los Angeles");
+    let opened = Timestamp::parse("2027-11-03T15:00:00Z").unwrap();
+    assert_eq!(after.attempts(id).await[0].started, opened);
 }

@@ -3,6 +3,7 @@
 
 use crate::compile::{StepScope, account_place, flow_place, names, recipient_place, too_many};
 use crate::condition::{Condition, ConditionFailed, Facts, Ground};
+use crate::contact_hours::{ContactHours, ContactHoursSettings};
 use crate::place::{Fault, Place};
 use crate::plan::StepPlan;
 use crate::settings::{RecipientSettings, Settings};
@@ -36,6 +37,8 @@ pub struct TermsSettings {
     pub when: Option<Box<str>>,
     /// What is different for some.
     pub adjust: Vec<AdjustSettings>,
+    /// When its leads may be contacted, by their own clocks.
+    pub contact_hours: Option<ContactHoursSettings>,
 }
 
 /// A step's conditions, checked.
@@ -45,6 +48,8 @@ pub struct StepConditions {
     pub when: Option<Condition>,
     /// What is different for some, farthest level first.
     pub adjustments: Vec<Adjustment>,
+    /// When its leads may be contacted; `None` for always.
+    pub contact_hours: Option<Arc<ContactHours>>,
     limits: Option<(RecipientName, Limits)>,
 }
 
@@ -169,7 +174,9 @@ impl<'a> StepScope<'a> {
         retry: Option<&Resolved>,
         faults: &mut Vec<Fault>,
     ) -> Option<StepConditions> {
-        self.conditions(recipient, retry?).map_err(|found| faults.extend(found)).ok()
+        let contact_hours = self.contact_hours().map_err(|found| faults.push(found));
+        let conditions = self.conditions(recipient, retry?).map_err(|found| faults.extend(found)).ok()?;
+        Some(StepConditions { contact_hours: contact_hours.ok()?, ..conditions })
     }
 
     /// The step's conditions, over the policy it has without them.
@@ -196,7 +203,7 @@ impl<'a> StepScope<'a> {
         let when = self.step.terms.when.as_deref();
         let when = when.and_then(|when| condition(self.place.key("when"), when, &ground, &mut faults));
         let limits = Some((self.step.recipient.clone(), recipient.limits.clone()));
-        let mut conditions = StepConditions { when, adjustments: Vec::new(), limits };
+        let mut conditions = StepConditions { when, limits, ..StepConditions::default() };
         for (list, entries) in lists {
             for (index, entry) in entries.iter().enumerate() {
                 match self.adjustment(list.index(index), entry, &ground, retry, conditions.limits.as_ref()) {

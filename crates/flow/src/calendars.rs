@@ -50,6 +50,37 @@ pub struct MaintenanceSettings {
     pub note: Box<str>,
 }
 
+/// What becomes of a delivery that comes due while its recipient is closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenClosed {
+    /// It waits for the opening.
+    #[default]
+    Hold,
+    /// It is closed.
+    Skip,
+    /// It counts as rejected.
+    Reject,
+}
+
+impl WhenClosed {
+    /// All of them.
+    pub const ALL: [WhenClosed; 3] = [WhenClosed::Hold, WhenClosed::Skip, WhenClosed::Reject];
+
+    /// The word used in config.
+    pub const fn name(self) -> &'static str {
+        match self {
+            WhenClosed::Hold => "hold",
+            WhenClosed::Skip => "skip",
+            WhenClosed::Reject => "reject",
+        }
+    }
+
+    /// From the word used in config.
+    pub fn from_name(name: &str) -> Option<Self> {
+        WhenClosed::ALL.into_iter().find(|known| known.name() == name)
+    }
+}
+
 /// What a recipient says about when it may be called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CalledWhen {
@@ -59,6 +90,8 @@ pub struct CalledWhen {
     pub own: CalendarSettings,
     /// Hours that nothing may exceed.
     pub limit: Option<Box<str>>,
+    /// What becomes of what comes due while it is closed.
+    pub when_closed: WhenClosed,
 }
 
 /// What a calendar's settings come to in a zone.

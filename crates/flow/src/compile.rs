@@ -90,7 +90,10 @@ impl Settings {
             let plan = recipient.protection.plan(&place, steps.get(name).map_or(&[], Vec::as_slice));
             match (plan, calendar) {
                 (Ok(plan), Ok(calendar)) => {
-                    book.recipients.insert(name.clone(), RecipientPlan { calendar, ..plan });
+                    book.recipients.insert(
+                        name.clone(),
+                        RecipientPlan { calendar, when_closed: recipient.called_when.when_closed, ..plan },
+                    );
                 }
                 (Err(fault), _) => faults.push(fault),
                 (Ok(_), Err(())) => {}

@@ -11,6 +11,8 @@ mod calendars;
 mod callback;
 mod compile;
 mod condition;
+mod contact_hours;
+mod contact_zones;
 mod credentials;
 mod declared;
 mod duplicates;
@@ -46,13 +48,15 @@ mod warnings;
 pub use address::{ADDRESS_BYTES_MAX, Address, BadAddress};
 pub use adjust::{ADJUSTMENTS_MAX, AdjustSettings, Adjustment, InForce, StepConditions, TermsSettings};
 pub use body::{BODY_DEPTH_MAX, BODY_ENTRIES_MAX, BODY_INDEX_MAX, BodyEntry, BodySettings, Segment, SoapVersion};
-pub use calendars::{CalendarSettings, CalledWhen, MaintenanceSettings, NOTE_BYTES_MAX};
+pub use calendars::{CalendarSettings, CalledWhen, MaintenanceSettings, NOTE_BYTES_MAX, WhenClosed};
 pub use callback::{CALLBACK_NAME_BYTES_MAX, CallbackSettings, CallbackWhen, callback_fields, callback_flow};
 pub use compile::{LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
 pub use condition::{
     BadCondition, CONDITION_BYTES_MAX, CONDITION_NESTING_MAX, CONDITION_PARTS_MAX, CONDITION_SIGNS_MAX, CalendarByName,
     Condition, ConditionFailed, Facts, Ground,
 };
+pub use contact_hours::{Contact as ContactTime, ContactHours, ContactHoursSettings, UnknownZone};
+pub use contact_zones::{BadZones, ContactZones};
 pub use declared::{ALIASES_MAX, FIELDS_MAX};
 pub use duplicates::{DuplicateAction, DuplicateGuard, DuplicateOn, DuplicateSettings, GUARD_FIELDS_MAX, GUARD_WINDOW};
 pub use erasure::{ErasureRules, OnReturn, REFUSE_FOR_DEFAULT, REFUSE_FOR_MAX};

@@ -1,6 +1,7 @@
 //! The book: everything the engine needs to know, resolved and checked, one plan per step.
 
 use crate::adjust::StepConditions;
+use crate::calendars::WhenClosed;
 use crate::duplicates::DuplicateGuard;
 use crate::erasure::ErasureRules;
 use crate::look_up::LookUpPlan;
@@ -140,6 +141,8 @@ pub struct RecipientPlan {
     pub longest_hold: Option<Duration>,
     /// When it may be called; `None` for always.
     pub calendar: Option<Arc<Calendar>>,
+    /// What becomes of what comes due while it is closed.
+    pub when_closed: WhenClosed,
 }
 
 impl RecipientPlan {

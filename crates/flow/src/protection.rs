@@ -161,6 +161,7 @@ impl ProtectionSettings {
             on_open: keys.on_open.unwrap_or_default(),
             longest_hold: keys.longest_hold,
             calendar: None,
+            when_closed: Default::default(),
         })
     }
 

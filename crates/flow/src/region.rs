@@ -11,6 +11,12 @@ pub(crate) fn code(text: &str) -> Option<&'static str> {
     found.map(|(code, _)| *code)
 }
 
+/// Every code, some more than once.
+#[cfg(test)]
+pub(crate) fn codes() -> impl Iterator<Item = &'static str> {
+    REGIONS.iter().map(|(code, _)| *code)
+}
+
 const REGIONS: [(&str, &str); 75] = [
     ("AL", "alabama"),
     ("AK", "alaska"),

@@ -4,6 +4,7 @@
 
 use crate::adjust::{AdjustSettings, TermsSettings};
 use crate::calendars::{CalendarSettings, CalledWhen};
+use crate::contact_zones::ContactZones;
 use crate::duplicates::DuplicateSettings;
 use crate::erasure::ErasureRules;
 use crate::look_up::LookUpSettings;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub flows: BTreeMap<FlowName, FlowSettings>,
     /// Tables and secrets that templates may name.
     pub lookups: Arc<Lookups>,
+    /// Where the clocks of leads are; needed where a step says `contact_hours`.
+    pub contact_zones: Option<Arc<ContactZones>>,
     /// What happens when a person who asked for deletion comes in again.
     pub erasure: ErasureRules,
     /// How long what has ended is kept.

@@ -4,6 +4,7 @@ use crate::decide::Because;
 use crate::delivery::{CloseReason, Delivery, Endpoint, HoldReason, LegProgress, ReviewCause, State, StateName};
 use crate::erase::erase;
 use crate::event::{Event, EventKind};
+use crate::outcome::FailureKind;
 use crate::settle::{Change, Entry, Settlement};
 use crate::shard::Fence;
 use crate::stop::StopTarget;
@@ -110,10 +111,34 @@ pub fn close(
     Some(change(before, State::Closed { at: now, why }, because, None, fence, now))
 }
 
+/// Ends a delivery as if the recipient's business had said no. `None` where it has ended.
+pub fn reject(
+    before: &Delivery,
+    kind: FailureKind,
+    because: Because,
+    fence: Fence,
+    now: Timestamp,
+) -> Option<Settlement> {
+    before.state.next_look()?;
+    Some(change(before, State::Rejected { at: now, kind }, because, None, fence, now))
+}
+
 /// Holds one delivery; for what holds a whole endpoint nothing is written on its deliveries. `None` where it has ended.
 pub fn hold(before: &Delivery, until: Timestamp, why: HoldReason, fence: Fence, now: Timestamp) -> Option<Settlement> {
+    hold_because(before, until, why, why.name().into(), fence, now)
+}
+
+/// As [`hold`], with more to say about it.
+pub fn hold_because(
+    before: &Delivery,
+    until: Timestamp,
+    why: HoldReason,
+    because: Because,
+    fence: Fence,
+    now: Timestamp,
+) -> Option<Settlement> {
     let due = before.state.due()?;
-    Some(change(before, State::Held { due, until, why }, why.name().into(), None, fence, now))
+    Some(change(before, State::Held { due, until, why }, because, None, fence, now))
 }
 
 /// Moves a delivery to the endpoint its step sends to now, into that endpoint's queue. From the lot of a stop that has ended

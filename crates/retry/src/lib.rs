@@ -34,7 +34,9 @@ mod tie;
 pub use admit::{Admission, admit};
 pub use backoff::{Seed, Window, delay, nominal, window};
 pub use budget::{Budget, BudgetSnapshot};
-pub use change::{RefusedVerb, Verb, assume_delivered, close, doubt, hold, park, refer, replan, verb};
+pub use change::{
+    RefusedVerb, Verb, assume_delivered, close, doubt, hold, hold_because, park, refer, reject, replan, verb,
+};
 pub use classify::classify_status;
 pub use decide::{Because, Decided, Decision, InDoubt, Situation, decide};
 pub use delivery::{BodyMark, CloseReason, Delivery, Endpoint, HoldReason, LegProgress, ReviewCause, State, StateName};

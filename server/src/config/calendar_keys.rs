@@ -60,8 +60,13 @@ pub(crate) const CALENDAR: Key = key(
     "The calendar it stands on; its own hours and time_zone take the place of the calendar's.",
 );
 /// On a recipient.
-pub(crate) const CLOSED: Key =
-    key("closed", "text", "hold", "\"hold\"", "What becomes of a delivery that comes due while it is closed.");
+pub(crate) const CLOSED: Key = key(
+    "closed",
+    "text",
+    "hold, skip, reject",
+    "\"hold\"",
+    "What becomes of a delivery that comes due in closed hours or on a holiday: it waits, it is closed, or it counts as rejected. In maintenance it waits.",
+);
 /// On a recipient.
 pub(crate) const HOLIDAYS: Key = HOLIDAYS_KEY;
 /// On a recipient.

@@ -5,7 +5,7 @@ use super::retry_section::name;
 use super::trade_sections::by_name;
 use super::tree::{Found, Section};
 use std::collections::BTreeMap;
-use steadfast_flow::{CalendarSettings, CalledWhen, MaintenanceSettings};
+use steadfast_flow::{CalendarSettings, CalledWhen, MaintenanceSettings, WhenClosed};
 use steadfast_lead::CalendarName;
 
 /// `[calendars.NAME]`.
@@ -15,19 +15,20 @@ pub(crate) fn calendars(entries: Vec<(String, Found<'_>)>) -> BTreeMap<CalendarN
 
 /// What stands on a recipient, and in its limits.
 pub(crate) fn called_when(recipient: &Section<'_>, limits: &Section<'_>) -> CalledWhen {
-    // There is one way so far. The others need a sale to go on with, or an answer to give.
-    let hold = |found: Found<'_>| {
-        found.parsed(|word| match word {
-            "hold" => Ok(()),
-            "next" | "skip" | "reject" => Err("is not possible yet: what is closed is held"),
-            _ => Err("is not a word known here"),
+    let when_closed = recipient.get("closed").and_then(|found| {
+        found.parsed(|word| match WhenClosed::from_name(word) {
+            Some(known) => Ok(known),
+            None if word == "next" => {
+                Err("is not possible yet: a sale goes on to the next buyer after skip and reject")
+            }
+            None => Err("is not a word known here"),
         })
-    };
-    recipient.get("closed").and_then(hold);
+    });
     CalledWhen {
         calendar: recipient.get("calendar").and_then(|found| name(&found, CalendarName::new)),
         own: calendar(recipient),
         limit: limits.text("hours").map(Into::into),
+        when_closed: when_closed.unwrap_or_default(),
     }
 }
 

@@ -104,7 +104,7 @@ const REFUSED: [(&str, &str); 17] = [
     ),
     (
         "hours = \"24/7\"\nclosed = \"next\"",
-        "recipients.bank.closed = \"next\": is not possible yet: what is closed is held (allowed: hold)",
+        "recipients.bank.closed = \"next\": is not possible yet: a sale goes on to the next buyer after skip and reject (allowed: hold, skip, reject)",
     ),
 ];
 

@@ -21,6 +21,53 @@ pub(crate) const WHEN_KEY: Key = key(
     "Which leads it sends. Asked before the first attempt; what is not so is closed with the reason `condition`.",
 );
 
+/// On a step.
+pub(crate) const CONTACT_HOURS_KEY: Key = key(
+    "contact_hours",
+    "table",
+    "see contact_hours",
+    "",
+    "When its leads may be contacted, by their own clocks; what comes due outside is held until then and uses no retry. See [calendars](calendars.md#contact-hours).",
+);
+/// Of the whole file.
+pub(crate) const CONTACT_ZONES_KEY: Key =
+    key("contact_zones", "table", "see [contact_zones]", "", "Where the clocks of leads are, for contact_hours.");
+
+/// `contact_hours` of a step.
+pub(crate) const CONTACT_HOURS: Table = Table {
+    header: "contact_hours",
+    about: "On a step. The zone is that of the lead's postal code or state, else of its telephone number's area code; where several are possible, all must be within the hours.",
+    keys: &[
+        key(
+            "hours",
+            "text",
+            "OSM opening_hours, such as Mo-Su 08:00-21:00; see calendars.md",
+            "",
+            "The hours, on the lead's own clock. Required.",
+        ),
+        key(
+            "unknown",
+            "text",
+            "strictest, send",
+            "\"strictest\"",
+            "What is taken of a lead whose zone is not known: all zones the table calls unknown at once, or that it does not matter.",
+        ),
+    ],
+};
+
+/// `[contact_zones]`.
+pub(crate) const CONTACT_ZONES: Table = Table {
+    header: "[contact_zones]",
+    about: "Without, the table compiled in is asked (crates/flow/src/contact_zones.txt, with its date).",
+    keys: &[key(
+        "file",
+        "text",
+        "a path, relative to the config file; at most 64 KiB",
+        "",
+        "A table of your own in its place.",
+    )],
+};
+
 /// `adjust` at every level.
 pub(crate) const ADJUST: Table = Table {
     header: "adjust",

@@ -1,5 +1,7 @@
 //! What the reader says about conditions, and the shipped example.
 
+use super::read;
+use super::references::Surroundings;
 use super::tests::{read_text, refused};
 use crate::config::load;
 use std::path::Path;
@@ -17,7 +19,7 @@ fn config(keys: &str, step: &str) -> String {
 }
 
 /// Keys of the flow and of the step, and what is said about them.
-const REFUSED: [(&str, &str, &str); 12] = [
+const REFUSED: [(&str, &str, &str); 17] = [
     (
         "",
         "when = \"lead.incme > 1\"",
@@ -58,6 +60,27 @@ const REFUSED: [(&str, &str, &str); 12] = [
         "flows.auto.adjust[0].retry.initial_delay = \"90s\": is out of range",
     ),
     ("adjust = { when = \"true\" }", "", "flows.auto.adjust = { when = \"true\" }: is a table, not a list"),
+    ("", "contact_hours = { unknown = \"send\" }", "flows.auto.steps[0].contact_hours.hours: is missing"),
+    (
+        "",
+        "contact_hours = { hours = \"8-21\" }",
+        "flows.auto.steps[0].contact_hours.hours = \"8-21\": is not opening hours",
+    ),
+    (
+        "",
+        "contact_hours = { hours = \"24/7\", unknown = \"guess\" }",
+        "contact_hours.unknown = \"guess\": is not a word known here",
+    ),
+    (
+        "",
+        "contact_hours = { hours = \"Mo-Su 09:00-10:00\" }",
+        "flows.auto.steps[0].contact_hours.hours: never opens in all zones of",
+    ),
+    (
+        "",
+        "contact_hours = \"Mo-Su 09:00-21:00\"",
+        "flows.auto.steps[0].contact_hours = \"Mo-Su 09:00-21:00\": is a text, not a table",
+    ),
 ];
 
 #[test]
@@ -86,6 +109,29 @@ fn explain_names_each_entry_and_what_it_changes() {
     let retries = one.values.iter().find(|value| value.key.name() == "max_retries").unwrap();
     assert_eq!((&*retries.value, &*retries.origin), ("100", "flows.auto.adjust[0] (policy outage)"));
     assert_eq!((one.schedule.len(), explained.schedule.len()), (100, 3));
+}
+
+#[test]
+fn a_table_of_zones_of_ones_own_takes_the_place_of_the_one_compiled_in() {
+    let text = format!(
+        "{}[contact_zones]\nfile = \"zones.txt\"\n",
+        config("", "contact_hours = { hours = \"Mo-Su 08:00-21:00\" }")
+    );
+    let with = |table: &'static str| {
+        let file = move |name: &str| {
+            assert_eq!(name, "zones.txt");
+            Ok(table.to_owned())
+        };
+        let now = Timestamp::parse("2026-11-28T12:00:00Z").unwrap();
+        read("test.toml", text.clone(), &Surroundings { variable: &|_| None, file: &file, now })
+    };
+    let loaded = with("as_of 2026-12-01\nzone unknown UTC\n").map_err(|problems| problems.plain()).unwrap();
+    let hours = loaded.book.flows["auto"].steps[0].conditions.contact_hours.clone().unwrap();
+    assert_eq!(format!("{:?}", hours.table().as_of()), "2026-12-01");
+    let told = with("as_of 2026-12-01\nzone unknown Mars/Base\n").unwrap_err().plain();
+    let said =
+        "names the file \"zones.txt\", which is no table of zones: line 2: \"Mars/Base\" is not a time zone known here";
+    assert!(told.contains(said), "{told}");
 }
 
 fn example() -> Book {

@@ -8,7 +8,9 @@ use super::calendar_keys::{
     ACCOUNT_ZONE, CALENDAR, CALENDAR_TABLE, CALENDARS, CLOSED, HOLIDAYS, HOURS, HOURS_LIMIT, MAINTENANCE,
     MAINTENANCE_LIST, TIME_ZONE,
 };
-use super::condition_keys::{ADJUST, ADJUST_KEY, WHEN_KEY};
+use super::condition_keys::{
+    ADJUST, ADJUST_KEY, CONTACT_HOURS, CONTACT_HOURS_KEY, CONTACT_ZONES, CONTACT_ZONES_KEY, WHEN_KEY,
+};
 use super::field_keys::FIELD;
 use super::forgetting_keys::{DUPLICATES, DUPLICATES_KEY, ERASURE};
 use super::protection_keys::{BREAKER, BREAKER_KEY, CONCURRENCY, CONCURRENCY_KEY, RATE_LIMIT, RETRY_BUDGET};
@@ -83,6 +85,7 @@ pub(crate) const ROOT: Table = Table {
             "Customers: flows and recipients may belong to one.",
         ),
         CALENDARS,
+        CONTACT_ZONES_KEY,
         key("recipients", "tables by name", "see [recipients.NAME]", "", "Partner systems leads are delivered to."),
         key(
             "flows",
@@ -345,6 +348,7 @@ pub(crate) const STEP: Table = Table {
         key("retry", "table", "see [retry]", "", "What it says about retrying: the nearest level."),
         ADJUST_KEY,
         WHEN_KEY,
+        CONTACT_HOURS_KEY,
         IN_DOUBT,
         IN_DOUBT_DELAY,
         VERIFY,
@@ -447,7 +451,7 @@ pub(crate) const REQUEST: Table = Table {
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 33] = [
+pub(crate) const TABLES: [&Table; 35] = [
     &ROOT,
     &SERVER,
     &API_KEY,
@@ -458,6 +462,8 @@ pub(crate) const TABLES: [&Table; 33] = [
     &ACCOUNT,
     &CALENDAR_TABLE,
     &MAINTENANCE,
+    &CONTACT_HOURS,
+    &CONTACT_ZONES,
     &RECIPIENT,
     &CONCURRENCY,
     &BREAKER,

@@ -152,12 +152,13 @@ pub(crate) fn read(file: &str, text: String, around: &Surroundings<'_>) -> Resul
     let root_table = document.get_ref();
     let spans = Spans::of(root_table);
     let reader = Reader::new(&text, around);
-    let (settings, server) = sections(&reader, root_table);
+    let (settings, server) = sections(&reader, root_table, around);
     let (mut problems, masks) = reader.finish();
     let compiled = settings.compile(0);
     problems.extend(key_account_problems(&server, &settings, &spans));
     let compiled = compiled.and_then(|book| {
-        let never = settings.never_open(&book, around.now);
+        let mut never = settings.never_open(&book, around.now);
+        never.extend(settings.never_contacted(&book, around.now));
         if never.is_empty() { Ok(book) } else { Err(never) }
     });
     let book = match compiled {
@@ -245,13 +246,14 @@ fn untold<'f>(faults: &'f [Fault], problems: &[Problem], settings: &Settings) ->
     faults.iter().filter(|fault| !is_told(fault) && !follow.contains(&fault.place)).collect()
 }
 
-fn sections(reader: &Reader<'_>, document: &DeTable<'_>) -> (Settings, ServerSettings) {
+fn sections(reader: &Reader<'_>, document: &DeTable<'_>, around: &Surroundings<'_>) -> (Settings, ServerSettings) {
     let root = reader.root(document, &keys::ROOT);
     let (retention, archive) = retention_section::retention(&root);
     let settings = Settings {
         policies: retry_section::policies(root.named("policies")),
         system: retry_section::layer(&root.section("retry", &retry_keys::RETRY)),
         adjust: condition_section::adjust(&root),
+        contact_zones: condition_section::contact_zones(&root, around),
         accounts: trade_sections::accounts(root.named("accounts")),
         calendars: calendar_section::calendars(root.named("calendars")),
         recipients: trade_sections::recipients(root.named("recipients")),

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{RecipientName, Timestamp};
-use steadfast_retry::breaker::{BreakerVerb, ByHand, Transition};
+use steadfast_retry::breaker::{BreakerVerb, ByHand, Transition, Wait};
 use steadfast_retry::calendar::{Calendar, Standing};
 use steadfast_retry::pace::{ConcurrencyLimit, Pace, PaceSettings};
-use steadfast_retry::{Endpoint, Guard, GuardSettings, StopTarget};
+use steadfast_retry::{Endpoint, Guard, GuardSettings, HoldReason, StopTarget};
 use steadfast_store::KeptGuard;
 
 /// How one recipient is protected.
@@ -22,12 +22,20 @@ pub struct RecipientProtection {
     pub longest_hold: Option<Duration>,
     /// When it may be called; `None` for always.
     pub calendar: Option<Arc<Calendar>>,
+    /// What comes due in closed hours is looked at and not held: it ends then.
+    pub ends_when_closed: bool,
 }
 
 impl Default for RecipientProtection {
     fn default() -> Self {
         let pace = PaceSettings { rate: None, concurrency: ConcurrencyLimit::default() };
-        RecipientProtection { guard: GuardSettings::default(), pace, longest_hold: None, calendar: None }
+        RecipientProtection {
+            guard: GuardSettings::default(),
+            pace,
+            longest_hold: None,
+            calendar: None,
+            ends_when_closed: false,
+        }
     }
 }
 
@@ -86,7 +94,21 @@ impl Recipient {
     }
 }
 
+impl Recipient {
+    /// Closed hours, or a holiday, that end what comes due in them.
+    pub(super) fn ends_by_closing(&self, now: Timestamp) -> Option<Wait> {
+        let wait = self.standing(now).filter(|_| self.protection.ends_when_closed)?.wait()?;
+        (wait.why == HoldReason::Closed).then_some(wait)
+    }
+}
+
 impl Dispatch {
+    /// Whether an endpoint is in closed hours that end what comes due in them, and until when.
+    pub fn ends_by_closing(&self, endpoint: &Endpoint, now: Timestamp) -> Option<Wait> {
+        let station = &self.stations[*self.numbers.get(endpoint)?];
+        self.recipients[station.recipient].ends_by_closing(now)
+    }
+
     /// Takes over what is configured now. What was learned and what is under way stays.
     pub fn follow(&mut self, protected: &Protected, now: Timestamp) {
         self.follows = true;

@@ -120,9 +120,13 @@ impl Dispatch {
         }
     }
 
-    /// How long a delivery may be held as things are: bounded only while the breaker is open.
+    /// How long a delivery may be held as things are: bounded only while the breaker is open, and in closed hours that end what
+    /// comes due in them.
     pub(super) fn held_max(&self, number: usize, now: Timestamp) -> Option<Duration> {
         let station = &self.stations[number];
+        if self.recipients[station.recipient].ends_by_closing(now).is_some() {
+            return Some(Duration::ZERO);
+        }
         station.guard.breaker().stops(now)?;
         self.recipients[station.recipient].protection.longest_hold
     }

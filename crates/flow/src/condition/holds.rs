@@ -39,7 +39,6 @@ fn either(two: &[Node; 2], decides: bool, facts: &Facts<'_>) -> Result<bool, Str
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one line for each kind of part")]
 fn came<'a>(node: &'a Node, facts: &Facts<'a>) -> Result<Came<'a>, String> {
     Ok(match node {
         Node::Truth(is) => Came::Truth(*is),
