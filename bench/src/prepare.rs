@@ -68,6 +68,7 @@ impl Waiting {
             priority: Priority::Normal,
             test: false,
             tie: Tie::default(),
+            booking: None,
             version: 0,
             attempts: 0,
             progress: LegProgress::default(),

@@ -3,7 +3,7 @@
 use crate::problem::MEDIA_TYPE;
 use crate::resource::{
     about, classify, configs, deliveries, erasures, events, explain, health, leads, ping, post_batch, post_lead,
-    recipients, render, review, simulations, stats, stops, submit, verbs,
+    recipients, reconciliation, render, returns, review, simulations, stats, stops, submit, verbs,
 };
 use std::sync::LazyLock;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -21,6 +21,8 @@ use utoipa::{Modify, OpenApi};
         post_lead::post_lead, post_batch::post_batch, submit::post_submission, submit::get_submission, ping::post_ping, ping::get_ping, leads::get_lead,
         erasures::erase_lead, erasures::erase_person,
         deliveries::list_deliveries, deliveries::get_delivery, verbs::retry, verbs::mark_delivered, verbs::dismiss,
+        returns::return_delivery, returns::convert_delivery, returns::post_returns, returns::post_conversions,
+        reconciliation::reconcile,
         review::list_review, recipients::list_recipients, recipients::get_recipient, stops::pause_recipient,
         stops::resume_recipient, stops::breaker, stops::pause_flow, stops::resume_flow, stops::pause_source,
         stops::resume_source, stops::list_stops, explain::explain, render::render, classify::classify, configs::get_config,

@@ -4,7 +4,7 @@ use crate::frame::frame;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::resource::{
     about, classify, configs, deliveries, erasures, events, explain, health, leads, ping, post_batch, post_lead,
-    recipients, render, review, simulations, stats, stops, submit, verbs,
+    recipients, reconciliation, render, returns, review, simulations, stats, stops, submit, verbs,
 };
 use crate::source::refusing;
 use crate::state::ApiState;
@@ -41,6 +41,11 @@ routes! {
     post "/v1/deliveries/{id}/retry" => verbs::retry,
     post "/v1/deliveries/{id}/mark-delivered" => verbs::mark_delivered,
     post "/v1/deliveries/{id}/dismiss" => verbs::dismiss,
+    post "/v1/deliveries/{id}/return" => returns::return_delivery,
+    post "/v1/deliveries/{id}/conversion" => returns::convert_delivery,
+    post "/v1/returns" => returns::post_returns,
+    post "/v1/conversions" => returns::post_conversions,
+    get "/v1/reconciliation" => reconciliation::reconcile,
     get "/v1/review" => review::list_review,
     get "/v1/recipients" => recipients::list_recipients,
     get "/v1/recipients/{recipient}" => recipients::get_recipient,

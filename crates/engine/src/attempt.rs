@@ -330,7 +330,12 @@ impl Inner {
         match self.apply_verb(&before, verb, by).await {
             Ok(after) => Some(after),
             // Nothing was changed: delivered wins.
-            Err(RefusedAction::Verb(_) | RefusedAction::Sale(_) | RefusedAction::Erased(_)) => Some(before),
+            Err(
+                RefusedAction::Verb(_)
+                | RefusedAction::Sale(_)
+                | RefusedAction::AfterSale(_)
+                | RefusedAction::Erased(_),
+            ) => Some(before),
             Err(RefusedAction::Unknown(_) | RefusedAction::Contended(_) | RefusedAction::Store(_)) => None,
         }
     }

@@ -366,6 +366,10 @@ fn candidate(event: &Event, before: Cursor, book: &Book) -> Option<Candidate> {
             (settled.delivery, Some(settled.lead), settled.state)
         }
         EventKind::LookUpSettled(settled) => (settled.delivery, None, settled.state),
+        // What a buyer says afterwards is between it and the operator.
+        EventKind::DeliveryChanged { verb: Some((verb, _)), .. } if matches!(&**verb, "return" | "conversion") => {
+            return None;
+        }
         EventKind::DeliveryChanged { delivery, state, .. } => (*delivery, None, *state),
         EventKind::LeadAccepted { .. }
         | EventKind::EndpointPaused { .. }

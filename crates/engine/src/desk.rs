@@ -6,7 +6,7 @@ use crate::run::{Engine, Inner};
 use crate::settling::{Saved, goes_on};
 use std::sync::Arc;
 use steadfast_lead::{DeliveryId, LeadId};
-use steadfast_retry::{Delivery, RefusedBySale, RefusedVerb, Verb, verb};
+use steadfast_retry::{Delivery, RefusedAfterSale, RefusedBySale, RefusedVerb, Verb, verb};
 use steadfast_store::StoreError;
 
 /// Why a verb was not applied. Nothing was changed.
@@ -21,6 +21,9 @@ pub enum RefusedAction {
     /// It does not fit how the sale of the lead stands.
     #[error(transparent)]
     Sale(#[from] RefusedBySale),
+    /// It cannot be returned or converted.
+    #[error(transparent)]
+    AfterSale(#[from] RefusedAfterSale),
     /// Nothing is left of the lead.
     #[error("the lead {0} was erased: the person asked for deletion")]
     Erased(LeadId),

@@ -4,6 +4,7 @@
 //! which delivery goes next are pure functions and values of other crates and of [`dispatch`]; the engine frames them with
 //! storing and sending. It never holds a waiting retry as a sleeping future: what waits is a stored row.
 
+mod after_sale;
 mod apart;
 mod attempt;
 mod callbacks;

@@ -29,6 +29,8 @@ impl Inner {
     pub(crate) async fn save(&self, settlement: Settlement, went_on: bool) -> Saved {
         const AFTER_BUSY: Duration = Duration::from_millis(20);
         let _counted = Unsaved::begin(self);
+        let mut settlement = settlement;
+        self.book_price(&mut settlement);
         loop {
             let tied = match self.tie(&settlement).await {
                 Ok(tied) => tied,

@@ -88,6 +88,7 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         test_leads: steadfast_flow::TestLeads::default(),
         tie: Default::default(),
         price: None,
+        returns: Default::default(),
         place: None,
         after: None,
         conditions: Default::default(),

@@ -7,9 +7,12 @@ mod stage;
 use stage::{Stage, answered, at, bigbank, dismiss, flow, idle, mark_delivered, reset, secs, settings, step};
 use steadfast_engine::{EngineLimits, RefusedAction};
 use steadfast_flow::{InDoubtMode, SaleMode, SaleSettings, Settings};
-use steadfast_lead::{DeliveryId, RecipientName, StepName};
+use steadfast_lead::{DeliveryId, RecipientName, StepName, Timestamp};
 use steadfast_retry::reading::{MatchSettings, OutcomeWord, RuleSettings};
-use steadfast_retry::{CloseReason, Evidence, Follow, RefusedBySale, ReviewCause, State, StateName, Verb};
+use steadfast_retry::{
+    AfterSale, CloseReason, Conversion, Delivery, Evidence, Follow, RefusedAfterSale, RefusedBySale, ReviewCause,
+    State, StateName, Verb,
+};
 use steadfast_store::Deliveries;
 
 /// The business says no.
@@ -240,6 +243,117 @@ async fn a_sale_that_began_ends_as_one_whatever_the_flow_says_by_then() {
     stage.door.answer(answered(503));
     stage.pass(secs(5)).await;
     assert_eq!(words(&stage, &ids).await, ["rejected", "step_gone", "waiting"]);
+    balanced(&stage).await;
+}
+
+/// A sale in which everybody is expected to pay, each another price.
+fn priced() -> Settings {
+    let mut settings = sale();
+    for (step, price) in flow(&mut settings).steps.iter_mut().zip(["30", "20.50", "10"]) {
+        step.sale.price = Some(price.into());
+    }
+    settings
+}
+
+fn gives_back(at: Timestamp) -> AfterSale {
+    AfterSale::Return { reason: "no such number".into(), at }
+}
+
+async fn note(stage: &Stage, id: DeliveryId, said: AfterSale) -> Result<Box<Delivery>, RefusedAfterSale> {
+    let noted = stage.engine.after_sale(id, said, "ann").await;
+    idle().await;
+    noted.map_err(|refused| {
+        let RefusedAction::AfterSale(refused) = refused else { panic!("{refused}") };
+        refused
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_returned_lead_goes_on_to_the_next_and_is_never_offered_again_to_who_had_it() {
+    let stage = on(&priced()).await;
+    stage.door.will([no(), answered(200)]);
+    let ids = post(&stage).await;
+    let price = |delivery: &Delivery| delivery.booking.as_ref().unwrap().price.as_deref().map(str::to_owned);
+    assert_eq!(price(&stage.delivery(ids[1]).await).as_deref(), Some("20.50"));
+    stage.pass(secs(600)).await;
+    let returned = note(&stage, ids[1], gives_back(at(300))).await.unwrap();
+    assert_eq!(returned.booking.as_ref().unwrap().returned_at, Some(at(300)));
+    assert_eq!(words(&stage, &ids).await, ["rejected", "returned", "waiting"]);
+    assert_eq!(stage.last_because(ids[2]).await, "step b is returned by b");
+    balanced(&stage).await;
+    for verb in [Verb::Retry, mark_delivered(), dismiss()] {
+        assert!(stage.act(ids[1], verb).await.unwrap_err().to_string().ends_with("the buyer has returned it"));
+    }
+    stage.door.answer(answered(200));
+    idle().await;
+    assert_eq!(words(&stage, &ids).await, ["rejected", "returned", "delivered"]);
+    assert_eq!(price(&stage.delivery(ids[2]).await).as_deref(), Some("10"));
+    assert_eq!(stage.door.sends(), 3);
+    balanced(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_returned_lead_that_is_too_old_goes_to_nobody() {
+    let stage = on(&priced()).await;
+    stage.door.will([answered(200)]);
+    let ids = post(&stage).await;
+    stage.pass(secs(2 * 3_600 + 1)).await;
+    note(&stage, ids[0], gives_back(stage.engine.now())).await.unwrap();
+    assert_eq!(
+        (words(&stage, &ids).await, stage.door.sends()),
+        (vec!["returned".into(), "sold".into(), "sold".into()], 1)
+    );
+    balanced(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_several_left_they_take_turns_again() {
+    let stage = on(&priced()).await;
+    stage.door.will([answered(200)]);
+    let ids = post(&stage).await;
+    note(&stage, ids[0], gives_back(at(0))).await.unwrap();
+    assert_eq!(words(&stage, &ids).await, ["returned", "waiting", "turn"]);
+    stage.door.answer(no());
+    idle().await;
+    assert_eq!(words(&stage, &ids).await, ["returned", "rejected", "waiting"]);
+    balanced(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_returned_or_converted_is_refused_by_name() {
+    let mut settings = priced();
+    flow(&mut settings).returns.within = Some(secs(3_600));
+    let stage = on(&settings).await;
+    stage.pass(secs(10)).await;
+    let ids = post(&stage).await;
+    let converted = |at| AfterSale::Converted(Conversion { at, revenue: "99.50".into(), currency: Some("USD".into()) });
+    assert!(matches!(
+        stage.engine.after_sale(ids[0], gives_back(at(10)), "ann").await,
+        Err(RefusedAction::Contended(_))
+    ));
+    stage.door.answer(answered(200));
+    idle().await;
+    let refused = note(&stage, ids[1], gives_back(at(10))).await.unwrap_err();
+    assert_eq!(refused, RefusedAfterSale::NotDelivered { id: ids[1], state: StateName::Closed });
+    stage.pass(secs(7_200)).await;
+    for impossible in [at(9), at(7_211)] {
+        assert!(matches!(note(&stage, ids[0], gives_back(impossible)).await, Err(RefusedAfterSale::NotThen { .. })));
+    }
+    let late = note(&stage, ids[0], gives_back(at(3_611))).await.unwrap_err();
+    assert_eq!(late, RefusedAfterSale::TooLate { id: ids[0], until: at(3_610) });
+    note(&stage, ids[0], converted(at(100))).await.unwrap();
+    assert_eq!(stage.last_because(ids[0]).await, "converted for 99.50 USD");
+    let twice = note(&stage, ids[0], converted(at(200))).await.unwrap_err();
+    assert_eq!(twice, RefusedAfterSale::Converted { id: ids[0], at: at(100) });
+    // Given back in time, told of late.
+    note(&stage, ids[0], gives_back(at(3_610))).await.unwrap();
+    for again in [gives_back(at(3_610)), converted(at(100))] {
+        let refused = note(&stage, ids[0], again).await.unwrap_err();
+        assert_eq!(refused, RefusedAfterSale::Returned { id: ids[0], at: at(3_610) });
+    }
+    let unknown = DeliveryId::from_raw(7).unwrap();
+    let refused = stage.engine.after_sale(unknown, gives_back(at(10)), "ann").await;
+    assert_eq!(refused, Err(RefusedAction::Unknown(unknown)));
     balanced(&stage).await;
 }
 

@@ -147,6 +147,7 @@ impl Settings {
         faults.extend(limit_faults(&place.key("limits"), &recipient.limits));
         faults.extend(in_doubt_fault(&place, &recipient.in_doubt));
         faults.extend(guard_faults(&place, recipient.duplicates.as_ref()));
+        faults.extend(recipient.returns.faults(&place));
         faults.extend(request_faults(&place, &recipient.request, recipient.auth.as_ref()));
         faults.extend(answers::recipient_faults(&place, recipient));
         faults
@@ -163,6 +164,7 @@ impl Settings {
         faults.extend(source_list_faults(&place.key("sources"), &flow.sources));
         faults.extend(step_list_faults(&place, &flow.steps));
         faults.extend(flow.sale_faults(&place));
+        faults.extend(flow.returns.faults(&place));
         let mut steps = Vec::with_capacity(flow.steps.len());
         for (index, step) in flow.steps.iter().enumerate() {
             let scope = StepScope { settings: self, flow_name: name, flow, step, place: step_place(name, index) };
@@ -175,7 +177,8 @@ impl Settings {
             return Err(faults);
         }
         let contacts = ContactFields::of(&flow.fields);
-        Ok(FlowPlan { name: name.clone(), account: flow.account.clone(), steps, contacts, ties: flow.ties() })
+        let ties = flow.ties_of(&steps);
+        Ok(FlowPlan { name: name.clone(), account: flow.account.clone(), steps, contacts, ties })
     }
 
     /// The flow that a flow's callbacks leave by, made and checked as any other; faults stand at the callbacks. `None` where
@@ -282,6 +285,7 @@ impl<'a> StepScope<'a> {
                     test_leads: step.test_leads.or(recipient.test_leads).unwrap_or_default(),
                     tie: self.flow.tie(step),
                     price: step.sale.price.clone(),
+                    returns: recipient.returns.over(&self.flow.returns),
                     place: self.flow.place_of_buyer(&step.id),
                     after: step.sale.after.clone(),
                     conditions,

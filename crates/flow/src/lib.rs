@@ -5,6 +5,7 @@
 
 mod address;
 mod adjust;
+mod amount;
 mod answers;
 mod body;
 mod calendars;
@@ -33,6 +34,7 @@ mod region;
 mod request;
 mod request_settings;
 mod retention;
+mod returns;
 mod sale;
 mod secret;
 mod settings;
@@ -47,6 +49,7 @@ mod warnings;
 
 pub use address::{ADDRESS_BYTES_MAX, Address, BadAddress};
 pub use adjust::{ADJUSTMENTS_MAX, AdjustSettings, Adjustment, InForce, StepConditions, TermsSettings};
+pub use amount::Amount;
 pub use body::{BODY_DEPTH_MAX, BODY_ENTRIES_MAX, BODY_INDEX_MAX, BodyEntry, BodySettings, Segment, SoapVersion};
 pub use calendars::{CalendarSettings, CalledWhen, MaintenanceSettings, NOTE_BYTES_MAX, WhenClosed};
 pub use callback::{CALLBACK_NAME_BYTES_MAX, CallbackSettings, CallbackWhen, callback_fields, callback_flow};
@@ -79,6 +82,7 @@ pub use request_settings::{
     RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX_DEFAULT, RequestSettings, TIMEOUT, TIMEOUT_DEFAULT, header_place,
 };
 pub use retention::{KEEP_MAX, KEEP_MIN, Keep, RetentionRules};
+pub use returns::{RESELL_WITHIN, RETURN_WITHIN, ReturnRules, ReturnSettings};
 pub use sale::{AFTER_ENDS, SaleMode, SaleOrder, SaleSettings, StepSaleSettings};
 pub use secret::Secret;
 pub use settings::{
@@ -97,4 +101,4 @@ pub use token_settings::{
     TOKEN_LIFETIME_DEFAULT, TOKEN_PREFIX_DEFAULT, TOKEN_TIMEOUT, TOKEN_TIMEOUT_DEFAULT, TokenAt, TokenFormat,
     TokenGrant, TokenSettings,
 };
-pub use told::{Told, is_decided, is_news};
+pub use told::{Told, is_decided, is_news, price_said};

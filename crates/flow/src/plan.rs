@@ -9,6 +9,7 @@ use crate::person::ContactFields;
 use crate::protection::OnOpen;
 use crate::request::{RenderFailed, Rendered, Request};
 use crate::retention::{Keep, RetentionRules};
+use crate::returns::ReturnRules;
 use crate::source::SourceSettings;
 use crate::test_leads::TestLeads;
 use std::collections::{BTreeMap, HashMap};
@@ -54,6 +55,8 @@ pub struct StepPlan {
     pub tie: Tie,
     /// What its recipient is expected to pay: a decimal number.
     pub price: Option<Box<str>>,
+    /// How long its recipient may return a lead.
+    pub returns: ReturnRules,
     /// As which of how many buyers it is tried, from 1; `None` for one that is no buyer.
     pub place: Option<(usize, usize)>,
     /// After which step it begins.
@@ -86,6 +89,7 @@ impl StepPlan {
             priority: self.in_force(lead, 1, lead.accepted_at).map_or(self.priority, |in_force| in_force.priority),
             test: lead.test,
             tie: self.tie,
+            booking: None,
             version: 0,
             attempts: 0,
             progress: LegProgress::default(),

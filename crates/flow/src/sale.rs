@@ -1,10 +1,13 @@
 //! How a flow sells a lead: every step on its own, or one buyer after another until one takes it; and steps that begin after
 //! another.
 
+use crate::amount::Amount;
 use crate::place::{Fault, Place};
+use crate::plan::StepPlan;
 use crate::settings::{FlowSettings, StepSettings};
 use crate::source::is_price;
 use std::cmp::Reverse;
+use std::sync::Arc;
 use steadfast_lead::StepName;
 use steadfast_retry::{Follow, StateName, Tie, Ties};
 
@@ -128,11 +131,19 @@ impl FlowSettings {
         // Equal ones stay in the order they are listed.
         buyers.sort_by_key(|step| match self.sale.order.unwrap_or_default() {
             SaleOrder::Listed => Reverse(None),
-            SaleOrder::Price => Reverse(rank(step.sale.price.as_deref())),
-            SaleOrder::Score => Reverse(rank(step.sale.score.as_deref())),
+            SaleOrder::Price => Reverse(step.sale.price.as_deref().and_then(Amount::parse)),
+            SaleOrder::Score => Reverse(step.sale.score.as_deref().and_then(Amount::parse)),
         });
         let follows = self.steps.iter().filter_map(|step| Some((step.id.clone(), step.sale.after.clone()?)));
-        Ties { order: buyers.into_iter().map(|step| step.id.clone()).collect(), follows: follows.collect() }
+        let order = buyers.into_iter().map(|step| step.id.clone()).collect();
+        Ties { order, follows: follows.collect(), ..Ties::default() }
+    }
+
+    /// The same with what the plans of its steps say about returns.
+    pub(crate) fn ties_of(&self, plans: &[Arc<StepPlan>]) -> Ties {
+        let buyers = plans.iter().filter(|plan| plan.tie.buyer);
+        let resell = buyers.map(|plan| (plan.step.clone(), plan.returns.resell_within)).collect();
+        Ties { resell, ..self.ties() }
     }
 
     /// What is wrong with how its steps are sold, and with what they begin after.
@@ -218,26 +229,5 @@ impl FlowSettings {
             }
         }
         None
-    }
-}
-
-/// A decimal number in millionths of a millionth, to be compared; none is the least.
-fn rank(number: Option<&str>) -> Option<u128> {
-    const PLACES: usize = 12;
-    let number = number.filter(|number| is_price(number))?;
-    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
-    format!("{whole}{part:0<PLACES$}").parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rank;
-
-    #[test]
-    fn numbers_are_compared_as_numbers() {
-        let ascending = [None, Some("0"), Some("0.05"), Some("9.99"), Some("10"), Some("10.01"), Some("99999999999")];
-        assert!(ascending.windows(2).all(|pair| rank(pair[0]) < rank(pair[1])), "{:?}", ascending.map(rank));
-        assert_eq!(rank(Some("10.50")), rank(Some("10.5")));
-        assert_eq!(rank(Some("ten")), None);
     }
 }

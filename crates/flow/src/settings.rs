@@ -13,6 +13,7 @@ use crate::mapping::FieldSettings;
 use crate::protection::ProtectionSettings;
 use crate::request_settings::{Auth, RequestSettings};
 use crate::retention::{Keep, RetentionRules};
+use crate::returns::ReturnSettings;
 use crate::sale::{SaleSettings, StepSaleSettings};
 use crate::source::SourceSettings;
 use crate::test_leads::TestLeads;
@@ -90,6 +91,8 @@ pub struct RecipientSettings {
     pub duplicates: Option<DuplicateSettings>,
     /// What becomes of test leads, unless a step says otherwise.
     pub test_leads: Option<TestLeads>,
+    /// How long it may return leads, over what a flow says.
+    pub returns: ReturnSettings,
 }
 
 /// A path for leads.
@@ -115,6 +118,8 @@ pub struct FlowSettings {
     pub sale: SaleSettings,
     /// What it says is different for some leads.
     pub adjust: Vec<AdjustSettings>,
+    /// How long its leads may be returned.
+    pub returns: ReturnSettings,
 }
 
 /// One thing a flow does with a lead.

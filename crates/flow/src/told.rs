@@ -64,7 +64,7 @@ impl Told {
         let deliveries: Vec<_> = deliveries.iter().filter(|(delivery, _)| counts(delivery, is_sale)).collect();
         let sold: Vec<_> = deliveries.iter().filter(|(delivery, _)| is_delivered(delivery)).collect();
         if let Some((first, _)) = sold.first() {
-            let said = sold.iter().find_map(|(_, last)| price_of(last.as_ref()?));
+            let said = sold.iter().find_map(|(_, last)| price_said(last.as_ref()?));
             let expected = || sold.iter().find_map(|(delivery, _)| flow?.step(&delivery.step)?.price.clone());
             let price = said.or_else(expected);
             let reference = sold.iter().find_map(|(_, last)| last.as_ref()?.reference.clone());
@@ -91,7 +91,8 @@ impl Told {
 /// none every end does.
 pub fn is_news(deliveries: &[Delivery], ended: DeliveryId) -> bool {
     let mut counting = counting(deliveries);
-    if !counting.clone().any(|delivery| delivery.id == ended) {
+    // What was returned was told as sold; a return is between the operator and the buyer.
+    if !counting.clone().any(|delivery| delivery.id == ended) || counting.clone().any(is_returned) {
         return false;
     }
     let sold = counting.by_ref().filter_map(|delivery| match delivery.state {
@@ -137,6 +138,10 @@ fn is_delivered(delivery: &Delivery) -> bool {
     matches!(delivery.state, State::Delivered { .. })
 }
 
+fn is_returned(delivery: &Delivery) -> bool {
+    matches!(delivery.state, State::Closed { why: CloseReason::Returned, .. })
+}
+
 /// Still under way, or with a person while the recipient may have it.
 fn is_unknown(delivery: &Delivery) -> bool {
     let with_a_person = matches!(delivery.state, State::InReview { .. });
@@ -148,7 +153,8 @@ fn is_skipped_test(delivery: &Delivery) -> bool {
     matches!(delivery.state, State::Closed { why: CloseReason::Test, .. })
 }
 
-fn price_of(last: &Verdict) -> Option<Box<str>> {
+/// The price an answer named, where it is one.
+pub fn price_said(last: &Verdict) -> Option<Box<str>> {
     let text = last.price.as_deref()?.trim().trim_start_matches('$').trim();
     is_price(text).then(|| text.into())
 }
@@ -194,6 +200,7 @@ mod tests {
             priority: Default::default(),
             test: false,
             tie: Tie::default(),
+            booking: None,
             version: 1,
             attempts: 1,
             progress: LegProgress { in_doubt, ..LegProgress::default() },

@@ -159,6 +159,7 @@ fn delivery() -> Delivery {
         priority: Priority::Normal,
         test: false,
         tie: Tie::default(),
+        booking: None,
         version: 1,
         attempts: 0,
         progress: LegProgress::default(),

@@ -63,6 +63,9 @@ pub fn verb(before: &Delivery, verb: &Verb, by: &str, fence: Fence, now: Timesta
     match &before.state {
         State::Delivered { .. } => return Err(refused("; what was delivered stays delivered")),
         State::Closed { why: CloseReason::Erased, .. } => return Err(refused("; the person asked for deletion")),
+        State::Closed { why: CloseReason::Returned, .. } if *verb != Verb::Erase => {
+            return Err(refused("; the buyer has returned it"));
+        }
         State::Closed { why: CloseReason::Dismissed, .. } if matches!(verb, Verb::Dismiss { .. }) => {
             return Err(refused(" already"));
         }

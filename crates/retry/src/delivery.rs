@@ -1,5 +1,6 @@
 //! One lead on its way to one recipient: where it stands, and what it has used up.
 
+use crate::after_sale::Booking;
 use crate::evidence::named_enum;
 use crate::outcome::FailureKind;
 use crate::tie::Tie;
@@ -123,6 +124,8 @@ named_enum! {
         ClosedHours = "closed_hours",
         /// The person is on the suppression list, or has withdrawn consent.
         Suppressed = "suppressed",
+        /// The buyer took it, and gave it back.
+        Returned = "returned",
     }
 }
 
@@ -307,6 +310,8 @@ pub struct Delivery {
     pub last_kind: Option<&'static str>,
     /// Where it stands.
     pub state: State,
+    /// What its buyer owes for it; `None` while it has not taken it, or where nobody named a price.
+    pub booking: Option<Box<Booking>>,
 }
 
 impl LegProgress {

@@ -4,6 +4,7 @@
 //! the server and the simulator run this same code, and so that every decision can be computed again from what was stored.
 
 mod admit;
+mod after_sale;
 mod backoff;
 pub mod breaker;
 mod budget;
@@ -32,6 +33,7 @@ mod test_lead;
 mod tie;
 
 pub use admit::{Admission, admit};
+pub use after_sale::{AfterSale, Booking, Conversion, RefusedAfterSale, after_sale};
 pub use backoff::{Seed, Window, delay, nominal, window};
 pub use budget::{Budget, BudgetSnapshot};
 pub use change::{

@@ -10,6 +10,7 @@ use crate::event::{Event, EventKind};
 use crate::settle::{Change, Entry, Settlement};
 use crate::shard::Fence;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use steadfast_lead::{DeliveryId, RecipientName, StepName, Timestamp};
 
 /// How a delivery is bound to others of its lead; fixed when the lead is accepted.
@@ -46,6 +47,8 @@ pub struct Ties {
     pub order: Vec<StepName>,
     /// The steps that follow another.
     pub follows: BTreeMap<StepName, Follow>,
+    /// How old a lead may be that a buyer returned, to be offered to the next; by the buyer that returned it.
+    pub resell: BTreeMap<StepName, Duration>,
 }
 
 /// Another delivery of the same lead as a settlement moves it.
@@ -226,9 +229,31 @@ fn sell(
             let because = format!("its turn: step {} is {}", after.step, after.state.name());
             Ok(vec![(one.id, begun, because.into())])
         }
-        (Standing::Over, Turn::Sold(_) | Turn::Taken(_) | Turn::Over) => Ok(Vec::new()),
+        (Standing::Over, Turn::Over) => Ok(resell(after, &buyers, ties, settlement.event.at)),
+        (Standing::Over, Turn::Sold(_) | Turn::Taken(_)) => Ok(Vec::new()),
         (Standing::HasTurn | Standing::InLine, _) => Ok(Vec::new()),
     }
+}
+
+/// A returned lead that is young enough goes to the next of those that were never offered it: not back, and to none that refused.
+fn resell(after: &Delivery, buyers: &[&Delivery], ties: &Ties, now: Timestamp) -> Vec<SaleMove> {
+    let returned = matches!(after.state, State::Closed { why: CloseReason::Returned, .. });
+    let young = ties.resell.get(&after.step).is_some_and(|within| now.since(after.accepted_at) <= *within);
+    if !returned || !young {
+        return Vec::new();
+    }
+    let place = |one: &&Delivery| (ties.order.iter().position(|step| *step == one.step).unwrap_or(usize::MAX), one.id);
+    let never =
+        |one: &&Delivery| one.attempts == 0 && matches!(one.state, State::Closed { why: CloseReason::Sold, .. });
+    let mut again: Vec<&Delivery> = buyers.iter().copied().filter(never).collect();
+    again.sort_by_key(place);
+    let because = format!("step {} is returned by {}", after.step, after.endpoint.recipient);
+    let states = std::iter::once(begun as fn(Timestamp) -> State).chain(std::iter::repeat(in_line as _));
+    again.into_iter().zip(states).map(|(one, state)| (one.id, state, because.clone().into())).collect()
+}
+
+fn in_line(now: Timestamp) -> State {
+    State::Held { due: now, until: now, why: HoldReason::Turn }
 }
 
 fn begun(now: Timestamp) -> State {
@@ -250,7 +275,7 @@ fn not_its_turn(holder: &Delivery) -> RefusedBySale {
 /// A person asked for another try while somebody else has its turn: it is tried after that one.
 fn stand_in_line(settlement: &mut Settlement, holder: &Delivery) {
     let at = settlement.event.at;
-    let state = State::Held { due: at, until: at, why: HoldReason::Turn };
+    let state = in_line(at);
     settlement.delivery.state = state.clone();
     if let Entry::Change(Change { state: told, because, .. }) = &mut settlement.entry {
         *told = state;

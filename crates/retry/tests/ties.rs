@@ -178,7 +178,7 @@ fn followed(on: &[StateName]) -> (Vec<Delivery>, Ties) {
     let follow = |of: &str, on: &[StateName]| Follow { step: step(of), on: on.to_vec() };
     let follows =
         [(step("b1"), follow("b0", on)), (step("b2"), follow("b1", &[StateName::Delivered, StateName::Closed]))];
-    (all, Ties { order: Vec::new(), follows: follows.into() })
+    (all, Ties { follows: follows.into(), ..Ties::default() })
 }
 
 #[test]

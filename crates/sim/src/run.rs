@@ -195,6 +195,7 @@ impl<'a> World<'a> {
             priority: Priority::Normal,
             test: false,
             tie: Tie::default(),
+            booking: None,
             version: 1,
             attempts: 0,
             progress: LegProgress::default(),

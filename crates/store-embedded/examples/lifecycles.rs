@@ -187,6 +187,7 @@ fn first_delivery(id: DeliveryId, lead: LeadId, flow: &FlowName, now: Timestamp)
         priority: Priority::Normal,
         test: false,
         tie: Tie::default(),
+        booking: None,
         version: 0,
         attempts: 0,
         progress: LegProgress::default(),

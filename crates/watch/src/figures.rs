@@ -4,7 +4,7 @@
 //! allocation. The number of series is bounded.
 
 use crate::catalogue::{self as c, Metric, MetricKind};
-use crate::per_recipient::{End, PerRecipient, RETRY_LABELS, retry_place, verb_label};
+use crate::per_recipient::{End, PerRecipient, RETRY_LABELS, ended_before, retry_place, verb_label};
 use crate::snapshot::Snapshot;
 use parking_lot::RwLock;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -130,8 +130,9 @@ impl Figures {
             EventKind::AttemptSettled(settled) if settled.test => {}
             EventKind::AttemptSettled(settled) => self.attempt_settled(settled),
             EventKind::DeliveryChanged { test: true, .. } => {}
-            EventKind::DeliveryChanged { recipient, state, cause, closed, .. } => {
-                if let Some(end) = End::of_change(*state, *cause, *closed) {
+            EventKind::DeliveryChanged { recipient, state, cause, closed, verb, .. } => {
+                let end = End::of_change(*state, *cause, *closed);
+                if let Some(end) = end.filter(|_| !ended_before(*state, verb.as_ref())) {
                     self.of(recipient).ended(end, &self.families);
                 }
                 if let Some(verb) = verb_label(&event.kind) {

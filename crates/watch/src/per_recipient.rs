@@ -140,8 +140,15 @@ pub(crate) fn verb_label(kind: &EventKind) -> Option<&'static str> {
         "retry" => "retry",
         "mark-delivered" => "mark-delivered",
         "dismiss" => "dismiss",
+        "return" => "return",
+        "conversion" => "conversion",
         _ => "other",
     })
+}
+
+/// Whether a change left a delivery where it had ended before, and was counted then: an erasure does, and a conversion.
+pub(crate) fn ended_before(state: StateName, verb: Option<&(Box<str>, Box<str>)>) -> bool {
+    state == StateName::Delivered && verb.is_some_and(|(verb, _)| &**verb != "mark-delivered")
 }
 
 #[cfg(test)]

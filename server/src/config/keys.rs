@@ -17,7 +17,7 @@ use super::protection_keys::{BREAKER, BREAKER_KEY, CONCURRENCY, CONCURRENCY_KEY,
 use super::response_keys::{MATCH, PATH, RESPONSE, RESPONSE_KEY, RULE, RULES_KEY};
 use super::retention_keys::{FLOW_RETENTION, FLOW_RETENTION_KEY, RETENTION, RETENTION_KEY};
 use super::retry_keys::{POLICY_TABLE, RETRY};
-use super::sale_keys::{AFTER, AFTER_KEY, BUYER, PRICE, SALE, SALE_KEY, SCORE};
+use super::sale_keys::{AFTER, AFTER_KEY, BUYER, PRICE, RETURNS, RETURNS_KEY, SALE, SALE_KEY, SCORE};
 use super::source_keys::{CALLBACK, DEDUPE, SOURCE};
 use super::verify_keys::VERIFY_PAGE;
 
@@ -277,6 +277,7 @@ pub(crate) const RECIPIENT: Table = Table {
         RULES_KEY,
         DUPLICATES_KEY,
         TEST_LEADS_KEY,
+        RETURNS_KEY,
     ],
 };
 
@@ -328,6 +329,7 @@ pub(crate) const FLOW: Table = Table {
         ),
         FLOW_RETENTION_KEY,
         SALE_KEY,
+        RETURNS_KEY,
         key(
             "steps",
             "list of tables",
@@ -451,7 +453,7 @@ pub(crate) const REQUEST: Table = Table {
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 35] = [
+pub(crate) const TABLES: [&Table; 36] = [
     &ROOT,
     &SERVER,
     &API_KEY,
@@ -476,6 +478,7 @@ pub(crate) const TABLES: [&Table; 35] = [
     &SALE,
     &STEP,
     &AFTER,
+    &RETURNS,
     &REQUEST,
     &AUTH,
     &RESPONSE,

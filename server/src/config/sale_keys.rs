@@ -8,6 +8,31 @@ const NUMBER: &str = "0 or more, such as 12.50, up to 12 digits";
 pub(crate) const SALE_KEY: Key =
     key("sale", "table", "see [flows.NAME.sale]", "", "How its steps share a lead; see sale.md.");
 
+/// On a recipient and on a flow.
+pub(crate) const RETURNS_KEY: Key = key(
+    "returns",
+    "table",
+    "see returns",
+    "",
+    "How long leads may be returned. A recipient's word goes before its flow's, key by key.",
+);
+
+/// `returns` of a recipient or a flow.
+pub(crate) const RETURNS: Table = Table {
+    header: "returns",
+    about: "Stands on a recipient, a flow, or both; see sale.md.",
+    keys: &[
+        key("within", "duration", "0s to 366d", "\"30d\"", "How long after its delivery a lead may be returned."),
+        key(
+            "resell_within",
+            "duration",
+            "0s to 90d",
+            "\"2h\"",
+            "How old a lead may be, since it was accepted, that is returned in a sale and then offered to the next buyer.",
+        ),
+    ],
+};
+
 /// `sale` of a flow.
 pub(crate) const SALE: Table = Table {
     header: "[flows.NAME.sale]",

@@ -1,9 +1,9 @@
 //! Reading how a flow sells its leads.
 
 use super::retry_section::name;
-use super::sale_keys::{AFTER, SALE};
+use super::sale_keys::{AFTER, RETURNS, SALE};
 use super::tree::{Found, Section};
-use steadfast_flow::{AFTER_ENDS, SaleMode, SaleOrder, SaleSettings, StepSaleSettings};
+use steadfast_flow::{AFTER_ENDS, ReturnSettings, SaleMode, SaleOrder, SaleSettings, StepSaleSettings};
 use steadfast_lead::StepName;
 use steadfast_retry::{Follow, StateName};
 
@@ -15,6 +15,12 @@ pub(crate) fn sale(flow: &Section<'_>) -> SaleSettings {
         mode: sale.get("mode").and_then(|found| found.word(SaleMode::from_name, &modes)),
         order: sale.get("order").and_then(|found| found.word(SaleOrder::from_name, &orders)),
     }
+}
+
+/// `returns` of a recipient or a flow.
+pub(crate) fn returns(owner: &Section<'_>) -> ReturnSettings {
+    let returns = owner.section("returns", &RETURNS);
+    ReturnSettings { within: returns.duration("within"), resell_within: returns.duration("resell_within") }
 }
 
 /// What a step says about selling, and about when it begins.

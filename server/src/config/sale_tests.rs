@@ -141,3 +141,18 @@ fn what_cannot_be_is_refused_by_name() {
         expected.iter().for_each(|part| assert!(said.contains(part), "{part:?} in {said}"));
     }
 }
+
+#[test]
+fn a_recipients_word_about_returns_goes_before_its_flows() {
+    let text = "[flows.auto]\nreturns = { within = \"7d\", resell_within = \"10m\" }\n[recipients.d]\nreturns.within = \"1d\"\n\
+                request.url = \"https://d.example/\"\n";
+    let flow = flow(&format!("{text}{}", steps(["", "", ""]).replace("recipient = \"c\"", "recipient = \"d\"")));
+    let within: Vec<u64> = flow.steps.iter().map(|step| step.returns.within.as_secs() / 86_400).collect();
+    assert_eq!(within, [7, 7, 1]);
+    assert!(flow.steps.iter().all(|step| step.returns.resell_within.as_secs() == 600));
+    let said =
+        told(&format!("[flows.auto]\nreturns = {{ within = \"367d\", after = \"1h\" }}\n{}", steps(["", "", ""])));
+    for part in ["flows.auto.returns.within", "0s to 366d", "flows.auto.returns.after: is not a key"] {
+        assert!(said.contains(part), "{part:?} in {said}");
+    }
+}

@@ -12,7 +12,7 @@ use super::response_section::{response, rules};
 use super::retention_section::flow_retention;
 use super::retry_keys::RETRY;
 use super::retry_section::{layer, name, table_name};
-use super::sale_section::{sale, step_sale};
+use super::sale_section::{returns, sale, step_sale};
 use super::source_section::sources;
 use super::tree::{Found, Section};
 use super::verify_keys::VERIFY;
@@ -68,6 +68,7 @@ fn recipient(recipient: &Section<'_>) -> RecipientSettings {
         rules: rules(recipient),
         duplicates: duplicates(recipient),
         test_leads: test_leads(recipient),
+        returns: returns(recipient),
     }
 }
 
@@ -84,6 +85,7 @@ pub(crate) fn flows(entries: Vec<(String, Found<'_>)>) -> BTreeMap<FlowName, Flo
         retention: flow_retention(flow),
         sale: sale(flow),
         adjust: adjust(flow),
+        returns: returns(flow),
     })
 }
 

@@ -8,7 +8,7 @@ use crate::query::{NAME, Query};
 use crate::resource::leads::HISTORY_MAX;
 use crate::state::ApiState;
 use crate::wire::PageView;
-use crate::wire::delivery::{BodyView, DeliveryDetail, DeliveryView, HoldView, LegView, NextView};
+use crate::wire::delivery::{BodyView, BookingView, DeliveryDetail, DeliveryView, HoldView, LegView, NextView};
 use crate::wire::policy::ExplainView;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -238,6 +238,7 @@ pub(crate) async fn detail(state: &ApiState, delivery: &Delivery) -> Result<Deli
         delivery: DeliveryView::of(delivery, engine.is_in_flight(delivery.id)),
         leg: LegView::of(delivery),
         body: BodyView::of(delivery),
+        booking: BookingView::of(delivery),
         next: NextView::of(delivery, last(&entries)),
         hold: HoldView::of(delivery, engine.hold_of(endpoint)),
         policy: plan.map(|plan| ExplainView::of(plan, book.version)),

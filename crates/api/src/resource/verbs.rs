@@ -128,11 +128,11 @@ pub(crate) fn bounded<'a>(name: &str, text: Option<&'a str>) -> Result<Option<&'
     Ok(Some(text))
 }
 
-fn refused(refused: RefusedAction) -> Problem {
+pub(crate) fn refused(refused: RefusedAction) -> Problem {
     let detail = refused.to_string();
     match refused {
         RefusedAction::Unknown(id) => unknown(id),
-        RefusedAction::Verb(_) | RefusedAction::Sale(_) | RefusedAction::Erased(_) => {
+        RefusedAction::Verb(_) | RefusedAction::Sale(_) | RefusedAction::AfterSale(_) | RefusedAction::Erased(_) => {
             Problem::new(ProblemKind::VerbRefused, detail)
         }
         RefusedAction::Contended(_) => Problem::new(ProblemKind::Contended, detail),

@@ -438,6 +438,35 @@ async fn stop_and_go_on(server: &Server) {
     }
 }
 
+/// A delivered delivery is converted and returned; a line for each is told what was wrong with it.
+async fn after_sale(server: &Server, id: &str) {
+    let path = |verb: &str| format!("/v1/deliveries/{id}/{verb}");
+    server.post(&path("mark-delivered"), r#"{"reason":"x"}"#).await;
+    assert_eq!(server.post(&path("conversion"), r#"{"revenue":"1.50"}"#).await.status, 200);
+    assert_eq!(server.post(&path("return"), r#"{"reason":"x","recipient":"nobody"}"#).await.status, 409);
+    assert_eq!(server.post(&path("return"), r#"{"reason":"x"}"#).await.status, 200);
+    for (bad, parameter) in
+        [(r#"{"revenue":"a lot"}"#, "revenue"), (r#"{"revenue":1,"at":"soon"}"#, "at"), ("{}", "revenue")]
+    {
+        let refused = server.post(&path("conversion"), bad).await;
+        assert_eq!((refused.status.as_u16(), &refused.json()["parameter"]), (422, &json!(parameter)), "{bad}");
+    }
+    let csv = |path: &str, body: String| {
+        let request = Request::post(path).header("content-type", "text/csv");
+        server.send(request.body(Body::from(body)).unwrap())
+    };
+    let told =
+        csv("/v1/returns", format!("delivery_id,reason\n{id},x\ndl_0000000000001,x\nwhich,x\n{id},\n")).await.json();
+    let statuses: Vec<u64> =
+        told["results"].as_array().unwrap().iter().map(|line| line["status"].as_u64().unwrap()).collect();
+    assert_eq!((statuses, &told["refused"]), (vec![409, 404, 422, 422], &json!(4)), "{told:#}");
+    let told = csv("/v1/conversions", format!("delivery_id,revenue,color\n{id},2,red\n")).await.json();
+    assert_eq!(told["results"][0]["status"], 422, "{told:#}");
+    let span = "/v1/reconciliation?since=2026-01-01T00:00:00Z&until=2026-03-01T00:00:00Z";
+    assert_eq!(server.get(span).await.status, 200);
+    assert_eq!(server.get(&format!("{span}&format=xlsx")).await.status, 400);
+}
+
 /// Every promised answer is given by one of these, in one server's life.
 #[tokio::test]
 async fn every_promised_answer_comes() {
@@ -492,7 +521,7 @@ async fn every_promised_answer_comes() {
     open.send(200).unwrap();
     server.settled(8).await;
     server.post(&format!("/v1/deliveries/{second}/dismiss"), r#"{"reason":"x"}"#).await;
-    server.post(&format!("/v1/deliveries/{second}/mark-delivered"), r#"{"reason":"x"}"#).await;
+    after_sale(&server, &second).await;
     let open = server.recipient.gated();
     let (third, in_flight) = server.lead("auto").await;
     while !server.engine.is_in_flight(in_flight.parse().unwrap()) {

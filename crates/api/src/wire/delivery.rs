@@ -77,6 +77,9 @@ pub(crate) struct DeliveryDetail {
     /// What its body was made from, once an attempt may have been sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<BodyView>,
+    /// What its buyer owes for it, once it took it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) booking: Option<BookingView>,
     /// When the next attempt starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<NextView>,
@@ -117,6 +120,37 @@ pub(crate) struct LegView {
     interruptions: u8,
     /// Whether an earlier attempt may have been taken without our knowing.
     in_doubt: bool,
+}
+
+/// What a buyer owes for a delivery it took, and what came of it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BookingView {
+    /// When it took it.
+    #[schema(schema_with = words::time)]
+    delivered_at: String,
+    /// What it pays: a decimal number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<String>,
+    /// When it gave it back: then it owes nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = words::time, required = false)]
+    returned_at: Option<String>,
+    /// What it made of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversion: Option<ConversionView>,
+}
+
+/// What a buyer made of a lead.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ConversionView {
+    /// When.
+    #[schema(schema_with = words::time)]
+    at: String,
+    /// How much: a decimal number.
+    revenue: String,
+    /// In which currency, as it was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<String>,
 }
 
 /// What a body was made from.
@@ -241,6 +275,23 @@ impl BodyView {
         let mark = delivery.body?;
         // As text: not every reader of JSON keeps 64 bits.
         Some(BodyView { mapping_version: format!("{:016x}", mark.mapping_version), digest: hex(&mark.digest) })
+    }
+}
+
+impl BookingView {
+    /// Of a delivery.
+    pub(crate) fn of(delivery: &Delivery) -> Option<Self> {
+        let booking = delivery.booking.as_deref()?;
+        Some(BookingView {
+            delivered_at: booking.delivered_at.to_string(),
+            price: booking.price.as_deref().map(str::to_owned),
+            returned_at: booking.returned_at.as_ref().map(ToString::to_string),
+            conversion: booking.conversion.as_ref().map(|conversion| ConversionView {
+                at: conversion.at.to_string(),
+                revenue: conversion.revenue.to_string(),
+                currency: conversion.currency.as_deref().map(str::to_owned),
+            }),
+        })
     }
 }
 

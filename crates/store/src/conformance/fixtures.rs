@@ -100,6 +100,7 @@ impl World {
             priority: Priority::Normal,
             test: false,
             tie: Tie::default(),
+            booking: None,
             version: 0,
             attempts: 0,
             progress: LegProgress::default(),

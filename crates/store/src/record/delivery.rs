@@ -8,7 +8,8 @@ use minicbor::{Decode, Encode};
 use std::sync::Arc;
 use steadfast_lead::{DeliveryId, LeadId, Priority, RecipientName, StepName, Timestamp};
 use steadfast_retry::{
-    BodyMark, CloseReason, Delivery, Endpoint, FailureKind, HoldReason, LegProgress, ReviewCause, State, Tie,
+    BodyMark, Booking, CloseReason, Conversion, Delivery, Endpoint, FailureKind, HoldReason, LegProgress, ReviewCause,
+    State, Tie,
 };
 
 const WHAT: &str = "a delivery's record";
@@ -46,6 +47,31 @@ struct DeliveryTwin {
     /// `None` is alone: records that were written before this field, and most since.
     #[n(13)]
     tie: Option<u8>,
+    #[n(14)]
+    booking: Option<BookingTwin>,
+}
+
+/// Times are differences from the lead's acceptance.
+#[derive(Encode, Decode)]
+struct BookingTwin {
+    #[n(0)]
+    delivered_at: i64,
+    #[n(1)]
+    price: Option<String>,
+    #[n(2)]
+    returned_at: Option<i64>,
+    #[n(3)]
+    conversion: Option<ConversionTwin>,
+}
+
+#[derive(Encode, Decode)]
+struct ConversionTwin {
+    #[n(0)]
+    at: i64,
+    #[n(1)]
+    revenue: String,
+    #[n(2)]
+    currency: Option<String>,
 }
 
 #[derive(Encode, Decode)]
@@ -125,6 +151,7 @@ pub fn encode_delivery(delivery: &Delivery, names: &Dictionary) -> Vec<u8> {
         last_kind: delivery.last_kind.and_then(code_of_kind),
         state: StateTwin::of(&delivery.state, base),
         tie: code_of_tie(delivery.tie),
+        booking: delivery.booking.as_deref().map(|booking| BookingTwin::of(booking, base)),
     };
     write(&twin, 128)
 }
@@ -152,7 +179,37 @@ pub fn decode_delivery(id: DeliveryId, record: &[u8], names: &Dictionary) -> Res
         last_kind: twin.last_kind.map(kind_of_code).transpose()?,
         state: twin.state.value(base)?,
         tie: twin.tie.map(tie_of_code).transpose()?.unwrap_or_default(),
+        booking: twin.booking.map(|booking| Box::new(booking.value(base))),
     })
+}
+
+impl BookingTwin {
+    fn of(booking: &Booking, base: Timestamp) -> Self {
+        let text = |text: &str| text.to_owned();
+        BookingTwin {
+            delivered_at: offset(booking.delivered_at, base),
+            price: booking.price.as_deref().map(text),
+            returned_at: booking.returned_at.map(|time| offset(time, base)),
+            conversion: booking.conversion.as_ref().map(|conversion| ConversionTwin {
+                at: offset(conversion.at, base),
+                revenue: text(&conversion.revenue),
+                currency: conversion.currency.as_deref().map(text),
+            }),
+        }
+    }
+
+    fn value(self, base: Timestamp) -> Booking {
+        Booking {
+            delivered_at: at(self.delivered_at, base),
+            price: self.price.map(Into::into),
+            returned_at: self.returned_at.map(|offset| at(offset, base)),
+            conversion: self.conversion.map(|conversion| Conversion {
+                at: at(conversion.at, base),
+                revenue: conversion.revenue.into(),
+                currency: conversion.currency.map(Into::into),
+            }),
+        }
+    }
 }
 
 const BUYER: u8 = 1;

@@ -12,10 +12,10 @@ use steadfast_lead::{
 };
 use steadfast_retry::breaker::{BreakerSnapshot, BreakerState, ByHand, Counted, Figures, Reason, Transition};
 use steadfast_retry::{
-    Answer, Attempt, AttemptSettled, BodyMark, BudgetSnapshot, Change, CloseReason, Decision, DecisionName, Delivery,
-    Endpoint, Entry, ErrorKind, Event, EventKind, Evidence, FailureKind, Fault, FaultKind, GuardSnapshot, HoldReason,
-    LegProgress, LookUp, LookUpAnswer, LookUpSettled, Outcome, Phase, ReviewCause, State, StateName, Stop, StopTarget,
-    Tie, Timings, Took, Verdict, Window,
+    Answer, Attempt, AttemptSettled, BodyMark, Booking, BudgetSnapshot, Change, CloseReason, Conversion, Decision,
+    DecisionName, Delivery, Endpoint, Entry, ErrorKind, Event, EventKind, Evidence, FailureKind, Fault, FaultKind,
+    GuardSnapshot, HoldReason, LegProgress, LookUp, LookUpAnswer, LookUpSettled, Outcome, Phase, ReviewCause, State,
+    StateName, Stop, StopTarget, Tie, Timings, Took, Verdict, Window,
 };
 
 fn text() -> impl Strategy<Value = Box<str>> {
@@ -131,6 +131,16 @@ prop_compose! {
     }
 }
 
+fn booking() -> impl Strategy<Value = Box<Booking>> {
+    let conversion =
+        (time(), text(), option::of(text())).prop_map(|(at, revenue, currency)| Conversion { at, revenue, currency });
+    (time(), option::of(text()), option::of(time()), option::of(conversion)).prop_map(
+        |(delivered_at, price, returned_at, conversion)| {
+            Box::new(Booking { delivered_at, price, returned_at, conversion })
+        },
+    )
+}
+
 fn kind_word() -> impl Strategy<Value = &'static str> {
     prop_oneof![select(ErrorKind::ALL).prop_map(ErrorKind::name), select(FailureKind::ALL).prop_map(FailureKind::name),]
 }
@@ -148,12 +158,13 @@ prop_compose! {
         last_kind in option::of(kind_word()),
         state in state(),
         (buyer, follows, followed) in any::<(bool, bool, bool)>(),
+        booking in option::of(booking()),
     ) -> Delivery {
         let body = body.map(|(mapping_version, digest)| BodyMark { mapping_version, digest });
         let (flow, step) = (FlowName::new(&flow).unwrap(), StepName::new(&step).unwrap());
         Delivery {
             id, lead, flow, step, endpoint, accepted_at, priority, test, version, attempts, progress, body, last_kind,
-            state, tie: Tie { buyer, follows, followed },
+            state, tie: Tie { buyer, follows, followed }, booking,
         }
     }
 }
