@@ -225,6 +225,7 @@ impl FlowShape {
                 rules: Vec::new(),
                 duplicates: None,
                 test_leads: None,
+                shadow: false,
                 sale: Default::default(),
                 terms: Default::default(),
             });

@@ -121,6 +121,9 @@ impl Inner {
             Ok(in_force) => in_force,
             Err(instead) => return settled(instead.map(|instead| *instead)),
         };
+        if plan.shadow {
+            return settled(self.shadow(&delivery, lead, (plan, &in_force), book.version, now).await);
+        }
         let (at_most, passes) = match self.admitted(&delivery, plan, &in_force, errand, now) {
             Go::Send { at_most, passes } => (at_most, passes),
             Go::LookUp { at_most } => {
@@ -288,7 +291,13 @@ impl Inner {
         }
     }
 
-    async fn sent(&self, started: Timestamp, plan: &StepPlan, body: Option<BodyMark>, evidence: Evidence) -> Sent {
+    pub(crate) async fn sent(
+        &self,
+        started: Timestamp,
+        plan: &StepPlan,
+        body: Option<BodyMark>,
+        evidence: Evidence,
+    ) -> Sent {
         let ended = self.clock.now().max(started);
         let verdict = self.apart.read(&plan.reading, &evidence).await;
         let held_until = self.dispatch.lock().released_at(&plan.endpoint).filter(|at| *at <= started);

@@ -23,6 +23,7 @@ mod recent;
 mod recover;
 mod run;
 mod settling;
+mod shadow;
 mod terms;
 mod ties;
 mod waiters;

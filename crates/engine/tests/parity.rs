@@ -86,6 +86,7 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         priority: Default::default(),
         duplicates: None,
         test_leads: steadfast_flow::TestLeads::default(),
+        shadow: false,
         tie: Default::default(),
         price: None,
         returns: Default::default(),

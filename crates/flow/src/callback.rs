@@ -134,6 +134,7 @@ pub(crate) fn as_step(
         duplicates: None,
         // Whoever tries a source out tries its callback out.
         test_leads: Some(TestLeads::Send),
+        shadow: false,
         sale: StepSaleSettings::default(),
         terms: Default::default(),
     };

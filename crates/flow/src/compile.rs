@@ -283,6 +283,7 @@ impl<'a> StepScope<'a> {
                     priority: step.priority.or(self.flow.priority).unwrap_or_default(),
                     duplicates: self.guard(recipient),
                     test_leads: step.test_leads.or(recipient.test_leads).unwrap_or_default(),
+                    shadow: step.shadow,
                     tie: self.flow.tie(step),
                     price: step.sale.price.clone(),
                     returns: recipient.returns.over(&self.flow.returns),

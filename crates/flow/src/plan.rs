@@ -51,6 +51,8 @@ pub struct StepPlan {
     pub duplicates: Option<Arc<DuplicateGuard>>,
     /// What becomes of test leads.
     pub test_leads: TestLeads,
+    /// Everything is done but the send.
+    pub shadow: bool,
     /// How its deliveries are bound to others of their lead.
     pub tie: Tie,
     /// What its recipient is expected to pay: a decimal number.

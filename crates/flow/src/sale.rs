@@ -106,7 +106,7 @@ impl FlowSettings {
 
     /// Whether a step is one of the buyers of the flow's sale.
     pub(crate) fn is_buyer(&self, step: &StepSettings) -> bool {
-        self.is_sale() && step.sale.buyer.unwrap_or(step.sale.after.is_none())
+        self.is_sale() && !step.shadow && step.sale.buyer.unwrap_or(step.sale.after.is_none())
     }
 
     /// How a step's deliveries are bound to others of their lead.
@@ -177,6 +177,10 @@ impl FlowSettings {
             let problem = "says buyer in a flow that sells to every step";
             let allowed = "sale.mode = \"first_accepted\" in its flow";
             faults.push(Fault::of(place.key("buyer"), "true", problem, allowed));
+        }
+        if sale.buyer == Some(true) && step.shadow {
+            let problem = "is a shadow, which sends nothing, but a buyer is sold to";
+            faults.push(Fault::unseen(place.key("shadow"), problem, "shadow, or buyer = true"));
         }
         if sale.buyer == Some(true) && sale.after.is_some() {
             let problem = "begins after another step, but a buyer begins when its turn comes";

@@ -147,6 +147,8 @@ pub struct StepSettings {
     pub duplicates: Option<DuplicateSettings>,
     /// What becomes of test leads, in place of what its recipient says.
     pub test_leads: Option<TestLeads>,
+    /// Everything is done but the send.
+    pub shadow: bool,
     /// Its part in a sale, and when it begins.
     pub sale: StepSaleSettings,
     /// Which leads it sends, and what is different about some.

@@ -61,7 +61,10 @@ impl Told {
         deliveries: &[(Delivery, Option<Verdict>)],
     ) -> Option<Self> {
         let is_sale = is_sale(deliveries.iter().map(|(delivery, _)| delivery));
-        let deliveries: Vec<_> = deliveries.iter().filter(|(delivery, _)| counts(delivery, is_sale)).collect();
+        let is_shadow =
+            |delivery: &Delivery| flow.and_then(|flow| flow.step(&delivery.step)).is_some_and(|step| step.shadow);
+        let deliveries = deliveries.iter().filter(|(delivery, _)| counts(delivery, is_sale) && !is_shadow(delivery));
+        let deliveries: Vec<_> = deliveries.collect();
         let sold: Vec<_> = deliveries.iter().filter(|(delivery, _)| is_delivered(delivery)).collect();
         if let Some((first, _)) = sold.first() {
             let said = sold.iter().find_map(|(_, last)| price_said(last.as_ref()?));
@@ -123,7 +126,9 @@ fn is_sale<'a>(mut deliveries: impl Iterator<Item = &'a Delivery>) -> bool {
 }
 
 const fn counts(delivery: &Delivery, is_sale: bool) -> bool {
-    if is_sale { delivery.tie.buyer } else { !delivery.tie.follows }
+    // A shadow was sent to nobody.
+    let shadow = matches!(delivery.state, State::Closed { why: CloseReason::Shadow, .. });
+    !shadow && if is_sale { delivery.tie.buyer } else { !delivery.tie.follows }
 }
 
 fn nothing() -> Box<str> {

@@ -43,6 +43,7 @@ fn step(id: &str) -> StepSettings {
         rules: Vec::new(),
         duplicates: None,
         test_leads: None,
+        shadow: false,
         sale: Default::default(),
         terms: Default::default(),
     }

@@ -126,6 +126,8 @@ named_enum! {
         Suppressed = "suppressed",
         /// The buyer took it, and gave it back.
         Returned = "returned",
+        /// Its step is a shadow: the request was made and not sent.
+        Shadow = "shadow",
     }
 }
 

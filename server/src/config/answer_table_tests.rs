@@ -157,7 +157,7 @@ With `in_doubt = \"verify\"` the recipient is asked whether it has a lead. What 
 `verify.rules` alone, in the same words: **success** is found (delivered), **failure** is not found (sent again), **error** is no
 answer (asked again). A duplicate is found; a cap is no answer; 404 and 410 are not found unless a rule says otherwise. A rule's
 `delay` says when to ask again at the earliest; `retryable = false` leaves it to a person. Try them with
-`steadfast classify --config FILE --flow F --step S --look-up`.
+`steadfast classify --config FILE --flow F --step S --look-up`, or `POST /v1/classify` with `look_up` in its `step`.
 
 ## What last week would have become
 

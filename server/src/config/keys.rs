@@ -17,7 +17,7 @@ use super::protection_keys::{BREAKER, BREAKER_KEY, CONCURRENCY, CONCURRENCY_KEY,
 use super::response_keys::{MATCH, PATH, RESPONSE, RESPONSE_KEY, RULE, RULES_KEY};
 use super::retention_keys::{FLOW_RETENTION, FLOW_RETENTION_KEY, RETENTION, RETENTION_KEY};
 use super::retry_keys::{POLICY_TABLE, RETRY};
-use super::sale_keys::{AFTER, AFTER_KEY, BUYER, PRICE, RETURNS, RETURNS_KEY, SALE, SALE_KEY, SCORE};
+use super::sale_keys::{AFTER, AFTER_KEY, BUYER, PRICE, RETURNS, RETURNS_KEY, SALE, SALE_KEY, SCORE, SHADOW};
 use super::source_keys::{CALLBACK, DEDUPE, SOURCE};
 use super::verify_keys::VERIFY_PAGE;
 
@@ -361,6 +361,7 @@ pub(crate) const STEP: Table = Table {
         RULES_KEY,
         DUPLICATES_KEY,
         TEST_LEADS_KEY,
+        SHADOW,
         BUYER,
         PRICE,
         SCORE,

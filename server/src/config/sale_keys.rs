@@ -57,6 +57,14 @@ pub(crate) const SALE: Table = Table {
 };
 
 /// On a step.
+pub(crate) const SHADOW: Key = key(
+    "shadow",
+    "true or false",
+    "true, false",
+    "false",
+    "Does everything but the send: the request is made for every lead and its delivery closed as `shadow`, with size and digest. No buyer.",
+);
+/// On a step.
 pub(crate) const BUYER: Key = key(
     "buyer",
     "true or false",

@@ -117,6 +117,7 @@ fn step(step: &Section<'_>, index: usize) -> Option<StepSettings> {
         rules,
         duplicates,
         test_leads,
+        shadow: step.boolean("shadow").unwrap_or(false),
         sale,
         terms,
     })

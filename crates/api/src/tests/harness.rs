@@ -134,6 +134,7 @@ fn step(id: &str, recipient: &str) -> StepSettings {
         rules: Vec::new(),
         duplicates: None,
         test_leads: None,
+        shadow: false,
         sale: Default::default(),
         terms: Default::default(),
     }

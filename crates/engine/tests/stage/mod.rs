@@ -86,6 +86,7 @@ pub(crate) fn step(id: &str) -> StepSettings {
         rules: Vec::new(),
         duplicates: None,
         test_leads: None,
+        shadow: false,
         sale: Default::default(),
         terms: Default::default(),
     }
