@@ -228,6 +228,8 @@ impl FlowShape {
                 shadow: false,
                 sale: Default::default(),
                 terms: Default::default(),
+                fallbacks: Vec::new(),
+                follow_ups: Default::default(),
             });
         }
         let mode = self.sells.then_some(SaleMode::FirstAccepted);

@@ -1,5 +1,6 @@
 //! One attempt, as a page to frame: load, admit, render, send, read, settle, store.
 
+use crate::bodies::keep_body;
 use crate::conditions;
 use crate::desk::RefusedAction;
 use crate::dispatch::{Errand, Heard, Start};
@@ -8,12 +9,12 @@ use crate::run::Inner;
 use crate::settling::{AFTER_FULL, Saved};
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_flow::{InForce, Rendered, StepPlan};
+use steadfast_flow::{InForce, StepPlan};
 use steadfast_lead::{DeliveryId, Lead, Timestamp};
 use steadfast_retry::policy::show_duration;
 use steadfast_retry::{
     Admission, BodyMark, Delivery, Entry, Evidence, FaultKind, HoldReason, LookedUp, Phase, ReviewCause, Sent,
-    Settlement, Terms, Verb, admit, assume_delivered, park, refer, replan, settle, settle_look_up,
+    Settlement, Terms, Verb, admit, assume_delivered, end_leg, park, refer, replan, settle, settle_look_up,
 };
 use steadfast_store::{DuePosition, StoreError};
 
@@ -109,10 +110,12 @@ impl Inner {
     async fn frame(&self, mut delivery: Delivery, lead: &Lead, errand: Errand) -> Ended {
         let now = self.clock.now();
         let book = self.book();
-        let Some(plan) = book.step(&delivery.flow, &delivery.step) else {
-            let because = format!("the configuration no longer has step {} of flow {}", delivery.step, delivery.flow);
-            let fence = self.fence(&delivery);
-            return settled(refer(&delivery, ReviewCause::StepGone, because.into(), fence, now));
+        let plan = match book.leg(&delivery) {
+            Ok(plan) => plan,
+            Err(gone) => {
+                let fence = self.fence(&delivery);
+                return settled(refer(&delivery, ReviewCause::StepGone, gone.to_string().into(), fence, now));
+            }
         };
         if let Some(elsewhere) = self.belongs_elsewhere(&delivery, lead, plan, now) {
             return elsewhere;
@@ -143,7 +146,8 @@ impl Inner {
                 self.sent(now, plan, None, evidence).await
             }
             Ok(rendered) => {
-                let Some(mark) = keep_body(&mut delivery, plan, &rendered) else {
+                let step = book.step(&delivery.flow, &delivery.step);
+                let Some(mark) = keep_body(&mut delivery, step, plan, lead, &rendered) else {
                     let because =
                         "the mapping changed while an attempt is in doubt; sending other bytes may sell twice";
                     let fence = self.fence(&delivery);
@@ -200,7 +204,7 @@ impl Inner {
             }
             Admission::Hold { until, why } => return Go::Not(not_yet(delivery.clone(), until, why)),
             Admission::Review { cause, because } => {
-                return Go::Not(settled(refer(delivery, cause, because, fence, now)));
+                return Go::Not(settled(end_leg(delivery, cause, because, plan.route(), fence, now)));
             }
         };
         match errand {
@@ -240,7 +244,8 @@ impl Inner {
                     plan.endpoint,
                     show_duration(most)
                 );
-                settled(refer(&delivery, ReviewCause::HeldTooLong, because.into(), self.fence(&delivery), now))
+                let fence = self.fence(&delivery);
+                settled(end_leg(&delivery, ReviewCause::HeldTooLong, because.into(), plan.route(), fence, now))
             }
         }
     }
@@ -369,19 +374,4 @@ fn is_current(delivery: &Delivery, position: Option<DuePosition>) -> bool {
 /// that.
 const fn is_unseen_doubt(delivery: &Delivery) -> bool {
     delivery.tie.buyer && delivery.progress.may_be_taken()
-}
-
-/// Keeps the body's mark, or begins a new revision where the bytes changed and no attempt is in doubt, or one is and
-/// sending again was cleared. `None` when they changed and that is not so.
-fn keep_body(delivery: &mut Delivery, plan: &StepPlan, rendered: &Rendered) -> Option<BodyMark> {
-    let mark = BodyMark { mapping_version: plan.request.mapping_version(), digest: rendered.digest };
-    let changed = delivery.body.is_some_and(|frozen| frozen.digest != mark.digest);
-    if changed && delivery.progress.is_unresolved() {
-        return None;
-    }
-    if changed {
-        delivery.progress.revision = delivery.progress.revision.saturating_add(1);
-        delivery.body = None;
-    }
-    Some(mark)
 }

@@ -79,7 +79,7 @@ impl Inner {
         let taken = self.reserved.lock().take(mark, delivery.id);
         let earlier = match taken {
             Err(holder) => Some(Earlier::OnItsWay { delivery: holder, next_look: None }),
-            Ok(()) => self.earlier_patiently(guard, mark, delivery.id, now).await,
+            Ok(()) => self.earlier_patiently(guard, mark, delivery, now).await,
         };
         match earlier? {
             Earlier::Went { delivery: other, at } => self.settle_duplicate(delivery, guard, other, at, now),
@@ -127,7 +127,7 @@ impl Inner {
         &self,
         guard: &DuplicateGuard,
         mark: Term,
-        own: DeliveryId,
+        own: &Delivery,
         now: Timestamp,
     ) -> Option<Earlier> {
         const AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -135,7 +135,7 @@ impl Inner {
             match self.earlier(guard, mark, own, now).await {
                 Ok(earlier) => return earlier,
                 Err(error) => {
-                    tracing::error!(delivery = %own, %error, "duplicates could not be looked for; trying again");
+                    tracing::error!(delivery = %own.id, %error, "duplicates could not be looked for; trying again");
                     self.clock.sleep_until(self.clock.now().after(AFTER_FAILURE)).await;
                 }
             }
@@ -147,7 +147,7 @@ impl Inner {
         &self,
         guard: &DuplicateGuard,
         mark: Term,
-        own: DeliveryId,
+        own: &Delivery,
         now: Timestamp,
     ) -> Result<Option<Earlier>, StoreError> {
         let since = now.before(guard.window());
@@ -155,7 +155,9 @@ impl Inner {
         let mut on_its_way = None;
         loop {
             let found = self.store.marked(mark, after, PAGE).await?;
-            let mut others = found.iter().filter(|other| other.id != own);
+            // Its mark tells of every recipient its legs may lead to; where it went is where it stands.
+            let mut others =
+                found.iter().filter(|other| other.id != own.id && other.endpoint.recipient == own.endpoint.recipient);
             let went = others.clone().find_map(|other| went(other, guard.on(), since));
             if went.is_some() {
                 return Ok(went);

@@ -7,6 +7,7 @@
 mod after_sale;
 mod apart;
 mod attempt;
+mod bodies;
 mod callbacks;
 mod clock;
 mod conditions;

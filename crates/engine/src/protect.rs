@@ -150,9 +150,9 @@ pub(crate) async fn keep_guards(inner: Arc<Inner>) {
 /// old for the shorter one is found when it is let go.
 pub(crate) fn protected_by(book: &Book) -> Protected {
     let mut used: HashMap<Endpoint, Duration> = HashMap::new();
-    for step in book.all_flows().flat_map(|flow| &flow.steps) {
-        let age = used.entry(step.endpoint.clone()).or_default();
-        *age = step.longest_lead_age().max(*age);
+    for leg in book.all_flows().flat_map(|flow| flow.legs()) {
+        let age = used.entry(leg.endpoint.clone()).or_default();
+        *age = leg.longest_lead_age().max(*age);
     }
     let recipients = book.recipients.iter();
     let recipients = recipients.map(|(name, plan)| (name.clone(), protection_of(plan))).collect();

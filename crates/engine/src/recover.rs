@@ -62,14 +62,14 @@ impl Inner {
         // Nothing was stored after the last commit, so the attempt was cut off then or later.
         let ended = identity.last_commit_at.unwrap_or(now).max(delivery.accepted_at).min(now);
         let book = self.book();
-        let settlement = match book.step(&delivery.flow, &delivery.step) {
-            None => {
-                let because = "cut off by an unclean stop, and the configuration no longer has its step";
+        let settlement = match book.leg(&delivery) {
+            Err(gone) => {
+                let because = format!("cut off by an unclean stop, and {gone}");
                 let doubted = delivery.progress.clone().doubted();
                 let delivery = Delivery { progress: doubted, ..delivery };
                 refer(&delivery, ReviewCause::StepGone, because.into(), self.fence(&delivery), now)
             }
-            Some(plan) => {
+            Ok(plan) => {
                 let detail = "the server stopped during this attempt; the recipient may have taken it";
                 let evidence = Evidence::of_fault(Phase::Sent, FaultKind::Interrupted, detail);
                 let verdict = plan.reading.read(&evidence);
@@ -113,8 +113,7 @@ impl Inner {
         let Some(delivery) = self.store.delivery(id).await? else { return Ok(()) };
         let book = self.book();
         // Where the step asks for it, the mark was durable before anything was sent: no mark, not sent.
-        let step = book.step(&delivery.flow, &delivery.step);
-        let exact = same_config && step.is_some_and(|plan| plan.in_doubt.wants_intent());
+        let exact = same_config && book.leg(&delivery).is_ok_and(|plan| plan.in_doubt.wants_intent());
         if delivery.progress.in_doubt || exact {
             return Ok(());
         }

@@ -263,6 +263,7 @@ impl Inner {
             config_version,
             fence: self.fence(delivery),
             body_kept_bytes_max: self.limits.body_kept_bytes_max,
+            route: plan.route(),
         }
     }
 

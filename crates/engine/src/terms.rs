@@ -1,6 +1,7 @@
 //! Search terms and marks of a lead: made at acceptance, and again to ask for them.
 
 use crate::run::{Engine, Inner};
+use std::collections::BTreeSet;
 use steadfast_flow::{Contact, ContactKind, DuplicateGuard, FlowPlan};
 use steadfast_lead::{DeliveryId, Fields, Lead, LeadId, RecipientName};
 use steadfast_retry::Delivery;
@@ -40,11 +41,14 @@ impl Inner {
         if lead.test {
             return Vec::new();
         }
-        let marked = flow.steps.iter().zip(deliveries).filter_map(|(step, delivery)| {
-            let guard = step.duplicates.as_ref()?;
-            Some((self.mark(guard, &step.endpoint.recipient, &lead.fields)?, delivery.id))
+        let legs =
+            flow.steps.iter().zip(deliveries).flat_map(|(step, delivery)| step.legs().map(move |leg| (leg, delivery)));
+        let marked = legs.filter_map(|(leg, delivery)| {
+            let guard = leg.duplicates.as_ref()?;
+            Some((self.mark(guard, &leg.endpoint.recipient, &lead.fields)?, delivery.id))
         });
-        marked.collect()
+        // Legs to one recipient have one mark.
+        marked.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// What is the same for every lead that a guard takes for one; `None` for a lead that is like no other.

@@ -93,6 +93,10 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         place: None,
         after: None,
         conditions: Default::default(),
+        leg: 0,
+        ends: Default::default(),
+        next: None,
+        fallbacks: Vec::new(),
     };
     let flow = FlowPlan {
         name: scenario.flow.clone(),

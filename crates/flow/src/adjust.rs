@@ -189,7 +189,7 @@ impl<'a> StepScope<'a> {
         if count == 0 && self.step.terms.when.is_none() {
             return Ok(StepConditions::default());
         }
-        if let Some(fault) = too_many(self.place.key("adjust"), count, ADJUSTMENTS_MAX) {
+        if let Some(fault) = too_many(self.steps_place().key("adjust"), count, ADJUSTMENTS_MAX) {
             let problem = format!("{} on this step, over all levels", fault.problem);
             return Err(vec![Fault { problem, ..fault }]);
         }
@@ -201,7 +201,7 @@ impl<'a> StepScope<'a> {
         let ground = Ground { fields, zone: zone.as_ref(), calendar: calendar.as_ref(), named: &named };
         let mut faults = Vec::new();
         let when = self.step.terms.when.as_deref();
-        let when = when.and_then(|when| condition(self.place.key("when"), when, &ground, &mut faults));
+        let when = when.and_then(|when| condition(self.steps_place().key("when"), when, &ground, &mut faults));
         let limits = Some((self.step.recipient.clone(), recipient.limits.clone()));
         let mut conditions = StepConditions { when, limits, ..StepConditions::default() };
         for (list, entries) in lists {
@@ -224,7 +224,7 @@ impl<'a> StepScope<'a> {
             account.map(|(name, account)| (account_place(name).key("adjust"), account.adjust.as_slice())),
             Some((flow_place(self.flow_name).key("adjust"), self.flow.adjust.as_slice())),
             Some((recipient_place(&self.step.recipient).key("adjust"), recipient.adjust.as_slice())),
-            Some((self.place.key("adjust"), self.step.terms.adjust.as_slice())),
+            Some((self.steps_place().key("adjust"), self.step.terms.adjust.as_slice())),
         ];
         lists.into_iter().flatten().filter(|(_, list)| !list.is_empty()).collect()
     }
@@ -276,6 +276,7 @@ fn placed(fault: &RetryFault, entry: &Place) -> Fault {
                 | Level::Flow(_)
                 | Level::Recipient(_)
                 | Level::Step(_)
+                | Level::Fallback(_)
                 | Level::Limit(_) => entry.clone(),
             };
             let retry = set_by.key("retry");

@@ -137,6 +137,8 @@ pub(crate) fn as_step(
         shadow: false,
         sale: StepSaleSettings::default(),
         terms: Default::default(),
+        fallbacks: Vec::new(),
+        follow_ups: Default::default(),
     };
     Ok((step, recipient))
 }

@@ -8,6 +8,7 @@ use crate::declared::field_faults;
 use crate::duplicates::{DuplicateGuard, DuplicateSettings};
 use crate::in_doubt::{in_doubt, in_doubt_fault};
 use crate::layers::{Chain, Laid, endless_policies, policy_faults};
+use crate::legs::LegScope;
 use crate::look_up::LookUpPlan;
 use crate::person::ContactFields;
 use crate::place::{Fault, Place};
@@ -23,7 +24,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use steadfast_lead::{AccountName, FlowName, RecipientName};
 use steadfast_retry::policy::{Key, Level, Limits, MaxLeadAge, Reach};
-use steadfast_retry::{Endpoint, Reading, not_found_rule};
+use steadfast_retry::{Endpoint, LegEnds, Reading, not_found_rule};
 
 /// What `limits.max_retries` may be.
 pub const LIMIT_RETRIES: RangeInclusive<u32> = 0..=1_000;
@@ -167,8 +168,8 @@ impl Settings {
         faults.extend(flow.returns.faults(&place));
         let mut steps = Vec::with_capacity(flow.steps.len());
         for (index, step) in flow.steps.iter().enumerate() {
-            let scope = StepScope { settings: self, flow_name: name, flow, step, place: step_place(name, index) };
-            match scope.plan() {
+            let place = step_place(name, index);
+            match (StepScope { settings: self, flow_name: name, flow, step, place, leg: None }).plan_legs() {
                 Ok(plan) => steps.push(Arc::new(plan)),
                 Err(found) => faults.extend(found),
             }
@@ -221,7 +222,7 @@ impl Settings {
         let step = flow.steps.get(index)?;
         let recipient = self.recipients.get(&step.recipient)?;
         let place = step_place(flow_name, index);
-        Some((StepScope { settings: self, flow_name, flow, step, place }, recipient))
+        Some((StepScope { settings: self, flow_name, flow, step, place, leg: None }, recipient))
     }
 }
 
@@ -232,6 +233,8 @@ pub(crate) struct StepScope<'a> {
     pub(crate) flow: &'a FlowSettings,
     pub(crate) step: &'a StepSettings,
     pub(crate) place: Place,
+    /// Which of its legs, where it is not about the step's own.
+    pub(crate) leg: Option<LegScope<'a>>,
 }
 
 impl<'a> StepScope<'a> {
@@ -242,11 +245,13 @@ impl<'a> StepScope<'a> {
         levels.push(flow_level(self.flow_name, self.flow));
         levels.push(recipient_level(&self.step.recipient, recipient));
         let level = Level::Step(self.step.id.clone());
-        levels.push(Laid { level, layer: &self.step.retry, place: self.place.key("retry") });
+        let place = self.steps_place().key("retry");
+        levels.push(Laid { level, layer: &self.step.retry, place });
+        levels.extend(self.leg.as_ref().map(|leg| leg.level(self.place.key("retry"))));
         Chain { limits: Some((self.step.recipient.clone(), &recipient.limits)), ..self.settings.chain(&levels) }
     }
 
-    fn plan(&self) -> Result<StepPlan, Vec<Fault>> {
+    pub(crate) fn plan(&self) -> Result<StepPlan, Vec<Fault>> {
         let step = self.step;
         let mut faults = request_faults(&self.place, &step.request, step.auth.as_ref());
         faults.extend(in_doubt_fault(&self.place, &step.in_doubt));
@@ -290,6 +295,10 @@ impl<'a> StepScope<'a> {
                     place: self.flow.place_of_buyer(&step.id),
                     after: step.sale.after.clone(),
                     conditions,
+                    leg: 0,
+                    ends: LegEnds::default(),
+                    next: None,
+                    fallbacks: Vec::new(),
                 })
             }
             _ => Err(faults),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use steadfast_lead::{FlowName, Priority, RecipientName, StepName, Timestamp};
 use steadfast_retry::calendar::{Calendar, Standing};
 use steadfast_retry::policy::{Conditions, Key, Resolved, RetryPolicy};
-use steadfast_retry::{Follow, InDoubt, Window, window};
+use steadfast_retry::{Follow, InDoubt, LegEnds, Window, window};
 
 /// A step's retry settings and schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,14 @@ pub struct Explained {
     pub look_up: Option<ExplainedLookUp>,
     /// Which leads it sends, as written; `None` for all.
     pub when: Option<String>,
+    /// Which leg of the step; 0 is its own.
+    pub leg: u8,
+    /// Where it goes: scheme, host and port.
+    pub origin: Arc<str>,
+    /// What follows its ends.
+    pub ends: LegEnds,
+    /// The legs after it, in order.
+    pub fallbacks: Vec<Explained>,
     /// Every key with its value and origin, in the order of [`Key::ALL`].
     pub values: Vec<ExplainedValue>,
     /// Every retry that is allowed, from 1.
@@ -156,6 +164,10 @@ impl Explained {
                 read_by: look_up.read_by.clone(),
             }),
             when: plan.conditions.when.as_ref().map(|when| when.text().to_owned()),
+            leg: plan.leg,
+            origin: Arc::clone(&plan.endpoint.origin),
+            ends: plan.ends.clone(),
+            fallbacks: plan.fallbacks.iter().map(|leg| Explained::of(leg)).collect(),
             values: values(&plan.retry),
             schedule: schedule(&plan.retry.policy),
             begins: begins(plan),

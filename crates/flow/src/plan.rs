@@ -13,6 +13,7 @@ use crate::returns::ReturnRules;
 use crate::source::SourceSettings;
 use crate::test_leads::TestLeads;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{
@@ -23,10 +24,11 @@ use steadfast_retry::calendar::Calendar;
 use steadfast_retry::pace::{ConcurrencyLimit, LIMIT_MAX, PaceSettings};
 use steadfast_retry::policy::Resolved;
 use steadfast_retry::{
-    Delivery, Endpoint, Follow, GuardSettings, HoldReason, InDoubt, LegProgress, Reading, State, Tie, Ties,
+    Delivery, Endpoint, Follow, GuardSettings, HoldReason, InDoubt, LegEnds, LegProgress, NextLeg, Reading, Route,
+    State, Tie, Ties,
 };
 
-/// One step of a flow, ready to be followed.
+/// One step of a flow, ready to be followed. Each of its further legs is a plan as well, in `fallbacks`.
 #[derive(Clone, Debug)]
 pub struct StepPlan {
     /// The flow.
@@ -65,6 +67,14 @@ pub struct StepPlan {
     pub after: Option<Follow>,
     /// Which leads it sends, and what is different about some.
     pub conditions: StepConditions,
+    /// Which leg of the step this is the plan of; 0 is the step's own.
+    pub leg: u8,
+    /// What follows the end of this leg.
+    pub ends: LegEnds,
+    /// The leg after this one.
+    pub next: Option<NextLeg>,
+    /// The legs after the step's own, in order; empty on those themselves.
+    pub fallbacks: Vec<Arc<StepPlan>>,
 }
 
 impl StepPlan {
@@ -74,6 +84,16 @@ impl StepPlan {
     /// [`RenderFailed`] when this lead does not fit the mapping.
     pub fn render(&self, lead: &Lead) -> Result<Rendered, RenderFailed> {
         self.request.render(lead)
+    }
+
+    /// All its legs, the step's own first.
+    pub fn legs(self: &Arc<Self>) -> impl Iterator<Item = &Arc<StepPlan>> {
+        std::iter::once(self).chain(&self.fallbacks)
+    }
+
+    /// What may follow this leg.
+    pub fn route(&self) -> Route<'_> {
+        Route { ends: Some(&self.ends), next: self.next.as_ref() }
     }
 
     /// The delivery a lead makes at this step, due at once unless it follows another.
@@ -102,6 +122,25 @@ impl StepPlan {
     }
 }
 
+/// A delivery's step, or its leg of the step, stands in the configuration no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegGone {
+    flow: FlowName,
+    step: StepName,
+    /// The leg, where the step is there still.
+    leg: Option<u8>,
+}
+
+impl fmt::Display for LegGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration no longer has ")?;
+        if let Some(leg) = self.leg {
+            write!(f, "leg {leg} of ")?;
+        }
+        write!(f, "step {} of flow {}", self.step, self.flow)
+    }
+}
+
 /// One flow, ready to be followed.
 #[derive(Clone, Debug)]
 pub struct FlowPlan {
@@ -121,6 +160,11 @@ impl FlowPlan {
     /// The step of that name.
     pub fn step(&self, name: &StepName) -> Option<&Arc<StepPlan>> {
         self.steps.iter().find(|step| step.step == *name)
+    }
+
+    /// Every leg of every step.
+    pub fn legs(&self) -> impl Iterator<Item = &Arc<StepPlan>> {
+        self.steps.iter().flat_map(|step| step.legs())
     }
 
     /// The deliveries a lead makes in this flow: due at once, but for buyers whose turn comes later and steps that follow
@@ -200,8 +244,8 @@ impl Book {
     /// The steps that send to each recipient; a recipient of none is not there.
     pub(crate) fn steps_by_recipient(&self) -> HashMap<RecipientName, Vec<Arc<StepPlan>>> {
         let mut steps: HashMap<RecipientName, Vec<Arc<StepPlan>>> = HashMap::new();
-        for step in self.flows.values().flat_map(|flow| &flow.steps) {
-            steps.entry(step.endpoint.recipient.clone()).or_default().push(Arc::clone(step));
+        for leg in self.flows.values().flat_map(|flow| flow.legs()) {
+            steps.entry(leg.endpoint.recipient.clone()).or_default().push(Arc::clone(leg));
         }
         steps
     }
@@ -217,6 +261,17 @@ impl Book {
     /// Every flow, configured or built in.
     pub fn all_flows(&self) -> impl Iterator<Item = &Arc<FlowPlan>> {
         self.flows.values().chain(self.callbacks.values())
+    }
+
+    /// The plan of the leg that a delivery is on.
+    ///
+    /// # Errors
+    /// What the configuration no longer has: its step, or that leg of it.
+    pub fn leg(&self, delivery: &Delivery) -> Result<&Arc<StepPlan>, LegGone> {
+        let (flow, step, leg) = (&delivery.flow, &delivery.step, delivery.progress.leg);
+        let gone = |leg| LegGone { flow: flow.clone(), step: step.clone(), leg };
+        let plan = self.step(flow, step).ok_or_else(|| gone(None))?;
+        plan.legs().nth(usize::from(leg)).ok_or_else(|| gone(Some(leg)))
     }
 
     /// The plan of a step; `None` when the configuration no longer has it.

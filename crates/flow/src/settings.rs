@@ -7,6 +7,7 @@ use crate::calendars::{CalendarSettings, CalledWhen};
 use crate::contact_zones::ContactZones;
 use crate::duplicates::DuplicateSettings;
 use crate::erasure::ErasureRules;
+use crate::legs::{FollowUpSettings, LegSettings};
 use crate::look_up::LookUpSettings;
 use crate::lookups::Lookups;
 use crate::mapping::FieldSettings;
@@ -153,6 +154,10 @@ pub struct StepSettings {
     pub sale: StepSaleSettings,
     /// Which leads it sends, and what is different about some.
     pub terms: TermsSettings,
+    /// Where a delivery goes when the step's own request came to nothing, in order.
+    pub fallbacks: Vec<LegSettings>,
+    /// What follows the end of a leg.
+    pub follow_ups: FollowUpSettings,
 }
 
 /// What to do about an attempt that was sent and not answered.

@@ -46,6 +46,8 @@ fn step(id: &str) -> StepSettings {
         shadow: false,
         sale: Default::default(),
         terms: Default::default(),
+        fallbacks: Vec::new(),
+        follow_ups: Default::default(),
     }
 }
 

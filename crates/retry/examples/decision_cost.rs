@@ -19,8 +19,8 @@ use steadfast_retry::fair::{Fair, Party};
 use steadfast_retry::policy::{Layer, Level, Policies, RetryPolicy, resolve};
 use steadfast_retry::reading::{MatchSettings, PathSettings, ResponseSettings, RuleSettings};
 use steadfast_retry::{
-    Answer, Delivery, Endpoint, Epoch, Evidence, Fence, InDoubt, LegProgress, Reading, Seed, Sent, Shard, State, Terms,
-    Tie, admit, delay, settle,
+    Answer, Delivery, Endpoint, Epoch, Evidence, Fence, InDoubt, LegProgress, Reading, Route, Seed, Sent, Shard, State,
+    Terms, Tie, admit, delay, settle,
 };
 
 const ROUNDS: u32 = 200_000;
@@ -64,6 +64,7 @@ fn whole(reading: &Reading, delivery: &Delivery, policy: &RetryPolicy, evidence:
         config_version: 1,
         fence: Fence { shard: Shard(1), epoch: Epoch(1) },
         body_kept_bytes_max: 4_096,
+        route: Route::default(),
     };
     let verdict = reading.read(&evidence);
     let (started, ended) = (Timestamp::from_millis(1_000), Timestamp::from_millis(1_050));

@@ -215,9 +215,10 @@ pub(crate) fn change(
         cause: if let State::InReview { cause, .. } = state { Some(cause) } else { None },
         held: if let State::Held { why, .. } = state { Some(why) } else { None },
         closed: if let State::Closed { why, .. } = state { Some(why) } else { None },
+        leg: None,
         verb: verb.clone(),
         test: delivery.test,
     };
-    let entry = Entry::Change(Change { at: now, verb, state, because });
+    let entry = Entry::Change(Change { at: now, verb, state, leg: None, because });
     Settlement { delivery, entry, pause: None, event: Event { at: now, kind }, fence, tied: None }
 }

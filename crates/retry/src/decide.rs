@@ -4,7 +4,7 @@
 //! age counts from acceptance and binds everything.
 
 use crate::backoff::{Seed, Window, delay, dice, window};
-use crate::delivery::{Delivery, HoldReason, ReviewCause};
+use crate::delivery::{CloseReason, Delivery, HoldReason, ReviewCause};
 use crate::event::DecisionName;
 use crate::hint::{Hint, HintSource};
 use crate::outcome::{ErrorKind, FailureKind, Outcome, Verdict};
@@ -98,6 +98,18 @@ pub enum Decision {
         /// When.
         due: Timestamp,
     },
+    /// This leg has ended; the next one begins, with nothing used up.
+    NextLeg {
+        /// Its number.
+        leg: u8,
+        /// When its first attempt goes.
+        due: Timestamp,
+    },
+    /// It ends here.
+    Close {
+        /// Why.
+        why: CloseReason,
+    },
 }
 
 impl Decision {
@@ -110,6 +122,8 @@ impl Decision {
             Decision::Hold { .. } => DecisionName::Hold,
             Decision::Review { .. } => DecisionName::Review,
             Decision::LookUp { .. } => DecisionName::LookUp,
+            Decision::NextLeg { .. } => DecisionName::NextLeg,
+            Decision::Close { .. } => DecisionName::Close,
         }
     }
 }

@@ -128,6 +128,8 @@ named_enum! {
         Returned = "returned",
         /// Its step is a shadow: the request was made and not sent.
         Shadow = "shadow",
+        /// Its last leg ended, and its step asks for nothing more then (`on_exhausted = "close"` and the like).
+        GivenUp = "given_up",
     }
 }
 

@@ -26,6 +26,8 @@ named_enum! {
         Close = "close",
         /// Ask the recipient whether it has the lead.
         LookUp = "look_up",
+        /// Begin the next leg.
+        NextLeg = "next_leg",
     }
 }
 
@@ -70,6 +72,8 @@ pub enum EventKind {
         held: Option<HoldReason>,
         /// Why, when it was closed.
         closed: Option<CloseReason>,
+        /// The leg that begins with it, if one does.
+        leg: Option<u8>,
         /// What a person did, and who; `None` when nobody did.
         verb: Option<(Box<str>, Box<str>)>,
         /// A test lead's.
@@ -124,6 +128,8 @@ pub struct AttemptSettled {
     pub recipient: RecipientName,
     /// The attempt's number over all legs, from 1.
     pub attempt: u32,
+    /// Which leg it was of.
+    pub leg: u8,
     /// Which retry of its leg it was, from 1; 0 for the first attempt. After a hold, which uses no retry, an attempt has the
     /// number of the one before it.
     pub retry: u32,

@@ -26,6 +26,7 @@ pub mod pace;
 pub mod policy;
 mod ramp;
 pub mod reading;
+mod route;
 mod settle;
 mod shard;
 mod stop;
@@ -52,6 +53,7 @@ pub use look_up::{LOOK_UPS_MAX, LookUp, LookUpAnswer, LookedUp, not_found_rule, 
 pub use outcome::{ErrorKind, FailureKind, Outcome, Verdict};
 pub use ramp::{Ramp, Took};
 pub use reading::Reading;
+pub use route::{FollowUp, LegEnds, NextLeg, Route, end_leg, leave_leg};
 pub use settle::{Attempt, Change, EndpointPause, Entry, Sent, Settlement, Terms, settle};
 pub use shard::{Epoch, Fence, Shard};
 pub use stop::{Stop, StopTarget};

@@ -109,8 +109,10 @@ pub fn settle_look_up(before: &Delivery, looked: LookedUp, terms: &Terms<'_>) ->
     after.progress.cleared = answer == LookUpAnswer::NotFound;
     let hint = asked_pause(&looked.verdict, looked.evidence.answer.as_ref(), unix_seconds(looked.ended));
     let Decided { decision, because } = decide(&after, &looked, answer, hint, terms);
+    let Decided { decision, because } = terms.route.follow(Decided { decision, because }, &after, None, looked.ended);
     apply(&mut after, decision, looked.ended);
-    let event = event(&after, &looked, answer, &decision);
+    terms.route.begin(decision, &mut after);
+    let event = event(before, &after, &looked, answer, &decision);
     let look_up = LookUp {
         number,
         after_attempt: after.attempts,
@@ -211,11 +213,11 @@ fn review(cause: ReviewCause, because: String) -> Decided {
     Decided { decision: Decision::Review { cause }, because: because.into() }
 }
 
-fn event(after: &Delivery, looked: &LookedUp, answer: LookUpAnswer, decision: &Decision) -> Event {
+fn event(before: &Delivery, after: &Delivery, looked: &LookedUp, answer: LookUpAnswer, decision: &Decision) -> Event {
     let settled = LookUpSettled {
         delivery: after.id,
-        recipient: after.endpoint.recipient.clone(),
-        number: after.progress.look_ups,
+        recipient: looked.endpoint.recipient.clone(),
+        number: before.progress.look_ups.saturating_add(1),
         answer,
         decision: decision.name(),
         state: after.state.name(),

@@ -7,8 +7,9 @@ use crate::event::{AttemptSettled, Event, EventKind};
 use crate::evidence::{Evidence, FaultKind};
 use crate::hint::{Hint, asked_pause};
 use crate::look_up::LookUp;
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::{ErrorKind, Outcome, Verdict};
 use crate::policy::RetryPolicy;
+use crate::route::Route;
 use crate::shard::Fence;
 use crate::tie::Tied;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct Terms<'a> {
     pub fence: Fence,
     /// How much of an answer's body is kept.
     pub body_kept_bytes_max: usize,
+    /// What may follow the present leg.
+    pub route: Route<'a>,
 }
 
 /// One attempt as it went out and came back.
@@ -91,6 +94,8 @@ pub struct Change {
     pub verb: Option<(Box<str>, Box<str>)>,
     /// The state it led to.
     pub state: State,
+    /// The leg that begins with it, if one does.
+    pub leg: Option<u8>,
     /// Why.
     pub because: Because,
 }
@@ -152,18 +157,21 @@ pub fn settle(before: &Delivery, sent: Sent, terms: &Terms<'_>) -> Settlement {
         hint,
         ended: sent.ended,
     };
-    let Decided { decision, because } = decide(&situation);
+    let decided = decide(&situation);
     if ambiguous {
         after.progress = after.progress.doubted();
     }
     after.last_kind = sent.verdict.outcome.kind_name();
+    let error = error_of(&sent.verdict);
+    let Decided { decision, because } = terms.route.follow(decided, &after, error, sent.ended);
     apply(&mut after, decision, sent.ended);
+    terms.route.begin(decision, &mut after);
     let pause = pause_of(&sent, hint);
     let event = attempt_event(before, &after, &sent, &decision, late);
     let attempt = Attempt {
         number: after.attempts,
-        leg: after.progress.leg,
-        revision: after.progress.revision,
+        leg: before.progress.leg,
+        revision: before.progress.revision,
         retry: before.progress.retries_used,
         endpoint: sent.endpoint,
         due,
@@ -182,6 +190,14 @@ pub fn settle(before: &Delivery, sent: Sent, terms: &Terms<'_>) -> Settlement {
         event,
         fence: terms.fence,
         tied: None,
+    }
+}
+
+/// The kind and status of an error; `None` for a success or a business no.
+const fn error_of(verdict: &Verdict) -> Option<(ErrorKind, Option<u16>)> {
+    match verdict.outcome {
+        Outcome::Error(kind) => Some((kind, verdict.status)),
+        Outcome::Success | Outcome::Failure(_) => None,
     }
 }
 
@@ -222,7 +238,8 @@ pub(crate) fn apply(after: &mut Delivery, decision: Decision, at: Timestamp) {
         Decision::Retry { due, not_before: Some(until), .. } => State::Held { due, until, why: HoldReason::RetryAfter },
         Decision::Hold { due, until, why } => State::Held { due, until, why },
         Decision::Review { cause } => State::InReview { since: at, cause },
-        Decision::LookUp { due } => State::Waiting { due },
+        Decision::LookUp { due } | Decision::NextLeg { due, .. } => State::Waiting { due },
+        Decision::Close { why } => State::Closed { at, why },
     };
     if let Decision::Retry { retry, .. } = decision {
         after.progress.retries_used = retry;
@@ -240,8 +257,9 @@ fn attempt_event(before: &Delivery, after: &Delivery, sent: &Sent, decision: &De
         lead: after.lead,
         flow: after.flow.clone(),
         step: after.step.clone(),
-        recipient: after.endpoint.recipient.clone(),
+        recipient: sent.endpoint.recipient.clone(),
         attempt: after.attempts,
+        leg: before.progress.leg,
         retry: before.progress.retries_used,
         outcome: sent.verdict.outcome,
         decision: decision.name(),

@@ -94,6 +94,7 @@ fn no_word_of_a_recipient_or_a_person_stays_and_every_figure_does() {
         at: at(4),
         verb: Some(("dismiss".into(), "bob".into())),
         state: State::Waiting { due: at(5) },
+        leg: None,
         because: WORDS.into(),
     };
     let after = wiped(Entry::Change(change.clone()));

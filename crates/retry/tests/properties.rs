@@ -97,6 +97,8 @@ fn retried(settlement: &Settlement) -> Option<(u32, Timestamp, Option<Timestamp>
             | Decision::Reject { .. }
             | Decision::Hold { .. }
             | Decision::LookUp { .. }
+            | Decision::NextLeg { .. }
+            | Decision::Close { .. }
             | Decision::Review { .. } => None,
         },
         Entry::Change(_) | Entry::LookUp(_) => None,

@@ -17,8 +17,8 @@ use steadfast_lead::{IdSequence, NodeNumber, Priority, Timestamp};
 use steadfast_retry::breaker::Wait;
 use steadfast_retry::policy::RetryPolicy;
 use steadfast_retry::{
-    Admission, Delivery, Epoch, Fence, HoldReason, LegProgress, LookedUp, Sent, Settlement, Shard, State, Terms, Tie,
-    admit, assume_delivered, refer, settle, settle_look_up,
+    Admission, Delivery, Epoch, Fence, HoldReason, LegProgress, LookedUp, Route, Sent, Settlement, Shard, State, Terms,
+    Tie, admit, assume_delivered, refer, settle, settle_look_up,
 };
 
 /// Most attempts in the run of one policy.
@@ -115,6 +115,7 @@ impl<'a> World<'a> {
             config_version: 1,
             fence: Fence { shard: Shard::of(&scenario.endpoint.recipient), epoch: Epoch(1) },
             body_kept_bytes_max: 0,
+            route: Route::default(),
         };
         World {
             scenario,

@@ -92,6 +92,8 @@ fn decision(decision: &Decision, ended: Timestamp, start: Timestamp) -> String {
         Decision::Hold { until, why, .. } => format!("held until {} ({why})", at(until)),
         Decision::Review { cause } => format!("in review ({cause})"),
         Decision::LookUp { due } => format!("look-up at {}", at(due)),
+        Decision::NextLeg { leg, due } => format!("leg {leg} at {}", at(due)),
+        Decision::Close { why } => format!("closed ({why})"),
     }
 }
 

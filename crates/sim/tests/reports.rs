@@ -93,7 +93,7 @@ fn a_timeline_does_not_depend_on_the_order_its_entries_come_in() {
     let change = |seconds: u64, because: &str| {
         let at = start.after(std::time::Duration::from_secs(seconds));
         let state = State::InReview { since: at, cause: ReviewCause::StepGone };
-        Entry::Change(Change { at, verb: None, state, because: because.into() })
+        Entry::Change(Change { at, verb: None, state, leg: None, because: because.into() })
     };
     let (one, two, three) = (change(1, "first"), change(2, "second"), change(2, "third"));
     let lines = [(1, &one), (2, &two), (1, &three)].map(|(lead, entry)| TimelineEntry { lead, entry });

@@ -217,6 +217,7 @@ fn settlement(store: &dyn Store, before: &Delivery, state: State) -> Settlement 
         step: delivery.step.clone(),
         recipient: delivery.endpoint.recipient.clone(),
         attempt: delivery.attempts,
+        leg: 0,
         retry: 0,
         outcome,
         decision: decision.name(),

@@ -61,6 +61,7 @@ fn settled(recipient: &str, outcome: Outcome, retry: u32, decision: DecisionName
         step: StepName::new("sell").unwrap(),
         recipient: RecipientName::new(recipient).unwrap(),
         attempt: retry + 1,
+        leg: 0,
         retry,
         outcome,
         decision,
@@ -92,6 +93,7 @@ fn changed(state: StateName, cause: Option<ReviewCause>, verb: Option<&str>) -> 
         cause,
         held: None,
         closed: None,
+        leg: None,
         verb: verb.map(|verb| (verb.into(), "ann".into())),
         test: false,
     };

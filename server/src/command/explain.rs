@@ -15,7 +15,7 @@ use steadfast_flow::{
 use steadfast_lead::{Priority, Timestamp};
 use steadfast_retry::calendar::Standing;
 use steadfast_retry::policy::show_duration;
-use steadfast_retry::{InDoubt, Window};
+use steadfast_retry::{InDoubt, LegEnds, Window};
 
 /// Which step, and how it is shown.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +60,10 @@ pub(crate) fn explain(path: &Path, wanted: Wanted<'_>, out: &mut impl Write) -> 
     } else {
         tables(&explained, wanted.terminal, out)?;
         adjustment_lines(&explained, out)?;
+        for leg in &explained.fallbacks {
+            writeln!(out)?;
+            tables(leg, wanted.terminal, out)?;
+        }
         calendar_lines(calendar.as_ref(), out)?;
     }
     Ok(true)
@@ -91,9 +95,23 @@ pub(crate) fn to_json(explained: &Explained) -> Value {
         "when": explained.when,
         "in_doubt": doubt(explained.in_doubt),
         "look_up": explained.look_up.as_ref().map(look_up_json),
+        "leg": explained.leg,
+        "origin": &*explained.origin,
+        "follow_ups": ends_json(&explained.ends),
         "values": values,
         "schedule": schedule,
         "adjust": explained.adjustments.iter().map(adjustment_json).collect::<Vec<_>>(),
+        "fallbacks": explained.fallbacks.iter().map(to_json).collect::<Vec<_>>(),
+    })
+}
+
+fn ends_json(ends: &LegEnds) -> Value {
+    json!({
+        "on_exhausted": ends.exhausted.name(),
+        "on_final_error": ends.final_error.name(),
+        "final_errors": ends.final_errors.to_texts(),
+        "on_unrecognized": ends.unrecognized.name(),
+        "on_held_too_long": ends.held_too_long.name(),
     })
 }
 
@@ -194,7 +212,11 @@ fn doubt(in_doubt: InDoubt) -> String {
 }
 
 fn tables(explained: &Explained, terminal: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    writeln!(out, "flow {}, step {}, recipient {}", explained.flow, explained.step, explained.recipient)?;
+    let leg = if explained.leg == 0 { String::new() } else { format!(", leg {}", explained.leg) };
+    writeln!(out, "flow {}, step {}{leg}, recipient {}", explained.flow, explained.step, explained.recipient)?;
+    if explained.leg > 0 || !explained.fallbacks.is_empty() {
+        writeln!(out, "goes to {}; then: {}", explained.origin, ends_line(&explained.ends))?;
+    }
     writeln!(out, "begins {}", explained.begins)?;
     let mut values = table(["key", "value", "level"], terminal);
     for value in &explained.values {
@@ -219,6 +241,13 @@ fn tables(explained: &Explained, terminal: bool, out: &mut impl Write) -> anyhow
     writeln!(out, "{schedule}")?;
     writeln!(out, "if every attempt fails at once and nothing is held; an attempt's own time comes on top")?;
     Ok(())
+}
+
+fn ends_line(ends: &LegEnds) -> String {
+    format!(
+        "exhausted {}, final error {}, unrecognized {}, held too long {}",
+        ends.exhausted, ends.final_error, ends.unrecognized, ends.held_too_long
+    )
 }
 
 fn table<const N: usize>(head: [&str; N], terminal: bool) -> Table {

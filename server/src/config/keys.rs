@@ -14,9 +14,13 @@ use super::condition_keys::{
 use super::field_keys::FIELD;
 use super::forgetting_keys::{DUPLICATES, DUPLICATES_KEY, ERASURE};
 use super::protection_keys::{BREAKER, BREAKER_KEY, CONCURRENCY, CONCURRENCY_KEY, RATE_LIMIT, RETRY_BUDGET};
+use super::request_keys::REQUEST;
 use super::response_keys::{MATCH, PATH, RESPONSE, RESPONSE_KEY, RULE, RULES_KEY};
 use super::retention_keys::{FLOW_RETENTION, FLOW_RETENTION_KEY, RETENTION, RETENTION_KEY};
 use super::retry_keys::{POLICY_TABLE, RETRY};
+use super::route_keys::{
+    FALLBACK, FALLBACKS_KEY, FINAL_ERRORS, ON_EXHAUSTED, ON_FINAL_ERROR, ON_HELD_TOO_LONG, ON_UNRECOGNIZED,
+};
 use super::sale_keys::{AFTER, AFTER_KEY, BUYER, PRICE, RETURNS, RETURNS_KEY, SALE, SALE_KEY, SCORE, SHADOW};
 use super::source_keys::{CALLBACK, DEDUPE, SOURCE};
 use super::verify_keys::VERIFY_PAGE;
@@ -204,35 +208,35 @@ pub(crate) const ACCOUNT: Table = Table {
     keys: &[ACCOUNT_ZONE, key("retry", "table", "see [retry]", "", "What it says about retrying."), ADJUST_KEY],
 };
 
-const IN_DOUBT: Key = key(
+pub(super) const IN_DOUBT: Key = key(
     "in_doubt",
     "text",
     "retry, verify, hold, assume_delivered",
     "\"retry\"",
     "What follows an attempt that was sent and not answered: sent again on the schedule with the same key; the recipient is asked first (verify); a person decides; or it counts as delivered, probably.",
 );
-const IN_DOUBT_DELAY: Key = key(
+pub(super) const IN_DOUBT_DELAY: Key = key(
     "in_doubt_delay",
     "duration",
     "0s to 1h",
     "\"0s\"",
     "A retry or look-up after such an attempt starts no earlier than this: a slow recipient may still be storing the lead.",
 );
-const VERIFY: Key = key(
+pub(super) const VERIFY: Key = key(
     "verify",
     "table",
     "see verify",
     "",
     "How the recipient is asked whether it has the lead, with in_doubt = \"verify\", and what its answers mean.",
 );
-const REQUEST_KEY: Key = key(
+pub(super) const REQUEST_KEY: Key = key(
     "request",
     "table",
     "see request",
     "",
     "How the request is made. A step's lies over its recipient's, key by key.",
 );
-const AUTH_KEY: Key = key(
+pub(super) const AUTH_KEY: Key = key(
     "auth",
     "table",
     "see auth",
@@ -366,95 +370,17 @@ pub(crate) const STEP: Table = Table {
         PRICE,
         SCORE,
         AFTER_KEY,
-    ],
-};
-
-/// `request` of a recipient or a step.
-pub(crate) const REQUEST: Table = Table {
-    header: "request",
-    about: "Stands on a recipient, a step, or both.",
-    keys: &[
-        key("type", "text", "http", "\"http\"", "Which door."),
-        key(
-            "method",
-            "text",
-            "POST, PUT, PATCH, GET, DELETE",
-            "\"POST\"",
-            "The method. GET and DELETE carry the fields in the query.",
-        ),
-        key(
-            "url",
-            "text",
-            "https://host[:port]/path[?query], http too, without user name and without #",
-            "",
-            "Where it goes; path and query may hold templates. Required, here or at the recipient.",
-        ),
-        key(
-            "format",
-            "text",
-            "json, form, query, xml, soap, text",
-            "\"json\"",
-            "How the fields or the body are written. Form and query: objects flattened by dots, lists as repeated names. soap and text need a body.",
-        ),
-        key(
-            "headers",
-            "table",
-            "header = \"value\", at most 50",
-            "{}",
-            "Headers; a value may be a template. Not those the server writes itself: Host, Content-Length, Transfer-Encoding, Connection, Idempotency-Key, Steadfast-*.",
-        ),
-        key(
-            "fields",
-            "table",
-            "name = text, whole number, true or false; at most 50",
-            "{}",
-            "Fields sent with every lead that has no body laid out, in place of a lead's field of that name.",
-        ),
-        key(
-            "body",
-            "text or table",
-            "a template, or values by path; see mapping.md",
-            "the lead's fields",
-            "What the body is made of. A step's table lies over its recipient's path by path; an empty table {} takes a path away.",
-        ),
-        key("content_type", "text", "visible ASCII and spaces", "that of the format", "The body's type."),
-        key(
-            "strict",
-            "true or false",
-            "true, false",
-            "false",
-            "A lead that lacks a field a template prints goes to review; else the field is left out, or empty inside a text.",
-        ),
-        key("soap_version", "text", "1.1, 1.2", "\"1.1\"", "For format = \"soap\": which envelope and content type."),
-        key(
-            "soap_action",
-            "text",
-            "visible ASCII and spaces, no quotes",
-            "",
-            "For format = \"soap\": the header SOAPAction (1.1), or the action of the content type (1.2).",
-        ),
-        key("soap_header", "text", "a template", "", "For format = \"soap\": what stands in the SOAP header."),
-        key("xml_declaration", "true or false", "true, false", "true", "Whether XML begins with its declaration."),
-        key("timeout", "duration", "100ms to 5m", "\"30s\"", "How long the whole attempt may take."),
-        key(
-            "connect_timeout",
-            "duration",
-            "100ms to 5m",
-            "\"10s\"",
-            "How long lookup, connection and TLS may take, each.",
-        ),
-        key(
-            "response_bytes_max",
-            "size",
-            "1KiB to 16MiB",
-            "\"1MiB\"",
-            "How much of an answer is read; a larger one is an error.",
-        ),
+        FALLBACKS_KEY,
+        ON_EXHAUSTED,
+        ON_FINAL_ERROR,
+        FINAL_ERRORS,
+        ON_UNRECOGNIZED,
+        ON_HELD_TOO_LONG,
     ],
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 36] = [
+pub(crate) const TABLES: [&Table; 37] = [
     &ROOT,
     &SERVER,
     &API_KEY,
@@ -480,6 +406,7 @@ pub(crate) const TABLES: [&Table; 36] = [
     &STEP,
     &AFTER,
     &RETURNS,
+    &FALLBACK,
     &REQUEST,
     &AUTH,
     &RESPONSE,

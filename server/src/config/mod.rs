@@ -30,6 +30,7 @@ mod protection_section;
 #[cfg(test)]
 mod protection_tests;
 pub(crate) mod references;
+mod request_keys;
 mod request_section;
 mod response_keys;
 mod response_section;
@@ -41,6 +42,10 @@ mod retention_section;
 mod retention_tests;
 mod retry_keys;
 mod retry_section;
+mod route_keys;
+mod route_section;
+#[cfg(test)]
+mod route_tests;
 mod sale_keys;
 mod sale_section;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Reading `request`, as it stands on a recipient or a step.
 
 use super::body_section::{body, scalar};
-use super::keys::REQUEST;
+use super::request_keys::REQUEST;
 use super::tree::{Found, Section};
 use http::{HeaderName, Method};
 use steadfast_flow::{Address, Format, Header, METHODS, RequestSettings, SoapVersion};

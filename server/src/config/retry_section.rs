@@ -63,7 +63,7 @@ fn jitter(found: &Found<'_>) -> Option<Jitter> {
 }
 
 /// Conditions may be written as texts, and codes as numbers too.
-fn conditions(found: &Found<'_>) -> Conditions {
+pub(crate) fn conditions(found: &Found<'_>) -> Conditions {
     /// Kinds, classes and a hundred codes.
     const CONDITIONS_MAX: usize = 200;
     let values = found.list();

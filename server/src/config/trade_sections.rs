@@ -12,6 +12,7 @@ use super::response_section::{response, rules};
 use super::retention_section::flow_retention;
 use super::retry_keys::RETRY;
 use super::retry_section::{layer, name, table_name};
+use super::route_section::{fallbacks, follow_ups};
 use super::sale_section::{returns, sale, step_sale};
 use super::source_section::sources;
 use super::tree::{Found, Section};
@@ -103,6 +104,7 @@ fn step(step: &Section<'_>, index: usize) -> Option<StepSettings> {
     let (request, auth) = (request(step), auth(step));
     let (response, rules, duplicates) = (response(step), rules(step), duplicates(step));
     let (test_leads, sale, terms) = (test_leads(step), step_sale(step), terms(step));
+    let (fallbacks, follow_ups) = (fallbacks(step), follow_ups(step));
     let id = id.or_else(|| StepName::new(&format!("unreadable-{index}")).ok())?;
     let recipient = recipient.or_else(|| RecipientName::new("unreadable").ok())?;
     Some(StepSettings {
@@ -120,6 +122,8 @@ fn step(step: &Section<'_>, index: usize) -> Option<StepSettings> {
         shadow: step.boolean("shadow").unwrap_or(false),
         sale,
         terms,
+        fallbacks,
+        follow_ups,
     })
 }
 
@@ -140,7 +144,7 @@ fn limits(limits: &Section<'_>) -> Limits {
     Limits { max_retries: limits.count("max_retries"), max_lead_age: limits.duration("max_lead_age") }
 }
 
-fn in_doubt(owner: &Section<'_>) -> InDoubtSettings {
+pub(crate) fn in_doubt(owner: &Section<'_>) -> InDoubtSettings {
     let words = InDoubtMode::ALL.map(InDoubtMode::name);
     let verify = owner.section("verify", &VERIFY);
     InDoubtSettings {

@@ -1,6 +1,7 @@
 //! The keys of `verify`: those of `request`, and how the answers to look-ups are read.
 
-use super::keys::{Key, REQUEST, Table, key};
+use super::keys::{Key, Table, key};
+use super::request_keys::REQUEST;
 
 const OWN: [Key; 2] = [
     key(

@@ -62,6 +62,7 @@ impl Screen {
             | DecisionName::Retry
             | DecisionName::Hold
             | DecisionName::LookUp
+            | DecisionName::NextLeg
             | DecisionName::Close => {}
         }
         drop(tally);
@@ -84,6 +85,7 @@ impl Screen {
             DecisionName::Reject => "rejected by the recipient".to_owned(),
             DecisionName::Close => "closed".to_owned(),
             DecisionName::LookUp => format!("in doubt: the recipient is asked in {next:.1} s"),
+            DecisionName::NextLeg => "the next leg begins".to_owned(),
         };
         let colour = match settled.outcome {
             Outcome::Success => AnsiColor::Green,

@@ -9,6 +9,7 @@ use crate::resource::leads::HISTORY_MAX;
 use crate::state::ApiState;
 use crate::wire::PageView;
 use crate::wire::delivery::{BodyView, BookingView, DeliveryDetail, DeliveryView, HoldView, LegView, NextView};
+use crate::wire::legs::legs;
 use crate::wire::policy::ExplainView;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -231,12 +232,13 @@ pub(crate) async fn detail(state: &ApiState, delivery: &Delivery) -> Result<Deli
     let entries = engine.store().history(delivery.id, 0, HISTORY_MAX + 1).await?;
     let history_cut = entries.len() > HISTORY_MAX;
     let book = engine.book();
-    let plan = book.step(&delivery.flow, &delivery.step);
+    let plan = book.leg(delivery).ok();
     let endpoint = plan.map_or(&delivery.endpoint, |plan| &plan.endpoint);
     let shown = entries.get(..HISTORY_MAX).unwrap_or(&entries);
     Ok(DeliveryDetail {
         delivery: DeliveryView::of(delivery, engine.is_in_flight(delivery.id)),
         leg: LegView::of(delivery),
+        legs: legs(delivery, book.step(&delivery.flow, &delivery.step), shown),
         body: BodyView::of(delivery),
         booking: BookingView::of(delivery),
         next: NextView::of(delivery, last(&entries)),

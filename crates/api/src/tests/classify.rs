@@ -139,7 +139,7 @@ async fn erase(server: &Server, id: &str) {
     let at = server.clock.now();
     delivery.version += 1;
     delivery.state = State::Closed { at, why: CloseReason::Erased };
-    let change = Change { at, verb: None, state: delivery.state.clone(), because: "erased".into() };
+    let change = Change { at, verb: None, state: delivery.state.clone(), leg: None, because: "erased".into() };
     let kind = EventKind::DeliveryChanged {
         delivery: delivery.id,
         recipient: delivery.endpoint.recipient.clone(),
@@ -147,6 +147,7 @@ async fn erase(server: &Server, id: &str) {
         cause: None,
         held: None,
         closed: Some(CloseReason::Erased),
+        leg: None,
         verb: None,
         test: false,
     };

@@ -137,6 +137,8 @@ fn step(id: &str, recipient: &str) -> StepSettings {
         shadow: false,
         sale: Default::default(),
         terms: Default::default(),
+        fallbacks: Vec::new(),
+        follow_ups: Default::default(),
     }
 }
 

@@ -162,6 +162,9 @@ pub(crate) struct DecisionView {
     /// Which retry comes next, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry: Option<u32>,
+    /// Which leg begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leg: Option<u8>,
     /// When it goes by the schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = words::time, required = false)]
@@ -202,6 +205,9 @@ pub(crate) struct ChangeView {
     /// Where the delivery stood then.
     #[schema(schema_with = words::state)]
     state: &'static str,
+    /// The leg that begins with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leg: Option<u8>,
     /// Why.
     because: String,
 }
@@ -307,6 +313,7 @@ impl DecisionView {
         let empty = DecisionView {
             name: decision.name().name(),
             retry: None,
+            leg: None,
             due: None,
             earliest: None,
             latest: None,
@@ -333,6 +340,8 @@ impl DecisionView {
             },
             Decision::Review { cause } => DecisionView { why: Some(cause.name()), ..empty },
             Decision::LookUp { due } => DecisionView { due: Some(due.to_string()), ..empty },
+            Decision::NextLeg { leg, due } => DecisionView { leg: Some(*leg), due: Some(due.to_string()), ..empty },
+            Decision::Close { why } => DecisionView { why: Some(why.name()), ..empty },
         }
     }
 }
@@ -397,6 +406,7 @@ impl From<&Change> for ChangeView {
             verb,
             by,
             state: state.name().name(),
+            leg: change.leg,
             because: change.because.to_string(),
         }
     }

@@ -1,6 +1,7 @@
 //! A delivery as it is shown: short in lists, whole on its own page.
 
 use crate::wire::attempt::{AttemptView, ChangeView, LookUpView};
+use crate::wire::legs::LegLine;
 use crate::wire::policy::ExplainView;
 use crate::wire::{hex, millis, words};
 use serde::Serialize;
@@ -74,6 +75,8 @@ pub(crate) struct DeliveryDetail {
     pub(crate) delivery: DeliveryView,
     /// The present leg.
     pub(crate) leg: LegView,
+    /// Every leg it has been on, in order.
+    pub(crate) legs: Vec<LegLine>,
     /// What its body was made from, once an attempt may have been sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<BodyView>,
@@ -319,6 +322,8 @@ fn planned(attempt: &Attempt, due: Timestamp) -> Option<(Timestamp, Timestamp)> 
         | Decision::Reject { .. }
         | Decision::Hold { .. }
         | Decision::LookUp { .. }
+        | Decision::NextLeg { .. }
+        | Decision::Close { .. }
         | Decision::Review { .. } => None,
     }
 }

@@ -81,6 +81,8 @@ struct AttemptSettledView {
     recipient: String,
     /// The attempt's number, from 1.
     attempt: u32,
+    /// Which leg it was of; 0 is the step's own.
+    leg: u8,
     /// Which retry it was; 0 for a first attempt.
     retry: u32,
     /// What it meant.
@@ -161,6 +163,9 @@ struct DeliveryChangedView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = words::closed, required = false)]
     closed: Option<&'static str>,
+    /// The leg that begins with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leg: Option<u8>,
     /// What a person did.
     #[serde(skip_serializing_if = "Option::is_none")]
     verb: Option<String>,
@@ -241,7 +246,7 @@ fn what(kind: &EventKind) -> WhatView {
             next_in_ms: settled.next_in.map(fine_millis),
             test: settled.test,
         })),
-        EventKind::DeliveryChanged { delivery, recipient, state, cause, held, closed, verb, test } => {
+        EventKind::DeliveryChanged { delivery, recipient, state, cause, held, closed, leg, verb, test } => {
             let (verb, by) = verb.as_ref().map(|(verb, by)| (verb.to_string(), by.to_string())).unzip();
             WhatView::DeliveryChanged(Box::new(DeliveryChangedView {
                 delivery_id: delivery.to_string(),
@@ -250,6 +255,7 @@ fn what(kind: &EventKind) -> WhatView {
                 cause: cause.map(|cause| cause.name()),
                 held: held.map(|why| why.name()),
                 closed: closed.map(|why| why.name()),
+                leg: *leg,
                 verb,
                 by,
                 test: *test,
@@ -284,6 +290,7 @@ fn attempt(settled: &AttemptSettled) -> AttemptSettledView {
         step: settled.step.to_string(),
         recipient: settled.recipient.to_string(),
         attempt: settled.attempt,
+        leg: settled.leg,
         retry: settled.retry,
         outcome: settled.outcome.name(),
         kind: settled.outcome.kind_name(),

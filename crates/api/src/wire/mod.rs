@@ -7,6 +7,7 @@ pub(crate) mod classify;
 pub(crate) mod counts;
 pub(crate) mod delivery;
 pub(crate) mod event;
+pub(crate) mod legs;
 pub(crate) mod policy;
 pub(crate) mod protection;
 pub(crate) mod reading;

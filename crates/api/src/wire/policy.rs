@@ -4,7 +4,7 @@ use crate::wire::millis;
 use serde::Serialize;
 use steadfast_flow::{Explained, ExplainedAdjustment, ExplainedValue, PlannedRetry, ReadBy, StepPlan};
 use steadfast_lead::Priority;
-use steadfast_retry::InDoubt;
+use steadfast_retry::{InDoubt, LegEnds};
 use utoipa::ToSchema;
 
 /// What is in force for a step, and where each value came from.
@@ -32,12 +32,21 @@ pub(crate) struct ExplainView {
     /// Which leads the step sends: a condition in CEL.
     #[serde(skip_serializing_if = "Option::is_none")]
     when: Option<String>,
+    /// Which leg of the step; 0 is its own.
+    leg: u8,
+    /// Where it goes: scheme, host and port.
+    origin: String,
+    /// What follows its ends.
+    follow_ups: FollowUpsView,
     /// Every retry setting.
     values: Vec<ValueView>,
     /// Every retry that is allowed.
     schedule: Vec<PlannedRetryView>,
     /// What is different about some leads, in the order it is laid down.
     adjust: Vec<AdjustmentView>,
+    /// The legs after it, in order.
+    #[schema(no_recursion)]
+    fallbacks: Vec<ExplainView>,
 }
 
 /// An entry of `adjust`, and what it changes alone.
@@ -54,6 +63,33 @@ pub(crate) struct AdjustmentView {
     values: Vec<ValueView>,
     /// Every retry that is allowed then.
     schedule: Vec<PlannedRetryView>,
+}
+
+/// What follows the ends of a leg: review, next_leg, next_buyer or close.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FollowUpsView {
+    /// Every retry was used, or the time for retries is over.
+    on_exhausted: &'static str,
+    /// A final error of `final_errors`.
+    on_final_error: &'static str,
+    /// Which final errors that speaks of.
+    final_errors: Vec<String>,
+    /// The answer fits no term.
+    on_unrecognized: &'static str,
+    /// Held by an open breaker for too long.
+    on_held_too_long: &'static str,
+}
+
+impl From<LegEnds> for FollowUpsView {
+    fn from(ends: LegEnds) -> Self {
+        FollowUpsView {
+            on_exhausted: ends.exhausted.name(),
+            on_final_error: ends.final_error.name(),
+            final_errors: ends.final_errors.to_texts(),
+            on_unrecognized: ends.unrecognized.name(),
+            on_held_too_long: ends.held_too_long.name(),
+        }
+    }
 }
 
 /// How a recipient is asked whether it has a lead.
@@ -98,7 +134,10 @@ pub(crate) struct PlannedRetryView {
 impl ExplainView {
     /// Of a step.
     pub(crate) fn of(plan: &StepPlan, config_version: u64) -> Self {
-        let explained = Explained::of(plan);
+        ExplainView::told(Explained::of(plan), config_version)
+    }
+
+    fn told(explained: Explained, config_version: u64) -> Self {
         let (in_doubt, delay) = match explained.in_doubt {
             InDoubt::Retry { floor } => ("retry", Some(millis(floor))),
             InDoubt::Verify { floor } => ("verify", Some(millis(floor))),
@@ -119,6 +158,10 @@ impl ExplainView {
                 read_by: look_up.read_by.into_iter().map(ReadBy::name).collect(),
             }),
             when: explained.when,
+            leg: explained.leg,
+            origin: explained.origin.to_string(),
+            follow_ups: explained.ends.into(),
+            fallbacks: explained.fallbacks.into_iter().map(|leg| ExplainView::told(leg, config_version)).collect(),
             values: explained.values.into_iter().map(ValueView::from).collect(),
             schedule: explained.schedule.into_iter().map(PlannedRetryView::from).collect(),
             adjust: explained.adjustments.into_iter().map(AdjustmentView::from).collect(),

@@ -89,6 +89,8 @@ pub(crate) fn step(id: &str) -> StepSettings {
         shadow: false,
         sale: Default::default(),
         terms: Default::default(),
+        fallbacks: Vec::new(),
+        follow_ups: Default::default(),
     }
 }
 

@@ -27,6 +27,8 @@ pub enum Level {
     Step(StepName),
     /// An entry of an `adjust` list, by its place in the configuration.
     Adjust(Box<str>),
+    /// `[[flows.X.steps.fallbacks]] retry`, by the number of its leg.
+    Fallback(u8),
     /// `[recipients.X.limits]`.
     Limit(RecipientName),
 }
@@ -41,6 +43,7 @@ impl fmt::Display for Level {
             Level::Recipient(name) => write!(f, "recipient {name}"),
             Level::Step(name) => write!(f, "step {name}"),
             Level::Adjust(place) => f.write_str(place),
+            Level::Fallback(leg) => write!(f, "fallback {leg}"),
             Level::Limit(name) => write!(f, "limits of recipient {name}"),
         }
     }

@@ -20,8 +20,8 @@ use steadfast_lead::{IdSequence, NodeNumber, Timestamp};
 use steadfast_retry::breaker::Symptom;
 use steadfast_retry::fair::{Fair, Lane, Turn};
 use steadfast_retry::{
-    Admission, Delivery, Epoch, Fence, HoldReason, LegProgress, Sent, Settlement, Shard, State, Terms, Tie, admit,
-    assume_delivered, refer, settle,
+    Admission, Delivery, Epoch, Fence, HoldReason, LegProgress, Route, Sent, Settlement, Shard, State, Terms, Tie,
+    admit, assume_delivered, refer, settle,
 };
 
 /// What happens next, and where. The order of fields is the order of happening.
@@ -298,6 +298,7 @@ impl<'a> World<'a> {
             config_version: 1,
             fence,
             body_kept_bytes_max: 0,
+            route: Route::default(),
         };
         let settlement = settle(&before, sent, &terms);
         let asked = settlement.pause.as_ref().map(|pause| pause.until.since(now));

@@ -148,6 +148,7 @@ pub fn settlement(store: &dyn Store, before: &Delivery, state: State, now: Times
         step: delivery.step.clone(),
         recipient: delivery.endpoint.recipient.clone(),
         attempt: delivery.attempts,
+        leg: 0,
         retry: 0,
         outcome,
         decision: decision.name(),

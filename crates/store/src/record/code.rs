@@ -62,9 +62,9 @@ codes!(Reason, "reason of a breaker", {
 codes!(CloseReason, "close reason", {
     Dismissed = 0, Expired = 1, Erased = 2, Superseded = 3, Test = 4,
     Sold = 5, NotReached = 6, Condition = 7, ClosedHours = 8, Suppressed = 9, Returned = 10,
-    Shadow = 11,
+    Shadow = 11, GivenUp = 20,
 });
-codes!(DecisionName, "decision", { Deliver = 0, Reject = 1, Retry = 2, Hold = 3, Review = 4, Close = 5, LookUp = 6, });
+codes!(DecisionName, "decision", { Deliver = 0, Reject = 1, Retry = 2, Hold = 3, Review = 4, Close = 5, LookUp = 6, NextLeg = 7, });
 codes!(LookUpAnswer, "look-up's answer", { Found = 0, NotFound = 1, Unknown = 2, });
 codes!(Phase, "phase", {
     Prepare = 0, Resolve = 1, Connect = 2, Secure = 3, Sending = 4, Sent = 5, Receiving = 6, Responded = 7,

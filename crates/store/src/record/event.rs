@@ -106,6 +106,9 @@ struct SettledTwin {
     test: bool,
     #[n(14)]
     next_in: Option<u64>,
+    /// `None` is the primary leg.
+    #[n(15)]
+    leg: Option<u8>,
 }
 
 #[derive(Encode, Decode)]
@@ -127,6 +130,8 @@ struct ChangedTwin<'a> {
     /// `None` is no, as above.
     #[n(7)]
     test: Option<bool>,
+    #[n(8)]
+    leg: Option<u8>,
 }
 
 /// Writes a line of the journal.
@@ -136,7 +141,7 @@ pub fn encode_event(event: &Event, names: &Dictionary) -> Vec<u8> {
             KindTwin::LeadAccepted(lead.raw(), names.number(flow.as_str()), *deliveries, *test)
         }
         EventKind::AttemptSettled(settled) => KindTwin::AttemptSettled(settled_twin(settled, names)),
-        EventKind::DeliveryChanged { delivery, recipient, state, cause, held, closed, verb, test } => {
+        EventKind::DeliveryChanged { delivery, recipient, state, cause, held, closed, leg, verb, test } => {
             KindTwin::DeliveryChanged(ChangedTwin {
                 delivery: delivery.raw(),
                 recipient: names.number(recipient.as_str()),
@@ -146,6 +151,7 @@ pub fn encode_event(event: &Event, names: &Dictionary) -> Vec<u8> {
                 closed: closed.map(Code::code),
                 verb: verb.as_ref().map(|(verb, by)| (&**verb, &**by)),
                 test: Some(*test),
+                leg: *leg,
             })
         }
         EventKind::EndpointPaused { endpoint, until } => {
@@ -191,6 +197,7 @@ pub fn decode_event(record: &[u8], names: &Dictionary) -> Result<Event, RecordEr
             cause: twin.cause.map(ReviewCause::of_code).transpose()?,
             held: twin.held.map(HoldReason::of_code).transpose()?,
             closed: twin.closed.map(CloseReason::of_code).transpose()?,
+            leg: twin.leg,
             verb: twin.verb.map(|(verb, by)| (verb.into(), by.into())),
             test: twin.test.unwrap_or(false),
         },
@@ -232,6 +239,7 @@ fn settled_twin(settled: &AttemptSettled, names: &Dictionary) -> SettledTwin {
         since_accepted: from_duration(settled.since_accepted),
         test: settled.test,
         next_in: settled.next_in.map(from_duration),
+        leg: (settled.leg > 0).then_some(settled.leg),
     }
 }
 
@@ -243,6 +251,7 @@ fn settled(twin: &SettledTwin, names: &Dictionary) -> Result<AttemptSettled, Rec
         step: step_name(twin.step, names)?,
         recipient: recipient_name(twin.recipient, names)?,
         attempt: twin.attempt,
+        leg: twin.leg.unwrap_or(0),
         retry: twin.retry,
         outcome: twin.outcome.value()?,
         decision: DecisionName::of_code(twin.decision)?,

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use steadfast_lead::Timestamp;
 use steadfast_retry::{
-    Answer, Attempt, Change, Decision, Entry, ErrorKind, Evidence, FailureKind, Fault, FaultKind, HoldReason, LookUp,
-    Outcome, Phase, ReviewCause, Timings, Verdict, Window,
+    Answer, Attempt, Change, CloseReason, Decision, Entry, ErrorKind, Evidence, FailureKind, Fault, FaultKind,
+    HoldReason, LookUp, Outcome, Phase, ReviewCause, Timings, Verdict, Window,
 };
 
 const WHAT: &str = "a line of a delivery's history";
@@ -90,6 +90,9 @@ struct ChangeTwin<'a> {
     state: StateTwin,
     #[b(3)]
     because: &'a str,
+    /// `None` is none: lines that were written before this field.
+    #[n(4)]
+    leg: Option<u8>,
 }
 
 #[derive(Encode, Decode)]
@@ -180,6 +183,10 @@ enum DecisionTwin {
     Review(#[n(0)] u8),
     #[n(5)]
     LookUp(#[n(0)] i64),
+    #[n(6)]
+    NextLeg(#[n(0)] u8, #[n(1)] i64),
+    #[n(7)]
+    Close(#[n(0)] u8),
 }
 
 /// Writes a line of history.
@@ -287,6 +294,7 @@ fn change_twin(change: &Change) -> ChangeTwin<'_> {
         verb: change.verb.as_ref().map(|(verb, by)| (&**verb, &**by)),
         state: StateTwin::of(&change.state, change.at),
         because: &change.because,
+        leg: change.leg,
     }
 }
 
@@ -296,6 +304,7 @@ fn change(twin: &ChangeTwin<'_>) -> Result<Change, RecordError> {
         at,
         verb: twin.verb.map(|(verb, by)| (verb.into(), by.into())),
         state: twin.state.value(at)?,
+        leg: twin.leg,
         because: twin.because.into(),
     })
 }
@@ -405,6 +414,8 @@ fn decision_twin(decision: Decision, base: Timestamp) -> DecisionTwin {
         Decision::Hold { due, until, why } => DecisionTwin::Hold(offset(due, base), offset(until, base), why.code()),
         Decision::Review { cause } => DecisionTwin::Review(cause.code()),
         Decision::LookUp { due } => DecisionTwin::LookUp(offset(due, base)),
+        Decision::NextLeg { leg, due } => DecisionTwin::NextLeg(leg, offset(due, base)),
+        Decision::Close { why } => DecisionTwin::Close(why.code()),
     }
 }
 
@@ -423,5 +434,7 @@ fn decision(twin: &DecisionTwin, base: Timestamp) -> Result<Decision, RecordErro
         }
         DecisionTwin::Review(cause) => Decision::Review { cause: ReviewCause::of_code(cause)? },
         DecisionTwin::LookUp(due) => Decision::LookUp { due: at(due, base) },
+        DecisionTwin::NextLeg(leg, due) => Decision::NextLeg { leg, due: at(due, base) },
+        DecisionTwin::Close(why) => Decision::Close { why: CloseReason::of_code(why)? },
     })
 }

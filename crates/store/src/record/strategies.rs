@@ -223,6 +223,8 @@ fn decision() -> impl Strategy<Value = Decision> {
         (time(), time(), select(HoldReason::ALL)).prop_map(|(due, until, why)| Decision::Hold { due, until, why }),
         select(ReviewCause::ALL).prop_map(|cause| Decision::Review { cause }),
         time().prop_map(|due| Decision::LookUp { due }),
+        (any::<u8>(), time()).prop_map(|(leg, due)| Decision::NextLeg { leg, due }),
+        select(CloseReason::ALL).prop_map(|why| Decision::Close { why }),
     ]
 }
 
@@ -260,8 +262,8 @@ prop_compose! {
 }
 
 pub(super) fn entry() -> impl Strategy<Value = Entry> {
-    let change = (time(), option::of((text(), text())), state(), text())
-        .prop_map(|(at, verb, state, because)| Entry::Change(Change { at, verb, state, because }));
+    let change = (time(), option::of((text(), text())), state(), option::of(any::<u8>()), text())
+        .prop_map(|(at, verb, state, leg, because)| Entry::Change(Change { at, verb, state, leg, because }));
     let look_up = look_up().prop_map(|look_up| Entry::LookUp(Box::new(look_up)));
     prop_oneof![attempt().prop_map(|attempt| Entry::Attempt(Box::new(attempt))), change, look_up]
 }
@@ -270,7 +272,7 @@ prop_compose! {
     fn settled()(
         (delivery, lead) in (delivery_id(), lead_id()),
         (flow, step, recipient) in (name(), name(), name()),
-        (attempt, retry, test) in any::<(u32, u32, bool)>(),
+        (attempt, leg, retry, test) in any::<(u32, u8, u32, bool)>(),
         outcome in outcome(),
         (decision, state) in (select(DecisionName::ALL), select(StateName::ALL)),
         (late, took, since_accepted) in (duration(), duration(), duration()),
@@ -281,7 +283,7 @@ prop_compose! {
             flow: FlowName::new(&flow).unwrap(),
             step: StepName::new(&step).unwrap(),
             recipient: RecipientName::new(&recipient).unwrap(),
-            attempt, retry, outcome, decision, state, late, took, since_accepted, next_in, test,
+            attempt, leg, retry, outcome, decision, state, late, took, since_accepted, next_in, test,
         }
     }
 }
@@ -294,11 +296,12 @@ prop_compose! {
         cause in option::of(select(ReviewCause::ALL)),
         held in option::of(select(HoldReason::ALL)),
         closed in option::of(select(CloseReason::ALL)),
+        leg in option::of(any::<u8>()),
         verb in option::of((text(), text())),
         test in any::<bool>(),
     ) -> EventKind {
         let recipient = RecipientName::new(&recipient).unwrap();
-        EventKind::DeliveryChanged { delivery, recipient, state, cause, held, closed, verb, test }
+        EventKind::DeliveryChanged { delivery, recipient, state, cause, held, closed, leg, verb, test }
     }
 }
 
