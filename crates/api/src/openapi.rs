@@ -3,7 +3,7 @@
 use crate::problem::MEDIA_TYPE;
 use crate::resource::{
     about, classify, configs, deliveries, erasures, events, explain, health, leads, ping, post_batch, post_lead,
-    recipients, reconciliation, render, returns, review, simulations, stats, stops, submit, verbs,
+    recipients, reconciliation, render, returns, review, simulations, stats, stops, submit, suppressions, verbs,
 };
 use std::sync::LazyLock;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -20,6 +20,7 @@ use utoipa::{Modify, OpenApi};
     paths(
         post_lead::post_lead, post_batch::post_batch, submit::post_submission, submit::get_submission, ping::post_ping, ping::get_ping, leads::get_lead,
         erasures::erase_lead, erasures::erase_person,
+        suppressions::suppress, suppressions::list_suppressions, suppressions::unsuppress,
         deliveries::list_deliveries, deliveries::get_delivery, verbs::retry, verbs::mark_delivered, verbs::dismiss,
         returns::return_delivery, returns::convert_delivery, returns::post_returns, returns::post_conversions,
         reconciliation::reconcile,

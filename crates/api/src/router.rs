@@ -4,7 +4,7 @@ use crate::frame::frame;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::resource::{
     about, classify, configs, deliveries, erasures, events, explain, health, leads, ping, post_batch, post_lead,
-    recipients, reconciliation, render, returns, review, simulations, stats, stops, submit, verbs,
+    recipients, reconciliation, render, returns, review, simulations, stats, stops, submit, suppressions, verbs,
 };
 use crate::source::refusing;
 use crate::state::ApiState;
@@ -36,6 +36,9 @@ routes! {
     get "/v1/leads/{id}" => leads::get_lead,
     delete "/v1/leads/{id}" => erasures::erase_lead,
     post "/v1/erasures" => erasures::erase_person,
+    post "/v1/suppressions" => suppressions::suppress,
+    get "/v1/suppressions" => suppressions::list_suppressions,
+    delete "/v1/suppressions/{id}" => suppressions::unsuppress,
     get "/v1/deliveries" => deliveries::list_deliveries,
     get "/v1/deliveries/{id}" => deliveries::get_delivery,
     post "/v1/deliveries/{id}/retry" => verbs::retry,

@@ -120,6 +120,9 @@ impl Inner {
         if let Some(elsewhere) = self.belongs_elsewhere(&delivery, lead, plan, now) {
             return elsewhere;
         }
+        if let Some(closed) = self.suppressed(&delivery, lead, now) {
+            return settled(Some(closed));
+        }
         let in_force = match self.in_force(&delivery, lead, plan, now) {
             Ok(in_force) => in_force,
             Err(instead) => return settled(instead.map(|instead| *instead)),

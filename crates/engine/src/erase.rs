@@ -378,7 +378,8 @@ impl Inner {
     }
 }
 
-fn contact(kind: ContactKind, text: Option<&str>, bad: RefusedErasure) -> Result<Option<Contact>, RefusedErasure> {
+/// An address or a number in its form, where one is given.
+pub(crate) fn contact<E>(kind: ContactKind, text: Option<&str>, bad: E) -> Result<Option<Contact>, E> {
     let Some(text) = text else { return Ok(None) };
     kind.normalise(text).map(|value| Some(Contact { kind, value })).ok_or(bad)
 }

@@ -100,6 +100,10 @@ impl Inner {
         let mut dispatch = self.dispatch.lock();
         guards.iter().for_each(|kept| dispatch.restore_guard(kept, now));
         for stop in stops {
+            if let StopTarget::Person(suppressed) = &stop.target {
+                self.suppressed.write().insert(suppressed.clone(), stop);
+                continue;
+            }
             dispatch.set_stop(&stop.target, true);
             self.stops.write().insert(stop.target.clone(), stop);
         }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use steadfast_flow::{Book, FlowPlan, StepPlan};
 use steadfast_lead::{DeliveryId, IdSequence, LeadId, Timestamp};
-use steadfast_retry::{Delivery, Endpoint, Fence, Shard, Stop, StopTarget, Terms};
+use steadfast_retry::{Delivery, Endpoint, Fence, Shard, Stop, StopTarget, Suppressed, Terms};
 use steadfast_store::{DuePosition, Health, QueueKey, Store, StoreError};
 use tokio::sync::{Notify, watch};
 
@@ -103,6 +103,8 @@ pub(crate) struct Inner {
     pub(crate) apart: Apart,
     /// What people stopped.
     pub(crate) stops: RwLock<BTreeMap<StopTarget, Stop>>,
+    /// Of whom nothing more is sent.
+    pub(crate) suppressed: RwLock<BTreeMap<Suppressed, Stop>>,
     /// Attempts and verbs under way: raised before one starts, lowered after it is settled.
     pub(crate) under_way: watch::Sender<usize>,
     pub(crate) draining: AtomicBool,
@@ -138,6 +140,7 @@ impl Engine {
             guards_changed: Notify::new(),
             apart: Apart::default(),
             stops: RwLock::default(),
+            suppressed: RwLock::default(),
             under_way: watch::Sender::new(0),
             draining: AtomicBool::new(false),
             unsaved: AtomicUsize::new(0),
@@ -151,6 +154,7 @@ impl Engine {
         engine.inner.resume_erasures().await?;
         tokio::spawn(dispatch_loop(Arc::clone(&engine.inner)));
         tokio::spawn(keep_guards(Arc::clone(&engine.inner)));
+        tokio::spawn(Arc::clone(&engine.inner).resume_suppressions());
         tokio::spawn(follow_journal(Arc::clone(&engine.inner), read_to));
         Ok(engine)
     }

@@ -30,6 +30,7 @@ mod route;
 mod settle;
 mod shard;
 mod stop;
+mod suppression;
 mod test_lead;
 mod tie;
 
@@ -57,6 +58,7 @@ pub use route::{FollowUp, LegEnds, NextLeg, Route, end_leg, leave_leg};
 pub use settle::{Attempt, Change, EndpointPause, Entry, Sent, Settlement, Terms, settle};
 pub use shard::{Epoch, Fence, Shard};
 pub use stop::{Stop, StopTarget};
+pub use suppression::{PersonMark, Suppressed, Within};
 pub use test_lead::close_test;
 pub use tie::{
     Follow, Moved, RefusedBySale, Standing, Tie, Tied, Ties, Turn, concerns_others, standing, tie, whose_turn,

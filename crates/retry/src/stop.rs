@@ -6,6 +6,7 @@
 //! that starts nothing while the stop lasts. From there it moves back.
 
 use crate::delivery::{Delivery, Endpoint};
+use crate::suppression::Suppressed;
 use std::fmt;
 use std::sync::Arc;
 use steadfast_lead::{FlowName, Lead, RecipientName, SourceName, Timestamp};
@@ -24,6 +25,8 @@ pub enum StopTarget {
     Flow(FlowName),
     /// Everything that came by a source of a flow.
     Source(FlowName, SourceName),
+    /// Everything of a person: closed, and not held.
+    Person(Suppressed),
 }
 
 impl fmt::Display for StopTarget {
@@ -32,6 +35,7 @@ impl fmt::Display for StopTarget {
             StopTarget::Recipient(recipient) => write!(f, "recipient {recipient}"),
             StopTarget::Flow(flow) => write!(f, "flow {flow}"),
             StopTarget::Source(flow, source) => write!(f, "source {source} of flow {flow}"),
+            StopTarget::Person(suppressed) => write!(f, "person {suppressed}"),
         }
     }
 }
@@ -57,10 +61,10 @@ impl StopTarget {
     }
 
     /// Where a recipient's deliveries wait while this stop lasts; `None` for a recipient's own, whose deliveries wait where
-    /// they are.
+    /// they are, and for a person's, whose do not wait.
     pub fn lot(&self, recipient: &RecipientName) -> Option<Endpoint> {
         let origin: Arc<str> = match self {
-            StopTarget::Recipient(_) => return None,
+            StopTarget::Recipient(_) | StopTarget::Person(_) => return None,
             StopTarget::Flow(flow) => format!("{FLOW}{flow}").into(),
             StopTarget::Source(flow, source) => format!("{SOURCE}{flow}{BETWEEN}{source}").into(),
         };

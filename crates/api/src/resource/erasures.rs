@@ -182,7 +182,7 @@ fn wait(state: &ApiState, query: Option<&str>) -> Result<Duration, Problem> {
 }
 
 /// A reason without an email address, and without the number that is asked about.
-fn nameless<'a>(reason: Option<&'a str>, phone: Option<&str>) -> Result<Option<&'a str>, Problem> {
+pub(crate) fn nameless<'a>(reason: Option<&'a str>, phone: Option<&str>) -> Result<Option<&'a str>, Problem> {
     let reason = bounded("reason", reason)?;
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
     let phone = phone.map(digits).filter(|digits| digits.len() >= 7);

@@ -22,4 +22,5 @@ pub(crate) mod simulations;
 pub(crate) mod stats;
 pub(crate) mod stops;
 pub(crate) mod submit;
+pub(crate) mod suppressions;
 pub(crate) mod verbs;

@@ -264,7 +264,7 @@ async fn act(
 /// A flow or source that is configured, or that is stopped and no more configured: a stop must not outlive its end.
 fn target(state: &ApiState, caller: &Caller, flow: String, source: Option<String>) -> Result<StopTarget, Problem> {
     let left = state.engine().stops().into_iter().map(|stop| stop.target).find(|target| match target {
-        StopTarget::Recipient(_) => false,
+        StopTarget::Recipient(_) | StopTarget::Person(_) => false,
         StopTarget::Flow(known) => source.is_none() && known.as_str() == flow,
         StopTarget::Source(known, by) => known.as_str() == flow && source.as_deref() == Some(by.as_str()),
     });

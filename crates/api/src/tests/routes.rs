@@ -468,6 +468,37 @@ async fn after_sale(server: &Server, id: &str) {
 }
 
 /// Every promised answer is given by one of these, in one server's life.
+/// Nothing of an answer repeats the address that was given.
+async fn suppressions_are_kept_listed_and_ended(server: &Server) {
+    let word = r#"{"email":"zoe@example.com","recipient":"bigbank","reason":"consent withdrawn","by":"ann"}"#;
+    let kept = server.post("/v1/suppressions", word).await.json();
+    let listed = server.get("/v1/suppressions?limit=10").await.json();
+    assert_eq!(listed["items"], kept["items"]);
+    assert!(!kept.to_string().contains("zoe"), "{kept}");
+    assert_eq!((&kept["items"][0]["recipient"], &kept["items"][0]["by"]), (&json!("bigbank"), &json!("ann")));
+    let path = format!("/v1/suppressions/{}", kept["items"][0]["suppression"].as_str().unwrap());
+    for ended in [true, false] {
+        assert_eq!(server.delete(&path, "").await.json(), json!({ "ended": ended }));
+    }
+    for (body, names) in [
+        (r#"{"email":"a@b.c"}"#, "reason"),
+        (r#"{"reason":"x"}"#, "email"),
+        (r#"{"email":"a","reason":"x"}"#, "email"),
+        (r#"{"phone":"12","reason":"x"}"#, "phone"),
+        (r#"{"email":"a@b.c","reason":"told by zoe@example.com"}"#, "reason"),
+        (r#"{"email":"a@b.c","flow":"nowhere","reason":"x"}"#, "flow"),
+        (r#"{"email":"a@b.c","flow":"auto","recipient":"bigbank","reason":"x"}"#, "recipient"),
+    ] {
+        let refused = server.post("/v1/suppressions", body).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.json()["parameter"].as_str()),
+            (422, Some(names)),
+            "{body} {refused:?}"
+        );
+    }
+    assert_eq!(server.delete("/v1/suppressions/nobody", "").await.status, 400);
+}
+
 #[tokio::test]
 async fn every_promised_answer_comes() {
     let server = Server::start().await;
@@ -532,6 +563,7 @@ async fn every_promised_answer_comes() {
     open.send(503).unwrap();
     server.settled(5).await;
     server.post("/v1/erasures", r#"{"phone":"312 555 0142"}"#).await;
+    suppressions_are_kept_listed_and_ended(&server).await;
     let nobody = server.post("/v1/flows/auto/leads?wait=5s", r#"{"a":1}"#).await.json();
     server.delete(&format!("/v1/leads/{}", nobody["lead_id"].as_str().unwrap()), "").await;
     assert_eq!(server.store.taken().await.unwrap(), []);

@@ -6,7 +6,7 @@ use steadfast_engine::{EndpointStanding, RecipientStanding};
 use steadfast_flow::RecipientPlan;
 use steadfast_retry::breaker::{BreakerMode, BreakerState};
 use steadfast_retry::pace::ConcurrencyLimit;
-use steadfast_retry::{Stop, StopTarget};
+use steadfast_retry::{Stop, StopTarget, Within};
 use utoipa::ToSchema;
 
 /// How a recipient is, in one word; the gravest of what is so.
@@ -83,6 +83,9 @@ pub(crate) struct StopTargetView {
     /// The source, where one is meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
+    /// The id of the suppression, where a person is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suppression: Option<String>,
 }
 
 impl From<&StopTarget> for StopTargetView {
@@ -91,8 +94,17 @@ impl From<&StopTarget> for StopTargetView {
             StopTarget::Recipient(recipient) => (Some(recipient.to_string()), None, None),
             StopTarget::Flow(flow) => (None, Some(flow.to_string()), None),
             StopTarget::Source(flow, source) => (None, Some(flow.to_string()), Some(source.to_string())),
+            StopTarget::Person(suppressed) => match &suppressed.within {
+                Within::Everything => (None, None, None),
+                Within::Flow(flow) => (None, Some(flow.to_string()), None),
+                Within::Recipient(recipient) => (Some(recipient.to_string()), None, None),
+            },
         };
-        StopTargetView { recipient, flow, source }
+        let suppression = match target {
+            StopTarget::Person(suppressed) => Some(suppressed.to_string()),
+            StopTarget::Recipient(_) | StopTarget::Flow(_) | StopTarget::Source(..) => None,
+        };
+        StopTargetView { recipient, flow, source, suppression }
     }
 }
 

@@ -5,7 +5,10 @@ use crate::{Cursor, KeptGuard};
 use std::time::Duration;
 use steadfast_lead::{FlowName, RecipientName, SourceName, Timestamp};
 use steadfast_retry::breaker::{BreakerState, Figures, Reason, Transition};
-use steadfast_retry::{Endpoint, Event, EventKind, Guard, GuardSettings, GuardSnapshot, Seed, Stop, StopTarget};
+use steadfast_retry::{
+    Endpoint, Event, EventKind, Guard, GuardSettings, GuardSnapshot, PersonMark, Seed, Stop, StopTarget, Suppressed,
+    Within,
+};
 
 fn endpoint(name: &str) -> Endpoint {
     Endpoint { recipient: RecipientName::new(name).unwrap(), origin: "https://x:443".into() }
@@ -59,7 +62,8 @@ pub async fn stops_last_until_they_are_ended(rig: &mut dyn Rig) {
     let targets = [
         StopTarget::Recipient(RecipientName::new("auto").unwrap()),
         StopTarget::Flow(flow.clone()),
-        StopTarget::Source(flow, SourceName::new("site").unwrap()),
+        StopTarget::Source(flow.clone(), SourceName::new("site").unwrap()),
+        StopTarget::Person(Suppressed { person: PersonMark([7; 16]), within: Within::Flow(flow) }),
     ];
     let stop = |target: &StopTarget, reason: &str| Stop {
         target: target.clone(),
@@ -76,11 +80,11 @@ pub async fn stops_last_until_they_are_ended(rig: &mut dyn Rig) {
     let mut kept = store.stops().await.unwrap();
     kept.sort_by(|one, two| one.target.cmp(&two.target));
     assert_eq!(kept, targets.each_ref().map(|target| stop(target, "second")).to_vec());
-    for target in &targets[..2] {
+    for target in &targets[..3] {
         let kind = EventKind::Resumed { target: target.clone(), by: "ann".into(), reason: "done".into() };
         store.end_stop(target.clone(), Event { at: world.now, kind }).await.unwrap();
     }
     let store = reopen_uncleanly(store, rig);
-    assert_eq!(store.stops().await, Ok(vec![stop(&targets[2], "second")]));
-    assert_eq!(store.events(Cursor(0), 100).await.unwrap().len(), 8);
+    assert_eq!(store.stops().await, Ok(vec![stop(&targets[3], "second")]));
+    assert_eq!(store.events(Cursor(0), 100).await.unwrap().len(), 11);
 }

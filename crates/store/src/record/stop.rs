@@ -1,9 +1,10 @@
 //! A stop as it is kept. Names stand as text: stops are few, and are read before any dictionary matters.
 
 use super::{RecordError, read, write};
+use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
 use steadfast_lead::{BadName, FlowName, RecipientName, SourceName, Timestamp};
-use steadfast_retry::{Stop, StopTarget};
+use steadfast_retry::{PersonMark, Stop, StopTarget, Suppressed, Within};
 
 const WHAT: &str = "a stop's record";
 
@@ -15,6 +16,9 @@ pub(super) enum TargetTwin<'a> {
     Flow(#[b(0)] &'a str),
     #[n(2)]
     Source(#[b(0)] &'a str, #[b(1)] &'a str),
+    /// The mark of a person, and a flow or a recipient where one is meant.
+    #[n(3)]
+    Person(#[n(0)] ByteArray<16>, #[b(1)] Option<&'a str>, #[b(2)] Option<&'a str>),
 }
 
 #[derive(Encode, Decode)]
@@ -35,6 +39,14 @@ impl<'a> TargetTwin<'a> {
             StopTarget::Recipient(recipient) => TargetTwin::Recipient(recipient.as_str()),
             StopTarget::Flow(flow) => TargetTwin::Flow(flow.as_str()),
             StopTarget::Source(flow, source) => TargetTwin::Source(flow.as_str(), source.as_str()),
+            StopTarget::Person(Suppressed { person, within }) => {
+                let (flow, recipient) = match within {
+                    Within::Everything => (None, None),
+                    Within::Flow(flow) => (Some(flow.as_str()), None),
+                    Within::Recipient(recipient) => (None, Some(recipient.as_str())),
+                };
+                TargetTwin::Person(ByteArray::from(person.0), flow, recipient)
+            }
         }
     }
 
@@ -47,6 +59,14 @@ impl<'a> TargetTwin<'a> {
             TargetTwin::Flow(flow) => Ok(StopTarget::Flow(FlowName::new(flow).map_err(damaged)?)),
             TargetTwin::Source(flow, source) => {
                 Ok(StopTarget::Source(FlowName::new(flow).map_err(damaged)?, SourceName::new(source).map_err(damaged)?))
+            }
+            TargetTwin::Person(person, flow, recipient) => {
+                let within = match (flow, recipient) {
+                    (Some(flow), _) => Within::Flow(FlowName::new(flow).map_err(damaged)?),
+                    (None, Some(recipient)) => Within::Recipient(RecipientName::new(recipient).map_err(damaged)?),
+                    (None, None) => Within::Everything,
+                };
+                Ok(StopTarget::Person(Suppressed { person: PersonMark(**person), within }))
             }
         }
     }

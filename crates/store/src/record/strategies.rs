@@ -17,6 +17,7 @@ use steadfast_retry::{
     GuardSnapshot, HoldReason, LegProgress, LookUp, LookUpAnswer, LookUpSettled, Outcome, Phase, ReviewCause, State,
     StateName, Stop, StopTarget, Tie, Timings, Took, Verdict, Window,
 };
+use steadfast_retry::{PersonMark, Suppressed, Within};
 
 fn text() -> impl Strategy<Value = Box<str>> {
     ".{0,40}".prop_map(Into::into)
@@ -342,6 +343,14 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
     (time(), kind).prop_map(|(at, kind)| Event { at, kind })
 }
 
+fn within() -> impl Strategy<Value = Within> {
+    prop_oneof![
+        Just(Within::Everything),
+        name().prop_map(|flow| Within::Flow(FlowName::new(&flow).unwrap())),
+        name().prop_map(|recipient| Within::Recipient(RecipientName::new(&recipient).unwrap())),
+    ]
+}
+
 fn stop_target() -> impl Strategy<Value = StopTarget> {
     prop_oneof![
         name().prop_map(|recipient| StopTarget::Recipient(RecipientName::new(&recipient).unwrap())),
@@ -349,6 +358,8 @@ fn stop_target() -> impl Strategy<Value = StopTarget> {
         (name(), name()).prop_map(|(flow, source)| {
             StopTarget::Source(FlowName::new(&flow).unwrap(), SourceName::new(&source).unwrap())
         }),
+        (any::<[u8; 16]>(), within())
+            .prop_map(|(person, within)| StopTarget::Person(Suppressed { person: PersonMark(person), within })),
     ]
 }
 
