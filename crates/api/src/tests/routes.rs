@@ -499,6 +499,23 @@ async fn suppressions_are_kept_listed_and_ended(server: &Server) {
     assert_eq!(server.delete("/v1/suppressions/nobody", "").await.status, 400);
 }
 
+/// What is only looked at.
+const READ: [&str; 13] = [
+    "/v1/deliveries",
+    "/v1/review",
+    "/v1/recipients",
+    "/v1/explain?flow=auto&step=sell",
+    "/v1/config",
+    "/v1/config/versions",
+    "/v1/events",
+    "/v1/stats",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/",
+];
+
 #[tokio::test]
 async fn every_promised_answer_comes() {
     let server = Server::start().await;
@@ -518,21 +535,7 @@ async fn every_promised_answer_comes() {
     server.settled(7).await;
     let config = ConfigVersion { version: 0, at: start(), by: "file".into(), text: "".into() };
     server.store.save_config(config).await.unwrap();
-    for path in [
-        "/v1/deliveries",
-        "/v1/review",
-        "/v1/recipients",
-        "/v1/explain?flow=auto&step=sell",
-        "/v1/config",
-        "/v1/config/versions",
-        "/v1/events",
-        "/v1/stats",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-        "/openapi.json",
-        "/",
-    ] {
+    for path in READ {
         assert_eq!(server.get(path).await.status, 200, "{path}");
     }
     server.get(&format!("/v1/leads/{lead}")).await;
