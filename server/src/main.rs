@@ -136,6 +136,11 @@ enum Command {
         #[command(subcommand)]
         action: command::RecipientAction,
     },
+    /// List the caps of a running server, and how many are accepted and reserved.
+    Caps {
+        #[command(flatten)]
+        connection: command::Connection,
+    },
     /// Pause and resume flows and sources of a running server.
     Flows {
         #[command(flatten)]
@@ -265,6 +270,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Import(args) => return wait_for(command::import(args, &mut out)),
         Command::Deliveries { connection, action } => wait_for(command::deliveries(&connection, action, &mut out))?,
         Command::Recipients { connection, action } => wait_for(command::recipients(&connection, action, &mut out))?,
+        Command::Caps { connection } => wait_for(command::caps(&connection, &mut out))?,
         Command::Flows { connection, action } => wait_for(command::flows(&connection, action, &mut out))?,
         Command::Backup { to, folder } => command::backup(folder, &to, &mut out)?,
         Command::Restore { from, data, nothing_sent_since } => {

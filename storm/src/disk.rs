@@ -10,11 +10,12 @@ use crate::write::{Mark, Write, wait, waited};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use steadfast_lead::{DeliveryId, Lead, LeadId, Timestamp};
-use steadfast_retry::{Delivery, EndpointPause, Entry, Event, Settlement, Stop, StopTarget};
+use steadfast_retry::{CapPeriod, Delivery, EndpointPause, Entry, Event, Settlement, Stop, StopTarget};
 use steadfast_store::{
-    Acceptance, Accepted, ConfigVersion, ConfigVersions, Count, Cursor, Deliveries, DuePosition, Erasure, Erasures,
-    Expired, ExpiredLead, Expiry, Filter, Health, Identity, Journal, KeptGuard, LeadErasure, Page, Pending, Protection,
-    Pruned, QueueHead, QueueKey, Queues, Retention, Settled, Store, StoreError, Term, Tombstone, Wiped, Writes,
+    Acceptance, Accepted, Caps, ConfigVersion, ConfigVersions, Count, Cursor, Deliveries, DuePosition, Erasure,
+    Erasures, Expired, ExpiredLead, Expiry, Filter, Health, Identity, Journal, KeptGuard, LeadErasure, Page, Pending,
+    Protection, Pruned, QueueHead, QueueKey, Queues, Retention, Settled, Store, StoreError, Term, Tombstone, Wiped,
+    Writes,
 };
 use tokio::sync::{Notify, watch};
 
@@ -302,6 +303,20 @@ impl Protection for Disk {
 
     fn stops(&self) -> Pending<Vec<Stop>> {
         self.read(|store| store.stops())
+    }
+}
+
+impl Caps for Disk {
+    fn cap_counts(&self, since: Timestamp) -> Pending<Vec<(CapPeriod, u64)>> {
+        self.read(move |store| store.cap_counts(since))
+    }
+
+    fn cap_places(&self, since: Timestamp) -> Pending<Vec<(DeliveryId, CapPeriod)>> {
+        self.read(move |store| store.cap_places(since))
+    }
+
+    fn prune_caps(&self, before: Timestamp) -> Pending<u64> {
+        self.write(move |store| store.prune_caps(before))
     }
 }
 

@@ -230,6 +230,7 @@ impl FlowShape {
                 terms: Default::default(),
                 fallbacks: Vec::new(),
                 follow_ups: Default::default(),
+                caps: Default::default(),
             });
         }
         let mode = self.sells.then_some(SaleMode::FirstAccepted);

@@ -2,7 +2,7 @@
 
 use crate::problem::MEDIA_TYPE;
 use crate::resource::{
-    about, classify, configs, deliveries, erasures, events, explain, health, leads, ping, post_batch, post_lead,
+    about, caps, classify, configs, deliveries, erasures, events, explain, health, leads, ping, post_batch, post_lead,
     recipients, reconciliation, render, returns, review, simulations, stats, stops, submit, suppressions, verbs,
 };
 use std::sync::LazyLock;
@@ -26,7 +26,7 @@ use utoipa::{Modify, OpenApi};
         reconciliation::reconcile,
         review::list_review, recipients::list_recipients, recipients::get_recipient, stops::pause_recipient,
         stops::resume_recipient, stops::breaker, stops::pause_flow, stops::resume_flow, stops::pause_source,
-        stops::resume_source, stops::list_stops, explain::explain, render::render, classify::classify, configs::get_config,
+        stops::resume_source, stops::list_stops, caps::list_caps, explain::explain, render::render, classify::classify, configs::get_config,
         configs::list_config_versions, simulations::simulate, events::list_events, stats::get_stats,
         health::healthz, health::readyz, health::metrics, about::openapi, about::about,
     ),

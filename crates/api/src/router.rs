@@ -3,7 +3,7 @@
 use crate::frame::frame;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::resource::{
-    about, classify, configs, deliveries, erasures, events, explain, health, leads, ping, post_batch, post_lead,
+    about, caps, classify, configs, deliveries, erasures, events, explain, health, leads, ping, post_batch, post_lead,
     recipients, reconciliation, render, returns, review, simulations, stats, stops, submit, suppressions, verbs,
 };
 use crate::source::refusing;
@@ -60,6 +60,7 @@ routes! {
     post "/v1/flows/{flow}/sources/{source}/pause" => stops::pause_source,
     post "/v1/flows/{flow}/sources/{source}/resume" => stops::resume_source,
     get "/v1/stops" => stops::list_stops,
+    get "/v1/caps" => caps::list_caps,
     get "/v1/explain" => explain::explain,
     post "/v1/render" => render::render,
     post "/v1/classify" => classify::classify,

@@ -81,7 +81,10 @@ impl Inner {
                 Saved::Lost => return,
             },
             Ended::NotYet(delivery) => Some(delivery),
-            Ended::Nothing => None,
+            Ended::Nothing => {
+                self.caps.release(start.delivery);
+                None
+            }
         };
         self.reserved.lock().release(start.delivery);
         self.obey_and_finish(start.delivery, stands).await;
@@ -106,7 +109,7 @@ impl Inner {
     }
 
     /// What an attempt is made under, asked in this order: what the configuration, a stop or a policy says about sending now,
-    /// then whether this person may be sent at all; then it is sent, and settled.
+    /// then whether this person may be sent at all, and whether a cap has room; then it is sent, and settled.
     async fn frame(&self, mut delivery: Delivery, lead: &Lead, errand: Errand) -> Ended {
         let now = self.clock.now();
         let book = self.book();
@@ -142,6 +145,9 @@ impl Inner {
         }
         if let Some(kept) = self.guard(&delivery, lead, plan, now).await {
             return settled(Some(kept));
+        }
+        if let Some(full) = self.capped(&delivery, lead, &book, now) {
+            return settled(Some(full));
         }
         let sent = match plan.render(lead) {
             Err(failed) => {
@@ -282,10 +288,10 @@ impl Inner {
         Some(settlement)
     }
 
-    /// Marks the delivery as taken before anything is sent: durably where its step asks for it or it passes others, otherwise
-    /// with the next commit. Fails only when the store has stopped for good.
+    /// Marks the delivery as taken before anything is sent: durably where its step asks for it, it passes others or a cap binds it,
+    /// otherwise with the next commit. Fails only when the store has stopped for good.
     async fn take(&self, delivery: &Delivery, plan: &StepPlan, passes: bool) -> Result<(), StoreError> {
-        if !plan.in_doubt.wants_intent() && !passes {
+        if !plan.in_doubt.wants_intent() && !passes && !self.caps.holds(delivery.id) {
             self.store.take(delivery.id);
             return Ok(());
         }

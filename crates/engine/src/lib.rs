@@ -9,6 +9,7 @@ mod apart;
 mod attempt;
 mod bodies;
 mod callbacks;
+mod caps;
 mod clock;
 mod conditions;
 mod desk;
@@ -30,6 +31,7 @@ mod terms;
 mod ties;
 mod waiters;
 
+pub use caps::CapStanding;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use desk::{Acted, RefusedAction};
 pub use dispatch::{EndpointHold, EndpointStanding, RecipientStanding};

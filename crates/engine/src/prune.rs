@@ -121,6 +121,7 @@ fn told(pruned: Pruned) {
 
 impl Inner {
     async fn pass(&self, passes: &mut Passes, archive: Option<&dyn Archive>) -> Result<Pruned, PruneError> {
+        self.prune_caps().await?;
         let leads = self.prune_leads(passes, archive).await?;
         Ok(leads.and(self.prune_rest().await?))
     }

@@ -112,8 +112,9 @@ impl Inner {
     async fn mark_one(&self, id: DeliveryId, same_config: bool, now: Timestamp) -> Result<(), StoreError> {
         let Some(delivery) = self.store.delivery(id).await? else { return Ok(()) };
         let book = self.book();
-        // Where the step asks for it, the mark was durable before anything was sent: no mark, not sent.
-        let exact = same_config && book.leg(&delivery).is_ok_and(|plan| plan.in_doubt.wants_intent());
+        // Where the step asks for it, or a cap binds it, the mark was durable before anything was sent: no mark, not sent.
+        let intent = book.leg(&delivery).is_ok_and(|plan| plan.in_doubt.wants_intent());
+        let exact = same_config && (intent || book.caps.always_binds(&delivery));
         if delivery.progress.in_doubt || exact {
             return Ok(());
         }

@@ -2,6 +2,7 @@
 
 use crate::apart::Apart;
 use crate::callbacks::{Answers, begin_reading, follow_journal};
+use crate::caps::{CapKeeper, CapStanding};
 use crate::clock::Clock;
 use crate::dispatch::{Dispatch, DispatchLimits, Refill, Start};
 use crate::door::Door;
@@ -93,6 +94,8 @@ pub(crate) struct Inner {
     pub(crate) waiters: Waiters,
     pub(crate) reserved: Mutex<Reservations>,
     pub(crate) recent: Mutex<Recent>,
+    /// What is counted and reserved of caps.
+    pub(crate) caps: CapKeeper,
     /// What sources were told, as far as it bears on calling them back.
     pub(crate) answers: Answers,
     /// Something changed that dispatch must look at.
@@ -135,6 +138,7 @@ impl Engine {
             waiters: Waiters::default(),
             reserved: Mutex::default(),
             recent: Mutex::default(),
+            caps: CapKeeper::default(),
             answers: Answers::default(),
             nudge: Notify::new(),
             guards_changed: Notify::new(),
@@ -150,6 +154,7 @@ impl Engine {
         engine.replace_book(parts.book);
         // Before anything is settled: what recovery ends is to be told as well.
         let read_to = begin_reading(&engine.inner.store).await?;
+        engine.inner.restore_caps().await?;
         engine.inner.recover(identity).await?;
         engine.inner.resume_erasures().await?;
         tokio::spawn(dispatch_loop(Arc::clone(&engine.inner)));
@@ -167,6 +172,7 @@ impl Engine {
     /// Puts another configuration in force: what waits follows it when it fires.
     pub fn replace_book(&self, book: Book) {
         self.inner.dispatch.lock().follow(&protected_by(&book), self.inner.clock.now());
+        self.inner.caps.follow(&book);
         *self.inner.book.write() = Arc::new(book);
         self.inner.nudge.notify_one();
     }
@@ -226,6 +232,11 @@ impl Engine {
     /// Endpoints that asked for a pause, and until when.
     pub fn pauses(&self) -> Vec<(Endpoint, Timestamp)> {
         self.inner.dispatch.lock().pauses(self.inner.clock.now())
+    }
+
+    /// How every cap stands in its present period, by what it counts.
+    pub fn caps(&self) -> Vec<CapStanding> {
+        self.inner.cap_standings()
     }
 
     /// Takes no more leads, starts nothing more, and waits until everything under way is settled; then closes the store.

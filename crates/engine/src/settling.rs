@@ -29,7 +29,7 @@ impl Inner {
     pub(crate) async fn save(&self, settlement: Settlement, went_on: bool) -> Saved {
         const AFTER_BUSY: Duration = Duration::from_millis(20);
         let _counted = Unsaved::begin(self);
-        let mut settlement = settlement;
+        let mut settlement = self.with_caps(settlement).await;
         self.book_price(&mut settlement);
         loop {
             let tied = match self.tie(&settlement).await {
@@ -41,6 +41,7 @@ impl Inner {
                 Ok(Settled::Applied) => {
                     self.count_open(went_on, goes_on(&settlement.delivery.state));
                     self.observer.committed(&settlement.event);
+                    self.caps.settled(settlement);
                     self.moved(settlement);
                     self.waiters.settled(settlement.delivery.lead);
                     return Saved::Applied(Box::new(settlement.delivery.clone()));
@@ -49,6 +50,7 @@ impl Inner {
                 Ok(Settled::OthersChanged) => continue,
                 Ok(Settled::Stale { now }) => {
                     tracing::warn!(delivery = %settlement.delivery.id, "a settlement came too late and was refused");
+                    self.caps.release(settlement.delivery.id);
                     return Saved::Refused(now);
                 }
                 Ok(Settled::Fenced { current }) => {

@@ -322,7 +322,7 @@ fn told<T>(faults: &mut Vec<Fault>, fault: Fault) -> Option<T> {
     None
 }
 
-fn zone(place: &Place, text: Option<&str>, faults: &mut Vec<Fault>) -> Option<Zone> {
+pub(crate) fn zone(place: &Place, text: Option<&str>, faults: &mut Vec<Fault>) -> Option<Zone> {
     let text = text?;
     let fault = |problem: String| Fault::of(place.clone(), &format!("{text:?}"), &problem, ZONES);
     Zone::new(text).map_err(|unknown| faults.push(fault(unknown.to_string()))).ok()

@@ -139,6 +139,7 @@ pub(crate) fn as_step(
         terms: Default::default(),
         fallbacks: Vec::new(),
         follow_ups: Default::default(),
+        caps: Default::default(),
     };
     Ok((step, recipient))
 }

@@ -74,6 +74,7 @@ impl Settings {
             }
         }
         faults.extend(self.plan_recipients(&mut book));
+        faults.extend(self.plan_caps(&mut book));
         faults.extend(guard_faults_of_retention(&book));
         if faults.is_empty() { Ok(book) } else { Err(each_once(faults)) }
     }

@@ -10,6 +10,7 @@ mod answers;
 mod body;
 mod calendars;
 mod callback;
+mod caps;
 mod compile;
 mod condition;
 mod contact_hours;
@@ -54,6 +55,7 @@ pub use amount::Amount;
 pub use body::{BODY_DEPTH_MAX, BODY_ENTRIES_MAX, BODY_INDEX_MAX, BodyEntry, BodySettings, Segment, SoapVersion};
 pub use calendars::{CalendarSettings, CalledWhen, MaintenanceSettings, NOTE_BYTES_MAX, WhenClosed};
 pub use callback::{CALLBACK_NAME_BYTES_MAX, CallbackSettings, CallbackWhen, callback_fields, callback_flow};
+pub use caps::{CapBook, CapSettings, CapsSettings};
 pub use compile::{LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
 pub use condition::{
     BadCondition, CONDITION_BYTES_MAX, CONDITION_NESTING_MAX, CONDITION_PARTS_MAX, CONDITION_SIGNS_MAX, CalendarByName,

@@ -2,6 +2,7 @@
 
 use crate::adjust::StepConditions;
 use crate::calendars::WhenClosed;
+use crate::caps::CapBook;
 use crate::duplicates::DuplicateGuard;
 use crate::erasure::ErasureRules;
 use crate::look_up::LookUpPlan;
@@ -226,6 +227,8 @@ pub struct Book {
     pub retention: RetentionRules,
     /// How long the leads of single flows are, in place of that.
     pub flow_retention: BTreeMap<FlowName, Keep>,
+    /// How many may be accepted in a period.
+    pub caps: CapBook,
 }
 
 impl Book {

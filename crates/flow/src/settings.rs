@@ -4,6 +4,7 @@
 
 use crate::adjust::{AdjustSettings, TermsSettings};
 use crate::calendars::{CalendarSettings, CalledWhen};
+use crate::caps::CapsSettings;
 use crate::contact_zones::ContactZones;
 use crate::duplicates::DuplicateSettings;
 use crate::erasure::ErasureRules;
@@ -94,6 +95,8 @@ pub struct RecipientSettings {
     pub test_leads: Option<TestLeads>,
     /// How long it may return leads, over what a flow says.
     pub returns: ReturnSettings,
+    /// How many of its deliveries may be accepted in a period.
+    pub caps: CapsSettings,
 }
 
 /// A path for leads.
@@ -121,6 +124,8 @@ pub struct FlowSettings {
     pub adjust: Vec<AdjustSettings>,
     /// How long its leads may be returned.
     pub returns: ReturnSettings,
+    /// How many of its deliveries may be accepted in a period.
+    pub caps: CapsSettings,
 }
 
 /// One thing a flow does with a lead.
@@ -158,6 +163,8 @@ pub struct StepSettings {
     pub fallbacks: Vec<LegSettings>,
     /// What follows the end of a leg.
     pub follow_ups: FollowUpSettings,
+    /// How many of its deliveries may be accepted in a period.
+    pub caps: CapsSettings,
 }
 
 /// What to do about an attempt that was sent and not answered.

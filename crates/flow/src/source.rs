@@ -3,6 +3,7 @@
 //! A source stands in one place, so its settings are its plan: nothing is laid over anything.
 
 use crate::callback::{CallbackSettings, name_fault_of_callback};
+use crate::caps::CapsSettings;
 use crate::place::{Fault, Place};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
@@ -120,6 +121,8 @@ pub struct SourceSettings {
     pub dedupe: Option<RequestWindow>,
     /// How it is told later what became of its leads.
     pub callback: Option<CallbackSettings>,
+    /// How many deliveries of its leads may be accepted in a period.
+    pub caps: CapsSettings,
 }
 
 impl Default for SourceSettings {
@@ -137,6 +140,7 @@ impl Default for SourceSettings {
             test: false,
             dedupe: None,
             callback: None,
+            caps: CapsSettings::default(),
         }
     }
 }

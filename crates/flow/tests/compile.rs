@@ -48,6 +48,7 @@ fn step(id: &str) -> StepSettings {
         terms: Default::default(),
         fallbacks: Vec::new(),
         follow_ups: Default::default(),
+        caps: Default::default(),
     }
 }
 

@@ -42,6 +42,7 @@ fn settings(fallbacks: Vec<LegSettings>) -> Settings {
         duplicates: None,
         test_leads: None,
         sale: Default::default(),
+        caps: Default::default(),
         terms: Default::default(),
         shadow: Default::default(),
         fallbacks,

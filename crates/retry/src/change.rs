@@ -220,5 +220,5 @@ pub(crate) fn change(
         test: delivery.test,
     };
     let entry = Entry::Change(Change { at: now, verb, state, leg: None, because });
-    Settlement { delivery, entry, pause: None, event: Event { at: now, kind }, fence, tied: None }
+    Settlement { delivery, entry, pause: None, event: Event { at: now, kind }, fence, tied: None, caps: None }
 }

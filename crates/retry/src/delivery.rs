@@ -58,6 +58,8 @@ named_enum! {
         After = "after",
         /// Outside the hours in which the lead may be contacted, by its own clock.
         ContactTime = "contact_time",
+        /// A cap is full until its period is over.
+        Cap = "cap",
     }
 }
 
@@ -68,7 +70,7 @@ impl HoldReason {
             HoldReason::Turn | HoldReason::After => true,
             HoldReason::RetryAfter | HoldReason::Paused | HoldReason::Breaker | HoldReason::Closed => false,
             HoldReason::Maintenance | HoldReason::Budget | HoldReason::Rate | HoldReason::Credentials => false,
-            HoldReason::Duplicate | HoldReason::ContactTime => false,
+            HoldReason::Duplicate | HoldReason::ContactTime | HoldReason::Cap => false,
         }
     }
 }
@@ -130,6 +132,8 @@ named_enum! {
         Shadow = "shadow",
         /// Its last leg ended, and its step asks for nothing more then (`on_exhausted = "close"` and the like).
         GivenUp = "given_up",
+        /// A cap is full, which its delivery does not wait for.
+        Capped = "capped",
     }
 }
 

@@ -133,6 +133,7 @@ pub fn settle_look_up(before: &Delivery, looked: LookedUp, terms: &Terms<'_>) ->
         event,
         fence: terms.fence,
         tied: None,
+        caps: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Everything one attempt, or one change without an attempt, does to a delivery: one value, for one transaction.
 
 use crate::backoff::Seed;
+use crate::cap::CapChange;
 use crate::decide::{Because, Decided, Decision, InDoubt, Situation, decide};
 use crate::delivery::{BodyMark, Delivery, Endpoint, HoldReason, State};
 use crate::event::{AttemptSettled, Event, EventKind};
@@ -135,6 +136,8 @@ pub struct Settlement {
     pub fence: Fence,
     /// What it has to do with the other deliveries of its lead; `None` for most.
     pub tied: Option<Box<Tied>>,
+    /// What it does to caps; `None` for most.
+    pub caps: Option<Box<CapChange>>,
 }
 
 /// Settles an attempt.
@@ -190,6 +193,7 @@ pub fn settle(before: &Delivery, sent: Sent, terms: &Terms<'_>) -> Settlement {
         event,
         fence: terms.fence,
         tied: None,
+        caps: None,
     }
 }
 

@@ -63,7 +63,10 @@ fn allowed(state: &State, verb: &Verb) -> bool {
         State::Closed { why: CloseReason::Expired | CloseReason::Superseded | CloseReason::Test, .. } => true,
         State::Closed { why: CloseReason::Sold | CloseReason::NotReached, .. } => true,
         State::Closed { why: CloseReason::Condition | CloseReason::ClosedHours, .. } => true,
-        State::Closed { why: CloseReason::Suppressed | CloseReason::Shadow | CloseReason::GivenUp, .. } => true,
+        State::Closed {
+            why: CloseReason::Suppressed | CloseReason::Capped | CloseReason::Shadow | CloseReason::GivenUp,
+            ..
+        } => true,
         State::Closed { why: CloseReason::Returned, .. } => *verb == Verb::Erase,
     }
 }

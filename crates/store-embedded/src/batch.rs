@@ -124,6 +124,7 @@ impl<'a> Batch<'a> {
                 self.statement(sql)?.execute(params![reader, at.0.cast_signed()])?;
                 Ok(Answer::Done)
             }
+            Change::PruneCaps(before, _) => self.prune_caps(*before).map(Answer::Saved),
             Change::Scrub(..) => Ok(Answer::Done),
             Change::Close(_) => {
                 self.statement("UPDATE meta SET clean = 1")?.execute([])?;
@@ -235,6 +236,9 @@ impl<'a> Batch<'a> {
             let sql = "INSERT INTO pauses (endpoint, until) VALUES (?1, ?2)
                        ON CONFLICT DO UPDATE SET until = max(until, excluded.until)";
             self.statement(sql)?.execute(params![endpoint, until])?;
+        }
+        if let Some(change) = &rows.caps {
+            self.count_caps(row.id, change)?;
         }
         self.marks.insert(row.id, false);
         self.line(&rows.event);

@@ -7,6 +7,7 @@
 
 mod backup;
 mod batch;
+mod caps;
 mod erasures;
 mod forget;
 mod header;

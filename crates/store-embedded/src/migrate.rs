@@ -28,6 +28,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { from: 2, run: keep_guards_and_stops },
     Migration { from: 3, run: keep_what_was_pruned },
     Migration { from: 4, run: count_tests_apart },
+    Migration { from: 5, run: count_caps },
 ];
 
 /// Guards and stops have tables; and what waits for a retry is in a queue of its own.
@@ -96,6 +97,19 @@ fn count_tests_apart(connection: &Connection) -> Result<(), String> {
             }
         }
     }
+}
+
+/// What caps have counted has a table, and so have places that are kept. Counting begins with the first cap.
+fn count_caps(connection: &Connection) -> Result<(), String> {
+    statements(
+        connection,
+        "CREATE TABLE caps (
+             scope TEXT NOT NULL, per INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL, n INTEGER NOT NULL,
+             PRIMARY KEY (scope, per, since, until)) WITHOUT ROWID;
+         CREATE TABLE cap_places (
+             delivery INTEGER NOT NULL, scope TEXT NOT NULL, per INTEGER NOT NULL, since INTEGER NOT NULL,
+             until INTEGER NOT NULL, PRIMARY KEY (delivery, scope, per, since, until)) WITHOUT ROWID;",
+    )
 }
 
 fn count_as_test(connection: &Connection, id: i64) -> rusqlite::Result<()> {
@@ -350,7 +364,7 @@ mod tests {
     #[test]
     fn without_a_backup_nothing_is_changed() {
         let folder = of_format_2();
-        let backup = folder.path().join("before-format-5");
+        let backup = folder.path().join(format!("before-format-{FORMAT}"));
         std::fs::create_dir(&backup).unwrap();
         std::fs::write(backup.join(FILE), "mine").unwrap();
         let error = migrate_by(MIGRATIONS, FORMAT, folder.path(), None).unwrap_err();

@@ -6,7 +6,7 @@ use crate::protection::ProtectionRows;
 use crate::retention::PruneRows;
 use std::sync::Arc;
 use steadfast_lead::{DeliveryId, Priority, Timestamp};
-use steadfast_retry::{Delivery, Epoch, Settlement, Tied};
+use steadfast_retry::{CapChange, Delivery, Epoch, Settlement, Tied};
 use steadfast_store::record::{
     Code, RecordError, code_of_kind, encode_delivery, encode_entry, encode_event, encode_lead,
 };
@@ -31,6 +31,7 @@ pub(crate) enum Change {
     Scrub(u64, Reply<Option<u64>>),
     Prune(Box<PruneRows>, Reply<Pruned>),
     Protect(Box<ProtectionRows>, Reply<()>),
+    PruneCaps(Timestamp, Reply<u64>),
     Close(Reply<()>),
 }
 
@@ -41,7 +42,9 @@ impl Change {
             Change::Take(_, None) => false,
             Change::Accept(..) | Change::Settle(..) | Change::Take(_, Some(_)) | Change::Config(..) => true,
             Change::BeginErasure(..) | Change::Wipe(..) | Change::FinishErasure(..) | Change::Bookmark(..) => true,
-            Change::Scrub(..) | Change::Prune(..) | Change::Protect(..) | Change::Close(_) => true,
+            Change::Scrub(..) | Change::Prune(..) | Change::Protect(..) | Change::PruneCaps(..) | Change::Close(_) => {
+                true
+            }
         }
     }
 
@@ -52,6 +55,7 @@ impl Change {
             Change::Settle(_, reply) => drop(reply.send(Err(error))),
             Change::Take(_, reply) => drop(reply.map(|reply| reply.send(Err(error)))),
             Change::Config(_, reply) | Change::BeginErasure(_, reply) => drop(reply.send(Err(error))),
+            Change::PruneCaps(_, reply) => drop(reply.send(Err(error))),
             Change::Wipe(_, reply) => drop(reply.send(Err(error))),
             Change::Bookmark(_, _, reply) => drop(reply.send(Err(error))),
             Change::FinishErasure(_, _, reply) => drop(reply.send(Err(error))),
@@ -151,6 +155,7 @@ pub(crate) struct SettleRows {
     pub(crate) event: Vec<u8>,
     pub(crate) epoch: Epoch,
     pub(crate) tied: Option<Box<TiedRows>>,
+    pub(crate) caps: Option<Box<CapChange>>,
 }
 
 /// What a settlement writes of other deliveries of its lead, and as what versions it has seen them.
@@ -187,6 +192,7 @@ impl SettleRows {
             event: encode_event(&settlement.event, &names.words),
             epoch: settlement.fence.epoch,
             tied: settlement.tied.as_deref().map(|tied| Box::new(TiedRows::of(tied, names))),
+            caps: settlement.caps.clone(),
         }
     }
 }

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 /// "Stdf": says that a SQLite file is a Steadfast store.
 pub(crate) const APPLICATION_ID: u32 = 0x5374_6466;
 /// The store format this version writes.
-pub(crate) const FORMAT: u32 = 5;
+pub(crate) const FORMAT: u32 = 6;
 /// The oldest format that can be brought to the present one; see `migrate.rs`.
 pub(crate) const OLDEST_FORMAT: u32 = 2;
 
@@ -69,6 +69,12 @@ CREATE INDEX unfinished ON erasures (number) WHERE finished_at IS NULL;
 CREATE TABLE pauses (endpoint INTEGER PRIMARY KEY, until INTEGER NOT NULL);
 CREATE TABLE guards (endpoint INTEGER PRIMARY KEY, record BLOB NOT NULL);
 CREATE TABLE stops (target TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE caps (
+    scope TEXT NOT NULL, per INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL, n INTEGER NOT NULL,
+    PRIMARY KEY (scope, per, since, until)) WITHOUT ROWID;
+CREATE TABLE cap_places (
+    delivery INTEGER NOT NULL, scope TEXT NOT NULL, per INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL,
+    PRIMARY KEY (delivery, scope, per, since, until)) WITHOUT ROWID;
 CREATE TABLE configs (version INTEGER PRIMARY KEY, at INTEGER NOT NULL, by TEXT NOT NULL, text TEXT NOT NULL);
 ";
 

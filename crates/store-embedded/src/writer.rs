@@ -326,9 +326,10 @@ fn reply(change: Change, answer: Answer) {
     match (change, answer) {
         (Change::Accept(_, reply), Answer::Accepted(accepted)) => drop(reply.send(Ok(accepted))),
         (Change::Settle(_, reply), Answer::Settled(settled)) => drop(reply.send(Ok(settled))),
-        (Change::Config(_, reply) | Change::BeginErasure(_, reply), Answer::Saved(number)) => {
-            drop(reply.send(Ok(number)))
-        }
+        (
+            Change::Config(_, reply) | Change::BeginErasure(_, reply) | Change::PruneCaps(_, reply),
+            Answer::Saved(number),
+        ) => drop(reply.send(Ok(number))),
         (Change::Wipe(_, reply), Answer::Wiped(wiped)) => drop(reply.send(Ok(wiped))),
         (Change::Prune(_, reply), Answer::Pruned(pruned)) => drop(reply.send(Ok(pruned))),
         (Change::FinishErasure(_, _, reply) | Change::Bookmark(_, _, reply), _) => drop(reply.send(Ok(()))),
@@ -337,7 +338,10 @@ fn reply(change: Change, answer: Answer) {
         // `Batch::apply` answers each change with its own kind.
         (Change::Accept(..) | Change::Settle(..) | Change::Config(..), _) => {}
         // A step of scrubbing is answered where it is done.
-        (Change::BeginErasure(..) | Change::Wipe(..) | Change::Prune(..) | Change::Scrub(..), _) => {}
+        (
+            Change::BeginErasure(..) | Change::PruneCaps(..) | Change::Wipe(..) | Change::Prune(..) | Change::Scrub(..),
+            _,
+        ) => {}
     }
 }
 

@@ -4,6 +4,7 @@
 //! with positions, and nothing here assumes that the writer is the only reader. Holds no engine logic: a store keeps what it
 //! is given and refuses what is stale.
 
+mod caps;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod erasure;
@@ -14,6 +15,7 @@ mod retention;
 mod seam;
 mod term;
 
+pub use caps::{CAPS_PRUNED_MAX, Caps};
 pub use erasure::{Erasure, Erasures, LeadErasure, Tombstone, Wiped};
 pub use memory::MemoryStore;
 pub use protection::{KeptGuard, Protection};

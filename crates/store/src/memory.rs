@@ -3,6 +3,7 @@
 //! Behaves as the durable stores do, which the conformance suite holds it to. Reopening stands for a restart: the data stays,
 //! the lease is a new one, and the stop was clean only after a close.
 
+mod caps;
 mod forgetting;
 mod protection;
 mod retention;
@@ -11,6 +12,7 @@ use crate::{
     Acceptance, Accepted, ConfigVersion, ConfigVersions, Count, Cursor, Dedupe, Deliveries, DuePosition, Filter,
     Health, Identity, Journal, Page, Pending, QueueHead, QueueKey, Queues, Settled, Store, StoreError, TermKey, Writes,
 };
+use caps::KeptCaps;
 use forgetting::Forgetting;
 use parking_lot::Mutex;
 use retention::Gone;
@@ -68,6 +70,7 @@ struct Data {
     configs: Vec<ConfigVersion>,
     forgetting: Forgetting,
     gone: Gone,
+    caps: KeptCaps,
 }
 
 impl MemoryStore {
@@ -93,6 +96,7 @@ impl MemoryStore {
             configs: Vec::new(),
             forgetting: Forgetting::default(),
             gone: Gone::default(),
+            caps: KeptCaps::default(),
         };
         MemoryStore::open(Arc::new(Mutex::new(data)))
     }
@@ -232,6 +236,9 @@ impl Data {
         if let Some(EndpointPause { endpoint, until }) = settlement.pause {
             let kept = self.pauses.entry(endpoint).or_insert(until);
             *kept = until.max(*kept);
+        }
+        if let Some(change) = settlement.caps {
+            self.count_caps(id, *change);
         }
         self.taken.remove(&id);
         self.last_commit_at = self.last_commit_at.max(Some(settlement.event.at));

@@ -1,6 +1,6 @@
 //! The traits every store implements, and the values that cross them.
 
-use crate::{Erasures, Protection, Retention, Term, TermKey};
+use crate::{Caps, Erasures, Protection, Retention, Term, TermKey};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
@@ -339,7 +339,18 @@ pub struct CommitReport {
 
 /// All of it.
 pub trait Store:
-    Writes + Queues + Deliveries + Erasures + Journal + ConfigVersions + Protection + Retention + Send + Sync + 'static
+    Writes
+    + Queues
+    + Deliveries
+    + Erasures
+    + Journal
+    + ConfigVersions
+    + Protection
+    + Retention
+    + Caps
+    + Send
+    + Sync
+    + 'static
 {
     /// What it is.
     fn identity(&self) -> Identity;

@@ -119,6 +119,12 @@ metrics! {
         "Attempts to a recipient at once, at most, now";
     RECIPIENT_IN_FLIGHT = "steadfast_recipient_in_flight_attempts", Gauge, ["recipient"],
         "Attempts to a recipient under way";
+    CAP_MAX = "steadfast_cap_max", Gauge, ["scope", "per"],
+        "How many deliveries a cap lets be accepted in one of its periods";
+    CAP_USED = "steadfast_cap_used", Gauge, ["scope", "per"],
+        "How many were accepted in a cap's present period";
+    CAP_RESERVED = "steadfast_cap_reserved", Gauge, ["scope", "per"],
+        "How many more may be accepted in it: they are on the way, or in doubt";
     STOPS = "steadfast_stops", Gauge, [],
         "Recipients, flows and sources that a person stopped";
     STORE_READY = "steadfast_store_ready", Gauge, [],

@@ -2,14 +2,14 @@
 
 use super::{Figures, RECIPIENTS_MAX};
 use crate::catalogue::METRICS;
-use crate::snapshot::{EndpointGauges, RecipientGauges, Snapshot};
+use crate::snapshot::{CapGauges, EndpointGauges, RecipientGauges, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use steadfast_lead::{DeliveryId, FlowName, LeadId, RecipientName, StepName, Timestamp};
 use steadfast_retry::breaker::{BreakerState, Reason, Transition};
 use steadfast_retry::{
-    AttemptSettled, DecisionName, Endpoint, ErrorKind, Event, EventKind, FailureKind, HoldReason, Outcome, ReviewCause,
-    StateName,
+    AttemptSettled, CapPer, DecisionName, Endpoint, ErrorKind, Event, EventKind, FailureKind, HoldReason, Outcome,
+    ReviewCause, StateName,
 };
 use steadfast_store::{CommitReport, Count};
 
@@ -339,7 +339,9 @@ fn what_is_exposed_is_what_is_documented() {
         deliveries: 1,
     };
     figures.record(&opened());
-    let snapshot = Snapshot { counts: vec![count], recipients: vec![held()], version: "1", ..Snapshot::default() };
+    let cap = CapGauges { scope: "flow auto".into(), per: CapPer::Day, max: 9, used: 3, reserved: 1 };
+    let (counts, recipients, caps) = (vec![count], vec![held()], vec![cap]);
+    let snapshot = Snapshot { counts, recipients, caps, version: "1", ..Snapshot::default() };
     let read = scrape(&figures, &snapshot);
     let documented: BTreeMap<String, String> =
         METRICS.iter().map(|metric| (metric.family.to_owned(), metric.kind.name().to_owned())).collect();

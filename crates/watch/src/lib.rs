@@ -10,4 +10,4 @@ mod snapshot;
 
 pub use catalogue::{METRICS, Metric, MetricKind, metrics_page};
 pub use figures::{CONTENT_TYPE, Figures, RECIPIENTS_MAX};
-pub use snapshot::{EndpointGauges, RecipientGauges, Snapshot};
+pub use snapshot::{CapGauges, EndpointGauges, RecipientGauges, Snapshot};

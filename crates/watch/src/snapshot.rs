@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use steadfast_lead::{RecipientName, Timestamp};
 use steadfast_retry::breaker::BreakerState;
-use steadfast_retry::{HoldReason, StateName};
+use steadfast_retry::{CapPer, HoldReason, StateName};
 use steadfast_store::Count;
 
 type Gauges = Family<Labels, Gauge>;
@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub endpoints_paused: usize,
     /// How recipients are protected.
     pub recipients: Vec<RecipientGauges>,
+    /// How caps stand.
+    pub caps: Vec<CapGauges>,
     /// What people stopped.
     pub stops: usize,
     /// Whether the store takes writes.
@@ -42,6 +44,21 @@ pub struct Snapshot {
     pub process_start: Timestamp,
     /// The version that runs.
     pub version: &'static str,
+}
+
+/// How one cap stands in its present period.
+#[derive(Clone, Debug)]
+pub struct CapGauges {
+    /// What it counts.
+    pub scope: Arc<str>,
+    /// Over how long.
+    pub per: CapPer,
+    /// How many at most.
+    pub max: u64,
+    /// How many were accepted.
+    pub used: u64,
+    /// How many more may be.
+    pub reserved: u64,
 }
 
 /// How one recipient is protected, at the moment of asking.
@@ -85,6 +102,7 @@ impl Snapshot {
         register(&mut registry, &c::UNSAVED, whole(self.unsaved));
         register(&mut registry, &c::ENDPOINTS_PAUSED, whole(self.endpoints_paused));
         self.protection(&mut registry);
+        self.caps(&mut registry);
         register(&mut registry, &c::STOPS, whole(self.stops));
         register(&mut registry, &c::STORE_READY, whole(usize::from(self.store_ready)));
         register(&mut registry, &c::CONFIG_VERSION, whole(usize::try_from(self.config_version).unwrap_or(usize::MAX)));
@@ -116,6 +134,20 @@ impl Snapshot {
         register(registry, &c::RECOVERY_SHARE, shares);
         register(registry, &c::CONCURRENCY_LIMIT, limits);
         register(registry, &c::RECIPIENT_IN_FLIGHT, in_flight);
+    }
+
+    /// Of as many caps as recipients may have figures of their own.
+    fn caps(&self, registry: &mut Registry) {
+        let (most, used, reserved) = (Gauges::default(), Gauges::default(), Gauges::default());
+        for cap in self.caps.iter().take(RECIPIENTS_MAX) {
+            let labels = vec![("scope", cap.scope.to_string()), ("per", cap.per.name().to_owned())];
+            for (family, value) in [(&most, cap.max), (&used, cap.used), (&reserved, cap.reserved)] {
+                family.get_or_create(&labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+            }
+        }
+        register(registry, &c::CAP_MAX, most);
+        register(registry, &c::CAP_USED, used);
+        register(registry, &c::CAP_RESERVED, reserved);
     }
 
     fn open_of(&self, recipient: &RecipientName) -> i64 {

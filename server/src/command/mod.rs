@@ -1,5 +1,6 @@
 //! What the binary can be told to do, one file per command.
 
+mod caps;
 mod check;
 mod classify;
 mod deliveries;
@@ -14,6 +15,7 @@ mod render;
 mod serve;
 mod simulate;
 
+pub(crate) use caps::caps;
 pub(crate) use check::check;
 #[cfg(test)]
 pub(crate) use classify::classified;

@@ -8,6 +8,7 @@ use super::calendar_keys::{
     ACCOUNT_ZONE, CALENDAR, CALENDAR_TABLE, CALENDARS, CLOSED, HOLIDAYS, HOURS, HOURS_LIMIT, MAINTENANCE,
     MAINTENANCE_LIST, TIME_ZONE,
 };
+use super::cap_keys::{CAP, CAPS_KEY, ON_CAP};
 use super::condition_keys::{
     ADJUST, ADJUST_KEY, CONTACT_HOURS, CONTACT_HOURS_KEY, CONTACT_ZONES, CONTACT_ZONES_KEY, WHEN_KEY,
 };
@@ -21,7 +22,9 @@ use super::retry_keys::{POLICY_TABLE, RETRY};
 use super::route_keys::{
     FALLBACK, FALLBACKS_KEY, FINAL_ERRORS, ON_EXHAUSTED, ON_FINAL_ERROR, ON_HELD_TOO_LONG, ON_UNRECOGNIZED,
 };
-use super::sale_keys::{AFTER, AFTER_KEY, BUYER, PRICE, RETURNS, RETURNS_KEY, SALE, SALE_KEY, SCORE, SHADOW};
+use super::sale_keys::{
+    AFTER, AFTER_KEY, BUYER, PRICE, RETURNS, RETURNS_KEY, SALE, SALE_KEY, SCORE, SHADOW, TEST_LEADS_KEY,
+};
 use super::source_keys::{CALLBACK, DEDUPE, SOURCE};
 use super::verify_keys::VERIFY_PAGE;
 
@@ -243,13 +246,6 @@ pub(super) const AUTH_KEY: Key = key(
     "",
     "How the request says who it is from. A step's replaces its recipient's whole.",
 );
-const TEST_LEADS_KEY: Key = key(
-    "test_leads",
-    "text",
-    "skip, send",
-    "\"skip\"",
-    "Whether test leads are sent to it, with the header Steadfast-Test: true, or closed in place of being sent. A step's word goes before its recipient's.",
-);
 const PRIORITY: Key =
     key("priority", "text", PRIORITIES, "\"normal\"", "How urgent deliveries are among those that are due.");
 
@@ -282,6 +278,8 @@ pub(crate) const RECIPIENT: Table = Table {
         DUPLICATES_KEY,
         TEST_LEADS_KEY,
         RETURNS_KEY,
+        CAPS_KEY,
+        ON_CAP,
     ],
 };
 
@@ -334,6 +332,8 @@ pub(crate) const FLOW: Table = Table {
         FLOW_RETENTION_KEY,
         SALE_KEY,
         RETURNS_KEY,
+        CAPS_KEY,
+        ON_CAP,
         key(
             "steps",
             "list of tables",
@@ -376,11 +376,13 @@ pub(crate) const STEP: Table = Table {
         FINAL_ERRORS,
         ON_UNRECOGNIZED,
         ON_HELD_TOO_LONG,
+        CAPS_KEY,
+        ON_CAP,
     ],
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 37] = [
+pub(crate) const TABLES: [&Table; 38] = [
     &ROOT,
     &SERVER,
     &API_KEY,
@@ -407,6 +409,7 @@ pub(crate) const TABLES: [&Table; 37] = [
     &AFTER,
     &RETURNS,
     &FALLBACK,
+    &CAP,
     &REQUEST,
     &AUTH,
     &RESPONSE,

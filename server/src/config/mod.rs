@@ -12,6 +12,10 @@ mod calendar_keys;
 mod calendar_section;
 #[cfg(test)]
 mod calendar_tests;
+mod cap_keys;
+mod cap_section;
+#[cfg(test)]
+mod cap_tests;
 mod condition_keys;
 mod condition_section;
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The keys about selling: how the steps of a flow share a lead, and which begin after another.
+//! The keys about selling: how the steps of a flow share a lead, and which begin after another; and whether test leads, which
+//! are never sold, are sent.
 
 use super::keys::{Key, Table, key};
 
@@ -90,6 +91,15 @@ pub(crate) const AFTER_KEY: Key = key(
     "see after",
     "",
     "After which other step it begins; without, at once or when its turn comes.",
+);
+
+/// On a recipient and a step.
+pub(crate) const TEST_LEADS_KEY: Key = key(
+    "test_leads",
+    "text",
+    "skip, send",
+    "\"skip\"",
+    "Whether test leads are sent to it, with the header Steadfast-Test: true, or closed in place of being sent. A step's word goes before its recipient's.",
 );
 
 /// `after` of a step.

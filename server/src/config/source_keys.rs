@@ -1,5 +1,6 @@
 //! The keys about sources: who posts leads into a flow, and what they are told.
 
+use super::cap_keys::{CAPS_KEY, ON_CAP};
 use super::keys::{Key, Table, key};
 
 const KEY_HASH: Key = key(
@@ -69,6 +70,8 @@ pub(crate) const SOURCE: Table = Table {
             "",
             "Answers a repeated request with the lead the first one made. An Idempotency-Key takes its place.",
         ),
+        CAPS_KEY,
+        ON_CAP,
         key(
             "callback",
             "table",

@@ -1,5 +1,6 @@
 //! Reading the sources of a flow.
 
+use super::cap_section::caps;
 use super::literals;
 use super::retry_keys::RETRY;
 use super::retry_section::{layer, table_name};
@@ -40,6 +41,7 @@ fn source(source: &Section<'_>) -> SourceSettings {
         key_field: source.text("key_field").map(Into::into),
         test: source.boolean("test").unwrap_or(false),
         dedupe: source.get("dedupe").map(|found| dedupe(&found.section(&DEDUPE))),
+        caps: caps(source),
         callback: source.get("callback").and_then(|found| callback(&found.section(&CALLBACK))),
     }
 }

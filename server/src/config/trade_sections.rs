@@ -2,6 +2,7 @@
 
 use super::auth_section::auth;
 use super::calendar_section::called_when;
+use super::cap_section::caps;
 use super::condition_section::{adjust, terms};
 use super::field_keys::FIELD;
 use super::forgetting_section::duplicates;
@@ -70,6 +71,7 @@ fn recipient(recipient: &Section<'_>) -> RecipientSettings {
         duplicates: duplicates(recipient),
         test_leads: test_leads(recipient),
         returns: returns(recipient),
+        caps: caps(recipient),
     }
 }
 
@@ -87,6 +89,7 @@ pub(crate) fn flows(entries: Vec<(String, Found<'_>)>) -> BTreeMap<FlowName, Flo
         sale: sale(flow),
         adjust: adjust(flow),
         returns: returns(flow),
+        caps: caps(flow),
     })
 }
 
@@ -104,7 +107,7 @@ fn step(step: &Section<'_>, index: usize) -> Option<StepSettings> {
     let (request, auth) = (request(step), auth(step));
     let (response, rules, duplicates) = (response(step), rules(step), duplicates(step));
     let (test_leads, sale, terms) = (test_leads(step), step_sale(step), terms(step));
-    let (fallbacks, follow_ups) = (fallbacks(step), follow_ups(step));
+    let (fallbacks, follow_ups, caps) = (fallbacks(step), follow_ups(step), caps(step));
     let id = id.or_else(|| StepName::new(&format!("unreadable-{index}")).ok())?;
     let recipient = recipient.or_else(|| RecipientName::new("unreadable").ok())?;
     Some(StepSettings {
@@ -124,6 +127,7 @@ fn step(step: &Section<'_>, index: usize) -> Option<StepSettings> {
         terms,
         fallbacks,
         follow_ups,
+        caps,
     })
 }
 

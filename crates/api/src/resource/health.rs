@@ -12,9 +12,9 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_engine::{EndpointStanding, Readiness, RecipientStanding};
+use steadfast_engine::{CapStanding, EndpointStanding, Readiness, RecipientStanding};
 use steadfast_store::Health;
-use steadfast_watch::{CONTENT_TYPE, EndpointGauges, RecipientGauges, Snapshot};
+use steadfast_watch::{CONTENT_TYPE, CapGauges, EndpointGauges, RecipientGauges, Snapshot};
 use utoipa::ToSchema;
 
 /// Whether something is so.
@@ -105,10 +105,16 @@ async fn snapshot(state: &ApiState) -> Result<Snapshot, Problem> {
         unsaved: engine.unsaved(),
         endpoints_paused: engine.pauses().len(),
         recipients: engine.recipients().into_iter().map(gauges).collect(),
+        caps: engine.caps().iter().map(cap_gauges).collect(),
         stops: engine.stops().len(),
         store_ready: engine.store().health() == Health::Ready,
         config_version: engine.book().version,
         process_start: state.started_at(),
         version: env!("CARGO_PKG_VERSION"),
     })
+}
+
+fn cap_gauges(standing: &CapStanding) -> CapGauges {
+    let CapStanding { cap, tally, .. } = standing;
+    CapGauges { scope: Arc::clone(&cap.scope), per: cap.per, max: cap.max, used: tally.used, reserved: tally.reserved }
 }

@@ -1,6 +1,7 @@
 //! What can be asked for, one file each.
 
 pub(crate) mod about;
+pub(crate) mod caps;
 pub(crate) mod classify;
 pub(crate) mod configs;
 pub(crate) mod deliveries;

@@ -154,7 +154,8 @@ async fn erase(server: &Server, id: &str) {
     let epoch = server.store.identity().epoch;
     let fence = Fence { shard: Shard::of(&delivery.endpoint.recipient), epoch };
     let (entry, event) = (Entry::Change(change), Event { at, kind });
-    let settled = server.store.settle(Settlement { delivery, entry, pause: None, event, fence, tied: None }).await;
+    let settled =
+        server.store.settle(Settlement { delivery, entry, pause: None, event, fence, tied: None, caps: None }).await;
     assert_eq!(settled, Ok(Settled::Applied));
 }
 

@@ -139,6 +139,7 @@ fn step(id: &str, recipient: &str) -> StepSettings {
         terms: Default::default(),
         fallbacks: Vec::new(),
         follow_ups: Default::default(),
+        caps: Default::default(),
     }
 }
 

@@ -433,7 +433,7 @@ async fn stop_and_go_on(server: &Server) {
         server.post(&format!("/v1/{path}/resume"), r#"{"reason":"x"}"#).await;
     }
     server.post("/v1/recipients/smallbank/breaker", r#"{"verb":"probe","reason":"x"}"#).await;
-    for path in ["/v1/recipients/bigbank", "/v1/stops"] {
+    for path in ["/v1/recipients/bigbank", "/v1/stops", "/v1/caps"] {
         assert_eq!(server.get(path).await.status, 200, "{path}");
     }
 }

@@ -91,6 +91,7 @@ pub(crate) fn step(id: &str) -> StepSettings {
         terms: Default::default(),
         fallbacks: Vec::new(),
         follow_ups: Default::default(),
+        caps: Default::default(),
     }
 }
 

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use steadfast_lead::{DeliveryId, Lead, LeadId, Timestamp};
-use steadfast_retry::{Delivery, EndpointPause, Entry, Event, Settlement, Stop, StopTarget};
+use steadfast_retry::{CapPeriod, Delivery, EndpointPause, Entry, Event, Settlement, Stop, StopTarget};
 use steadfast_store::{
-    Acceptance, Accepted, ConfigVersion, ConfigVersions, Count, Cursor, Deliveries, DuePosition, Erasure, Erasures,
-    Expired, ExpiredLead, Expiry, Filter, Health, Identity, Journal, KeptGuard, LeadErasure, MemoryStore, Page,
-    Pending, Protection, Pruned, QueueHead, QueueKey, Queues, Retention, Settled, Store, StoreError, Term, Tombstone,
-    Wiped, Writes,
+    Acceptance, Accepted, Caps, ConfigVersion, ConfigVersions, Count, Cursor, Deliveries, DuePosition, Erasure,
+    Erasures, Expired, ExpiredLead, Expiry, Filter, Health, Identity, Journal, KeptGuard, LeadErasure, MemoryStore,
+    Page, Pending, Protection, Pruned, QueueHead, QueueKey, Queues, Retention, Settled, Store, StoreError, Term,
+    Tombstone, Wiped, Writes,
 };
 use tokio::sync::watch;
 
@@ -233,6 +233,20 @@ impl Protection for MoodyStore {
 
     fn stops(&self) -> Pending<Vec<Stop>> {
         self.memory.stops()
+    }
+}
+
+impl Caps for MoodyStore {
+    fn cap_counts(&self, since: Timestamp) -> Pending<Vec<(CapPeriod, u64)>> {
+        self.memory.cap_counts(since)
+    }
+
+    fn cap_places(&self, since: Timestamp) -> Pending<Vec<(DeliveryId, CapPeriod)>> {
+        self.memory.cap_places(since)
+    }
+
+    fn prune_caps(&self, before: Timestamp) -> Pending<u64> {
+        self.memory.prune_caps(before)
     }
 }
 

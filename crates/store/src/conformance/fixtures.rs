@@ -162,7 +162,7 @@ pub fn settlement(store: &dyn Store, before: &Delivery, state: State, now: Times
     let fence = Fence { shard: Shard::of(&delivery.endpoint.recipient), epoch: store.identity().epoch };
     let entry = Entry::Attempt(Box::new(attempt(before, &delivery, outcome, decision, now)));
     let event = Event { at: now, kind: EventKind::AttemptSettled(Box::new(settled)) };
-    Settlement { delivery, entry, pause: None, event, fence, tied: None }
+    Settlement { delivery, entry, pause: None, event, fence, tied: None, caps: None }
 }
 
 fn attempt(before: &Delivery, after: &Delivery, outcome: Outcome, decision: Decision, now: Timestamp) -> Attempt {

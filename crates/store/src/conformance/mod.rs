@@ -10,6 +10,7 @@
     reason = "compiled for tests only; each function is named by what it shows"
 )]
 
+pub mod caps;
 pub mod erasing;
 mod fixtures;
 pub mod guards;
@@ -72,6 +73,8 @@ macro_rules! conformance_suite {
                 what_changed_since_it_was_found_stays, a_lead_is_kept_for_its_time_from_its_end, many_leads_go_in_slices,
                 a_key_lasts_until_its_own_time, old_lines_of_the_journal_go_and_the_newest_stays,
                 configurations_go_once_they_gave_way, what_is_kept_of_the_erased_has_its_own_time;
+            caps: what_is_accepted_is_counted_with_its_settlement, what_may_have_been_taken_keeps_its_place,
+                periods_that_are_over_go_in_small_slices;
             lifetime: a_close_is_clean, a_drop_is_not, each_opening_has_a_larger_epoch, a_closed_store_takes_nothing,
                 everything_outlasts_an_unclean_stop;
         );

@@ -5,7 +5,7 @@ use super::RecordError;
 use steadfast_lead::Priority;
 use steadfast_retry::breaker::{BreakerState, Reason};
 use steadfast_retry::{
-    CloseReason, DecisionName, ErrorKind, FailureKind, FaultKind, HoldReason, LookUpAnswer, Phase, ReviewCause,
+    CapPer, CloseReason, DecisionName, ErrorKind, FailureKind, FaultKind, HoldReason, LookUpAnswer, Phase, ReviewCause,
     StateName,
 };
 
@@ -46,7 +46,7 @@ codes!(StateName, "state", {
 });
 codes!(HoldReason, "hold reason", {
     RetryAfter = 0, Paused = 1, Breaker = 2, Closed = 3, Maintenance = 4, Budget = 5, Rate = 6, Credentials = 7, Duplicate = 8,
-    Turn = 9, After = 10, ContactTime = 11,
+    Turn = 9, After = 10, ContactTime = 11, Cap = 12,
 });
 codes!(ReviewCause, "review cause", {
     Exhausted = 0, FinalError = 1, Expired = 2, Unrecognized = 3, InDoubt = 4, StepGone = 5, Interrupted = 6,
@@ -62,7 +62,7 @@ codes!(Reason, "reason of a breaker", {
 codes!(CloseReason, "close reason", {
     Dismissed = 0, Expired = 1, Erased = 2, Superseded = 3, Test = 4,
     Sold = 5, NotReached = 6, Condition = 7, ClosedHours = 8, Suppressed = 9, Returned = 10,
-    Shadow = 11, GivenUp = 20,
+    Shadow = 11, GivenUp = 20, Capped = 12,
 });
 codes!(DecisionName, "decision", { Deliver = 0, Reject = 1, Retry = 2, Hold = 3, Review = 4, Close = 5, LookUp = 6, NextLeg = 7, });
 codes!(LookUpAnswer, "look-up's answer", { Found = 0, NotFound = 1, Unknown = 2, });
@@ -80,6 +80,7 @@ codes!(ErrorKind, "error kind", {
     RenderFailed = 14, Interrupted = 15, ServerError = 32, RateLimited = 33, RequestTimeout = 34, Auth = 35,
     AuthTemporary = 36, ClientError = 37, Redirect = 38, Unrecognized = 39,
 });
+codes!(CapPer, "period of a cap", { Hour = 0, Day = 1, Week = 2, Month = 3, });
 codes!(FailureKind, "failure kind", { Rejected = 200, Duplicate = 201, Capped = 202, });
 
 /// The number of an outcome kind's word: error kinds and failure kinds share one space. `None` for a word that is no kind.

@@ -1,0 +1,236 @@
+//! Caps in the engine: exact at once, over retries, in doubt, and over a crash; judged by what the door saw.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's own functions may fail it")]
+
+mod stage;
+
+use stage::{
+    Stage, answered, auto, bigbank, delivered, dismiss, flow, mark_delivered, recipient, reset, secs, settings,
+};
+use std::collections::BTreeSet;
+use steadfast_engine::{EngineLimits, Posted};
+use steadfast_flow::{CapSettings, CapsSettings, InDoubtMode, SaleMode, SaleSettings, Settings};
+use steadfast_lead::{DeliveryId, Fields, RecipientName, SourceName, StepName, Value};
+use steadfast_retry::reading::{MatchSettings, OutcomeWord, RuleSettings};
+use steadfast_retry::{CapPer, CapTally, CloseReason, Evidence, FailureKind, HoldReason, OnCap, State};
+use steadfast_store::Caps;
+
+fn caps(per: CapPer, max: u64, on_cap: OnCap) -> CapsSettings {
+    CapsSettings { caps: vec![CapSettings { per, max, time_zone: None }], on_cap: Some(on_cap) }
+}
+
+/// So many a day to the recipient; 422 is a business no.
+fn capped(max: u64, on_cap: OnCap) -> Settings {
+    let mut settings = settings();
+    let matches = MatchSettings { status: vec!["422".into()], ..MatchSettings::default() };
+    recipient(&mut settings).rules =
+        vec![RuleSettings { matches, outcome: Some(OutcomeWord::Failure), ..RuleSettings::default() }];
+    recipient(&mut settings).caps = caps(CapPer::Day, max, on_cap);
+    settings
+}
+
+async fn on(settings: &Settings) -> Stage {
+    Stage::of(settings.clone(), EngineLimits::default()).await
+}
+
+async fn post(stage: &Stage, leads: usize) -> Vec<DeliveryId> {
+    let mut ids = Vec::new();
+    for _ in 0..leads {
+        ids.push(stage.lead().await);
+    }
+    ids
+}
+
+async fn states(stage: &Stage, ids: &[DeliveryId]) -> Vec<State> {
+    let mut states = Vec::new();
+    for id in ids {
+        states.push(stage.state(*id).await);
+    }
+    states
+}
+
+async fn accepted(stage: &Stage, ids: &[DeliveryId]) -> usize {
+    states(stage, ids).await.iter().filter(|state| delivered(state)).count()
+}
+
+/// Everything was told: what is counted is what was accepted, and nothing is reserved.
+fn tally(stage: &Stage) -> CapTally {
+    stage.engine.caps()[0].tally
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifty_at_once_get_the_ten_places_there_are() {
+    for (on_cap, expected) in [
+        (OnCap::Skip, State::Closed { at: stage::START, why: CloseReason::Capped }),
+        (OnCap::Next, State::Closed { at: stage::START, why: CloseReason::Capped }),
+        (OnCap::Reject, State::Rejected { at: stage::START, kind: FailureKind::Capped }),
+    ] {
+        let stage = on(&capped(10, on_cap)).await;
+        let ids = post(&stage, 50).await;
+        assert_eq!((stage.door.sends(), tally(&stage)), (10, CapTally { used: 0, reserved: 10 }));
+        stage.door.will((0..10).map(|_| answered(200)));
+        stage.pass(secs(86_400)).await;
+        assert_eq!((accepted(&stage, &ids).await, stage.door.sends(), stage.engine.open()), (10, 10, 0));
+        assert_eq!(stage.state(ids[49]).await, expected);
+        let because = "not sent: the cap of 10 per day of recipient bigbank is full, with 0 accepted and 10 on the way, until \
+                       2027-01-16T00:00:00.000Z";
+        assert_eq!(stage.last_because(ids[49]).await, because);
+        let kept = stage.store.memory().cap_counts(stage::START).await.unwrap();
+        assert_eq!(
+            kept.iter().map(|(period, used)| (&*period.scope, *used)).collect::<Vec<_>>(),
+            [("recipient bigbank", 10)]
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_no_gives_its_place_to_one_that_waits_until_the_cap_is_met_exactly() {
+    let mut settings = capped(10, OnCap::Hold);
+    settings.system.max_lead_age = Some(secs(5 * 86_400));
+    let stage = on(&settings).await;
+    let ids = post(&stage, 50).await;
+    stage.door.will((0..50).map(|at| answered(if at % 2 == 0 { 422 } else { 200 })));
+    stage.pass(secs(10 * 3_600)).await;
+    assert_eq!((accepted(&stage, &ids).await, tally(&stage)), (10, CapTally { used: 10, reserved: 0 }));
+    let sends = stage.door.sends();
+    assert!((20..=21).contains(&sends), "{sends}");
+    let waiting = states(&stage, &ids).await.into_iter().filter(|state| state.is_open()).collect::<Vec<_>>();
+    assert!(waiting.iter().all(|state| matches!(state, State::Held { why: HoldReason::Cap, .. })), "{waiting:?}");
+    assert_eq!(waiting.len(), 50 - sends);
+    // The next day has places of its own.
+    stage.pass(secs(86_400 - 10 * 3_600)).await;
+    assert_eq!(accepted(&stage, &ids).await, 20);
+    stage.pass(secs(86_400)).await;
+    assert_eq!((accepted(&stage, &ids).await, stage.engine.open()), (25, 0), "half of fifty said yes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_retry_has_no_place_and_asks_again() {
+    let stage = on(&capped(1, OnCap::Skip)).await;
+    stage.door.will([answered(503), answered(200)]);
+    let first = stage.lead().await;
+    assert_eq!(tally(&stage), CapTally::default());
+    let second = stage.lead().await;
+    stage.pass(secs(60)).await;
+    assert!(delivered(&stage.state(second).await));
+    assert!(matches!(stage.state(first).await, State::Closed { why: CloseReason::Capped, .. }));
+    assert_eq!(stage.door.sends(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn doubt_keeps_a_place_until_it_is_resolved() {
+    let mut settings = capped(2, OnCap::Skip);
+    flow(&mut settings).in_doubt.mode = Some(InDoubtMode::Hold);
+    let stage = on(&settings).await;
+    stage.door.will([reset(), reset(), answered(200)]);
+    let ids = post(&stage, 3).await;
+    assert_eq!((stage.door.sends(), tally(&stage)), (2, CapTally { used: 0, reserved: 2 }));
+    assert!(matches!(stage.state(ids[2]).await, State::Closed { why: CloseReason::Capped, .. }));
+    // One has it, says a person; the other has not.
+    stage.act(ids[0], mark_delivered()).await.unwrap();
+    stage.act(ids[1], dismiss()).await.unwrap();
+    assert_eq!(tally(&stage), CapTally { used: 1, reserved: 0 });
+    stage.lead().await;
+    assert_eq!(tally(&stage), CapTally { used: 2, reserved: 0 });
+    // A person's word is counted, and may exceed.
+    stage.act(ids[2], mark_delivered()).await.unwrap();
+    assert_eq!(tally(&stage), CapTally { used: 3, reserved: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_and_a_burst_of_retries_never_exceed_by_one() {
+    let mut settings = capped(5, OnCap::Hold);
+    flow(&mut settings).in_doubt.mode = Some(InDoubtMode::Retry);
+    settings.system.max_retries = Some(9);
+    let stage = on(&settings).await;
+    stage.door.will([answered(200), reset(), answered(503)]);
+    let ids = post(&stage, 30).await;
+    // One has it, one may, one has not, and three were cut off.
+    let before = stage.door.seen();
+    assert_eq!(before.len(), 6);
+    let may_have = before.iter().enumerate().filter(|(at, _)| *at != 2).map(|(_, seen)| seen.delivery.clone());
+    let mut has: BTreeSet<String> = may_have.collect();
+    let stage = stage.crash(settings, secs(5)).await;
+    assert_eq!(stage.engine.caps()[0].tally, CapTally { used: 1, reserved: 4 });
+    stage.door.will((0..100).map(|_| answered(200)));
+    stage.pass(secs(8 * 3_600)).await;
+    has.extend(stage.door.seen().iter().map(|seen| seen.delivery.clone()));
+    assert_eq!((has.len(), accepted(&stage, &ids).await), (5, 5));
+    assert_eq!(stage.engine.caps()[0].tally, CapTally { used: 5, reserved: 0 });
+    // And the next day goes on.
+    stage.pass(secs(86_400)).await;
+    assert_eq!(accepted(&stage, &ids).await, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_cap_applies_at_once() {
+    let stage = on(&capped(1, OnCap::Skip)).await;
+    stage.door.will((0..9).map(|_| answered(200)));
+    post(&stage, 2).await;
+    assert_eq!(stage.door.sends(), 1);
+    stage.follow(&capped(3, OnCap::Skip), 2);
+    post(&stage, 5).await;
+    assert_eq!((stage.door.sends(), tally(&stage).used), (3, 3), "what was counted stays counted");
+    stage.follow(&capped(2, OnCap::Skip), 3);
+    post(&stage, 1).await;
+    assert_eq!(stage.door.sends(), 3);
+    stage.follow(&settings(), 4);
+    post(&stage, 1).await;
+    assert_eq!((stage.door.sends(), stage.engine.caps().len()), (4, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn test_leads_take_no_place_and_a_source_has_its_own() {
+    let mut settings = settings();
+    let web = SourceName::new("web").unwrap();
+    let source = steadfast_flow::SourceSettings { caps: caps(CapPer::Hour, 1, OnCap::Skip), ..Default::default() };
+    flow(&mut settings).sources.insert(web.clone(), source);
+    recipient(&mut settings).test_leads = Some(steadfast_flow::TestLeads::Send);
+    let stage = on(&settings).await;
+    stage.door.will((0..9).map(|_| answered(200)));
+    let mut fields = Fields::new();
+    fields.insert("email", Value::text("ann@example.com")).unwrap();
+    let lead = |source: Option<&SourceName>, test| Posted {
+        flow: auto(),
+        source: source.cloned(),
+        test,
+        fields: fields.clone(),
+        idempotency: None,
+    };
+    for (posted, sends) in [
+        (lead(Some(&web), true), 1),
+        (lead(None, false), 2),
+        (lead(Some(&web), false), 3),
+        (lead(Some(&web), false), 3),
+        (lead(None, false), 4),
+        (lead(Some(&web), true), 5),
+    ] {
+        stage.engine.accept(posted).await.unwrap();
+        stage::idle().await;
+        assert_eq!(stage.door.sends(), sends);
+    }
+    assert_eq!(
+        (tally(&stage).used, stage.engine.caps()[0].cap.to_string().as_str()),
+        (1, "1 per hour of source auto.web")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_sale_the_next_buyer_has_its_turn() {
+    let mut settings = capped(1, OnCap::Next);
+    let mill = RecipientName::new("mill").unwrap();
+    let mut usual = settings.recipients[&bigbank()].clone();
+    usual.caps = CapsSettings::default();
+    settings.recipients.insert(mill.clone(), usual);
+    let second = steadfast_flow::StepSettings { recipient: mill, ..stage::step("mill") };
+    flow(&mut settings).steps.push(second);
+    flow(&mut settings).sale = SaleSettings { mode: Some(SaleMode::FirstAccepted), order: None };
+    let stage = on(&settings).await;
+    stage.door.will((0..9).map(|_: u8| -> Evidence { answered(200) }));
+    stage.post().await.unwrap();
+    let second = stage.post().await.unwrap();
+    let ids: Vec<DeliveryId> = second.deliveries.iter().map(|delivery| delivery.id).collect();
+    let states = states(&stage, &ids).await;
+    assert!(matches!(states[0], State::Closed { why: CloseReason::Capped, .. }) && delivered(&states[1]), "{states:?}");
+    assert_eq!(second.deliveries[1].step, StepName::new("mill").unwrap());
+}
