@@ -86,7 +86,7 @@ named_enum! {
         Hold = "hold",
         /// It ends without being sent; in a sale the next buyer has its turn.
         Skip = "skip",
-        /// It goes on with what stands next: the next leg of its step, else the next buyer, else it ends as with skip.
+        /// In a sale the next buyer has its turn; anywhere else it ends as with skip. Its own fallbacks are not tried.
         Next = "next",
         /// It ends as rejected, of the kind `capped`.
         Reject = "reject",
