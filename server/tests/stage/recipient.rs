@@ -73,13 +73,15 @@ impl Recipient {
         self.log.lock().unwrap().clone()
     }
 
-    /// Waits until so many requests have arrived.
+    /// Waits until so many requests have arrived, for as long as one arrives now and then.
     pub async fn arrivals(&self, wanted: usize) -> Vec<Arrival> {
         let mut count = self.count.clone();
-        tokio::time::timeout(super::PATIENCE, count.wait_for(|count| *count >= wanted))
-            .await
-            .unwrap_or_else(|_| panic!("{} of {wanted} requests arrived", self.log().len()))
-            .unwrap();
+        while *count.borrow_and_update() < wanted {
+            tokio::time::timeout(super::PATIENCE, count.changed())
+                .await
+                .unwrap_or_else(|_| panic!("{} of {wanted} requests arrived", self.log().len()))
+                .unwrap();
+        }
         self.log()
     }
 }
