@@ -54,10 +54,11 @@ impl Inner {
     pub(crate) fn spawn_attempt(self: &Arc<Self>, start: Start, loaded: Option<Loaded>) {
         self.begin_work();
         let inner = Arc::clone(self);
-        tokio::spawn(async move {
+        // Boxed: a task of this size is copied several times before it runs.
+        tokio::spawn(Box::pin(async move {
             inner.attempt(start, loaded).await;
             inner.end_work();
-        });
+        }));
     }
 
     async fn attempt(self: &Arc<Self>, start: Start, loaded: Option<Loaded>) {

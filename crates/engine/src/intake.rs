@@ -87,7 +87,7 @@ impl Engine {
         // Whoever asked may go away at any moment, and what they waited on is dropped then. What is begun is finished all
         // the same: a lead that is stored must be known to dispatch.
         let inner = Arc::clone(&self.inner);
-        match tokio::spawn(async move { inner.accept(posted).await }).await {
+        match tokio::spawn(Box::pin(async move { inner.accept(posted).await })).await {
             Ok(accepted) => accepted,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),

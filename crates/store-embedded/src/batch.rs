@@ -6,8 +6,9 @@
 use crate::forget::TermRow;
 use crate::names::{KINDS, Names};
 use crate::rows::{AcceptRows, Change, DeliveryRow, MovedRows, SettleRows, TiedRows};
+use crate::standing::{Known, Standing, Written, learn};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use steadfast_lead::{DeliveryId, LeadId, Timestamp};
 use steadfast_retry::Epoch;
 use steadfast_store::record::decode_delivery;
@@ -45,8 +46,10 @@ pub(crate) struct Ledger {
     pub(crate) epoch: Epoch,
     /// The last row of the journal.
     pub(crate) journal_row: i64,
-    /// Marks that stand in the table.
-    pub(crate) taken: HashSet<i64>,
+    /// Marks that stand in the store.
+    pub(crate) taken: BTreeSet<i64>,
+    /// How deliveries stand that will change soon.
+    pub(crate) known: Known,
     /// How many names of each dictionary stand in the table.
     pub(crate) names_kept: [usize; 3],
     /// Where the sweep for forgotten guards goes on.
@@ -67,7 +70,8 @@ pub(crate) struct Batch<'a> {
     line_count: u64,
     counts: BTreeMap<Place, i64>,
     pruned: BTreeMap<Place, i64>,
-    marks: HashMap<i64, bool>,
+    pub(crate) marks: HashMap<i64, bool>,
+    pub(crate) written: Written,
     names_kept: [usize; 3],
     guards_new: i64,
     now: Timestamp,
@@ -89,6 +93,7 @@ impl<'a> Batch<'a> {
             counts: BTreeMap::new(),
             pruned: BTreeMap::new(),
             marks: HashMap::new(),
+            written: Written::default(),
             names_kept: ledger.names_kept,
             guards_new: 0,
             now: Timestamp::MIN,
@@ -139,7 +144,7 @@ impl<'a> Batch<'a> {
 
     /// A statement that change after change needs, kept for the whole transaction: taking one from the connection's cache and
     /// giving it back costs as much as a short one itself. Told by where its text stands.
-    fn held(&mut self, sql: &'static str) -> Result<&mut CachedStatement<'a>, Failure> {
+    pub(crate) fn held(&mut self, sql: &'static str) -> Result<&mut CachedStatement<'a>, Failure> {
         let known = self.held.iter().position(|(text, _)| std::ptr::eq(*text, sql));
         let place = match known {
             Some(place) => place,
@@ -211,6 +216,7 @@ impl<'a> Batch<'a> {
             row.next_look,
             row.record
         ])?;
+        self.wrote(row);
         self.count((row.route, row.test, row.state), 1);
         Ok(())
     }
@@ -264,27 +270,13 @@ impl<'a> Batch<'a> {
     /// Writes a delivery as it is after a change, and the line for its history.
     fn change(&mut self, row: &DeliveryRow, before: &Standing, entry: &[u8]) -> Result<(), Failure> {
         self.update(row, before)?;
+        self.wrote(row);
         let sql = "INSERT INTO history (delivery, seq, record) VALUES (?1, ?2, ?3)";
         self.held(sql)?.execute(params![row.id, row.version, entry])?;
         // A delivery is of a test lead, or is not, for ever.
         self.count((before.route, row.test, before.state), -1);
         self.count((row.route, row.test, row.state), 1);
         Ok(())
-    }
-
-    pub(crate) fn standing(&mut self, id: i64) -> Result<Option<Standing>, Failure> {
-        let sql = "SELECT version, route, state, endpoint, class, kind FROM deliveries WHERE id = ?1";
-        let standing = self.held(sql)?.query_row([id], |row| {
-            Ok(Standing {
-                version: row.get(0)?,
-                route: row.get(1)?,
-                state: row.get(2)?,
-                endpoint: row.get(3)?,
-                class: row.get(4)?,
-                kind: row.get(5)?,
-            })
-        });
-        Ok(standing.optional()?)
     }
 
     fn stale(&self, id: i64) -> Result<Settled, Failure> {
@@ -353,17 +345,15 @@ impl<'a> Batch<'a> {
     pub(crate) fn commit(mut self, committed_at: Timestamp) -> Result<Committed, Failure> {
         self.keep_names()?;
         self.keep_counts()?;
-        let marks = self.keep_marks()?;
+        let taken = self.changed_marks();
         self.sweep_guards()?;
         let journal_row = self.keep_lines()?;
-        if self.dirty {
-            // The clock may have been set back: what was known stays known.
-            let sql = "UPDATE meta SET last_commit_at = max(coalesce(last_commit_at, ?1), ?1)";
-            self.statement(sql)?.execute([committed_at.as_micros()])?;
+        if self.dirty || taken.is_some() {
+            self.keep_end(committed_at, taken.as_ref())?;
         }
         self.statement("COMMIT")?.execute([])?;
-        let Batch { names_kept, swept_to, line_count, any_barred, .. } = self;
-        Ok(Committed { journal_row, line_count, names_kept, marks, swept_to, any_barred })
+        let Batch { names_kept, swept_to, line_count, any_barred, written, .. } = self;
+        Ok(Committed { journal_row, line_count, names_kept, taken, written, swept_to, any_barred })
     }
 
     fn keep_names(&mut self) -> Result<(), Failure> {
@@ -395,21 +385,6 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Marks that were set and ended within this transaction cost nothing.
-    fn keep_marks(&mut self) -> Result<Vec<(i64, bool)>, Failure> {
-        let marks = std::mem::take(&mut self.marks).into_iter();
-        let changed: Vec<(i64, bool)> = marks.filter(|(id, set)| self.ledger.taken.contains(id) != *set).collect();
-        for (id, set) in &changed {
-            let sql = match set {
-                true => "INSERT OR IGNORE INTO taken (delivery) VALUES (?1)",
-                false => "DELETE FROM taken WHERE delivery = ?1",
-            };
-            self.held(sql)?.execute([id])?;
-            self.dirty = true;
-        }
-        Ok(changed)
-    }
-
     fn sweep_guards(&mut self) -> Result<(), Failure> {
         if self.guards_new == 0 {
             return Ok(());
@@ -434,7 +409,8 @@ impl<'a> Batch<'a> {
             return Ok(self.ledger.journal_row);
         }
         let row = self.ledger.journal_row + 1;
-        self.statement("INSERT INTO journal (seq, lines) VALUES (?1, ?2)")?.execute(params![row, self.lines])?;
+        let lines = std::mem::take(&mut self.lines);
+        self.held("INSERT INTO journal (seq, lines) VALUES (?1, ?2)")?.execute(params![row, lines])?;
         self.dirty = true;
         Ok(row)
     }
@@ -445,7 +421,8 @@ pub(crate) struct Committed {
     journal_row: i64,
     line_count: u64,
     names_kept: [usize; 3],
-    marks: Vec<(i64, bool)>,
+    taken: Option<BTreeSet<i64>>,
+    written: Written,
     swept_to: Option<(i64, String)>,
     any_barred: bool,
 }
@@ -453,30 +430,17 @@ pub(crate) struct Committed {
 impl Ledger {
     /// Takes over what was committed; answers with the journal's new end, if it has one.
     pub(crate) fn take_over(&mut self, committed: Committed) -> Option<Cursor> {
-        let Committed { journal_row, line_count, names_kept, marks, swept_to, any_barred } = committed;
+        let Committed { journal_row, line_count, names_kept, taken, written, swept_to, any_barred } = committed;
         self.journal_row = journal_row;
         self.any_barred = any_barred;
         self.names_kept = names_kept;
         self.swept_to = swept_to.unwrap_or_else(|| std::mem::take(&mut self.swept_to));
-        for (id, set) in marks {
-            if set {
-                self.taken.insert(id)
-            } else {
-                self.taken.remove(&id)
-            };
+        learn(&mut self.known, written);
+        if let Some(taken) = taken {
+            self.taken = taken;
         }
         line_count.checked_sub(1).map(|last| crate::journal::cursor(journal_row, last))
     }
-}
-
-/// What a settlement is held against.
-pub(crate) struct Standing {
-    pub(crate) version: u32,
-    pub(crate) route: u32,
-    pub(crate) state: u8,
-    endpoint: u32,
-    class: u8,
-    kind: u8,
 }
 
 pub(crate) fn damaged(detail: &str) -> Failure {

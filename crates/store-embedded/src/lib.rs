@@ -12,6 +12,7 @@ mod erasures;
 mod forget;
 mod header;
 mod journal;
+mod marks;
 mod migrate;
 mod names;
 mod open;
@@ -22,6 +23,7 @@ mod retention;
 mod rows;
 mod schema;
 mod scrub;
+mod standing;
 mod store;
 mod writer;
 

@@ -4,10 +4,12 @@
 //! store between two formats.
 
 use crate::backup::{BackupError, back_up};
+use crate::marks::to_bytes;
 use crate::open::{FILE, OpenError, check, lock};
 use crate::rows::class_of;
 use crate::schema::{APPLICATION_ID, FORMAT, OLDEST_FORMAT, SecureDelete, secure_delete};
 use rusqlite::{Connection, params};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use steadfast_lead::DeliveryId;
@@ -29,6 +31,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { from: 3, run: keep_what_was_pruned },
     Migration { from: 4, run: count_tests_apart },
     Migration { from: 5, run: count_caps },
+    Migration { from: 6, run: keep_marks_together },
 ];
 
 /// Guards and stops have tables; and what waits for a retry is in a queue of its own.
@@ -110,6 +113,17 @@ fn count_caps(connection: &Connection) -> Result<(), String> {
              delivery INTEGER NOT NULL, scope TEXT NOT NULL, per INTEGER NOT NULL, since INTEGER NOT NULL,
              until INTEGER NOT NULL, PRIMARY KEY (delivery, scope, per, since, until)) WITHOUT ROWID;",
     )
+}
+
+/// Which deliveries are taken is one value.
+fn keep_marks_together(connection: &Connection) -> Result<(), String> {
+    statements(connection, "ALTER TABLE meta ADD COLUMN taken BLOB")?;
+    let read = || -> rusqlite::Result<BTreeSet<i64>> {
+        connection.prepare("SELECT delivery FROM taken")?.query_map([], |row| row.get(0))?.collect()
+    };
+    let taken = read().map_err(|error| error.to_string())?;
+    connection.execute("UPDATE meta SET taken = ?1", [to_bytes(&taken)]).map_err(|error| error.to_string())?;
+    statements(connection, "DROP TABLE taken")
 }
 
 fn count_as_test(connection: &Connection, id: i64) -> rusqlite::Result<()> {

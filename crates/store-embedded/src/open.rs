@@ -3,8 +3,11 @@
 use crate::batch::Ledger;
 use crate::header::{Found, inspect};
 use crate::journal;
+use crate::marks::from_bytes;
 use crate::names::{KINDS, Names};
 use crate::schema::{APPLICATION_ID, FORMAT, OLDEST_FORMAT, TABLES, set_up_writer};
+use crate::standing::Known;
+use rusqlite::types::Type;
 use rusqlite::{Connection, params};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
@@ -271,9 +274,11 @@ fn load(connection: &Connection, epoch: Epoch) -> rusqlite::Result<(Names, Ledge
     };
     let [words, routes, endpoints] = KINDS;
     let names = Names { words: dictionary(words)?, routes: dictionary(routes)?, endpoints: dictionary(endpoints)? };
-    let mut taken = connection.prepare("SELECT delivery FROM taken")?;
-    let taken = taken.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let taken: Option<Vec<u8>> = connection.query_row("SELECT taken FROM meta", [], |row| row.get(0))?;
+    let damaged = |error| rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, Box::new(error));
+    let taken = from_bytes(&taken.unwrap_or_default()).map_err(damaged)?;
     let names_kept = names.all().map(Dictionary::len);
     let any_barred = connection.query_row("SELECT EXISTS (SELECT 1 FROM barred)", [], |row| row.get(0))?;
-    Ok((names, Ledger { epoch, journal_row: 0, taken, names_kept, swept_to: (-1, String::new()), any_barred }))
+    let (known, swept_to) = (Known::default(), (-1, String::new()));
+    Ok((names, Ledger { epoch, journal_row: 0, taken, known, names_kept, swept_to, any_barred }))
 }

@@ -15,11 +15,22 @@ pub(crate) struct Queue {
     awaited_max: usize,
 }
 
+/// What one transaction waits for before it begins: others to share its sync with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Company {
+    /// Changes that somebody waits for, in all.
+    pub(crate) wanted: usize,
+    /// No longer than this.
+    pub(crate) at_most: Duration,
+}
+
 #[derive(Default)]
 struct Waiting {
     changes: Vec<Change>,
     /// How many of them somebody waits for.
     awaited: usize,
+    /// How many of those the writer sleeps for.
+    wanted: usize,
     /// Set once nothing more is taken, and why.
     ended: Option<StoreError>,
     /// The writer is to stop without writing what waits.
@@ -49,8 +60,10 @@ impl Queue {
         if closes {
             waiting.ended = Some(closed());
         }
-        let wakes = waiting.changes.is_empty() || (change.is_awaited() && waiting.awaited == 0);
-        waiting.awaited += usize::from(change.is_awaited());
+        let awaited = waiting.awaited + usize::from(change.is_awaited());
+        let enough = waiting.awaited < waiting.wanted && awaited >= waiting.wanted;
+        let wakes = waiting.changes.is_empty() || enough || closes;
+        waiting.awaited = awaited;
         waiting.changes.push(change);
         drop(waiting);
         if wakes {
@@ -59,12 +72,19 @@ impl Queue {
     }
 
     /// Waits for work and takes at most `batch_max` changes; `None` when the writer is to stop.
-    pub(crate) fn take(&self, batch_max: usize) -> Option<Vec<Change>> {
+    pub(crate) fn take(&self, batch_max: usize, company: Company) -> Option<Vec<Change>> {
         let mut waiting = self.waiting.lock();
+        waiting.wanted = 1;
         while waiting.awaited == 0 && !waiting.abandoned {
             if waiting.changes.is_empty() {
                 self.arrived.wait(&mut waiting);
             } else if self.arrived.wait_for(&mut waiting, LINGER).timed_out() {
+                break;
+            }
+        }
+        waiting.wanted = company.wanted.min(batch_max);
+        while (1..waiting.wanted).contains(&waiting.awaited) && !waiting.abandoned && waiting.ended.is_none() {
+            if self.arrived.wait_for(&mut waiting, company.at_most).timed_out() {
                 break;
             }
         }
@@ -135,7 +155,7 @@ mod tests {
         let (_one, _two, mut three) = (push(&queue), push(&queue), push(&queue));
         assert_eq!(three.try_recv(), Ok(Err(StoreError::Busy)));
         mark(&queue, 1);
-        assert_eq!(queue.take(100).map(|batch| batch.len()), Some(3));
+        assert_eq!(queue.take(100, Company::default()).map(|batch| batch.len()), Some(3));
         let mut four = push(&queue);
         assert!(four.try_recv().is_err(), "it waits");
     }
@@ -145,8 +165,11 @@ mod tests {
         let queue = Queue::new(100);
         mark(&queue, 1);
         let _answers: Vec<Answer> = (0..5).map(|_| push(&queue)).collect();
-        assert!(matches!(queue.take(4).as_deref(), Some([Change::Take(..), Change::Config(..), _, _])));
-        assert_eq!(queue.take(4).map(|batch| batch.len()), Some(2));
+        assert!(matches!(
+            queue.take(4, Company::default()).as_deref(),
+            Some([Change::Take(..), Change::Config(..), _, _])
+        ));
+        assert_eq!(queue.take(4, Company::default()).map(|batch| batch.len()), Some(2));
     }
 
     #[test]
@@ -154,7 +177,41 @@ mod tests {
         let queue = Queue::new(100);
         mark(&queue, 1);
         mark(&queue, 2);
-        assert_eq!(queue.take(100).map(|batch| batch.len()), Some(2));
+        assert_eq!(queue.take(100, Company::default()).map(|batch| batch.len()), Some(2));
+    }
+
+    /// Nobody waits so long: what comes in time is what ends it.
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn company_is_waited_for_until_it_is_there() {
+        let queue = Queue::new(100);
+        let _two = (push(&queue), push(&queue));
+        std::thread::scope(|scope| {
+            let taking = scope.spawn(|| queue.take(100, Company { wanted: 3, at_most: LONG }));
+            let _three = push(&queue);
+            assert_eq!(taking.join().unwrap().map(|batch| batch.len()), Some(3));
+        });
+    }
+
+    #[test]
+    fn company_that_does_not_come_is_gone_without() {
+        let queue = Queue::new(100);
+        let _two = (push(&queue), push(&queue));
+        let company = Company { wanted: 3, at_most: Duration::from_millis(1) };
+        assert_eq!(queue.take(100, company).map(|batch| batch.len()), Some(2));
+    }
+
+    #[test]
+    fn a_close_waits_for_no_company() {
+        let queue = Queue::new(100);
+        let _one = push(&queue);
+        std::thread::scope(|scope| {
+            let taking = scope.spawn(|| queue.take(100, Company { wanted: 9, at_most: LONG }));
+            let (reply, _answer) = oneshot::channel();
+            queue.push(Change::Close(reply));
+            assert_eq!(taking.join().unwrap().map(|batch| batch.len()), Some(2));
+        });
     }
 
     #[test]
@@ -167,6 +224,6 @@ mod tests {
         assert_eq!(waiting.try_recv(), Ok(Err(stopped.clone())));
         assert_eq!(push(&queue).try_recv(), Ok(Err(stopped)), "the first reason stays");
         queue.abandon();
-        assert!(queue.take(1).is_none());
+        assert!(queue.take(1, Company::default()).is_none());
     }
 }

@@ -75,6 +75,7 @@ impl Batch<'_> {
         for ((id, _), place) in lead.deliveries.iter().zip(places) {
             self.statement("DELETE FROM history WHERE delivery = ?1")?.execute([id.raw()])?;
             self.statement("DELETE FROM deliveries WHERE id = ?1")?.execute([id.raw()])?;
+            self.written.insert(id.raw(), None);
             self.count(place, -1);
             self.count_pruned(place);
         }

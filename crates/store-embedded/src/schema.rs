@@ -9,7 +9,7 @@ use rusqlite::Connection;
 /// "Stdf": says that a SQLite file is a Steadfast store.
 pub(crate) const APPLICATION_ID: u32 = 0x5374_6466;
 /// The store format this version writes.
-pub(crate) const FORMAT: u32 = 6;
+pub(crate) const FORMAT: u32 = 7;
 /// The oldest format that can be brought to the present one; see `migrate.rs`.
 pub(crate) const OLDEST_FORMAT: u32 = 2;
 
@@ -26,7 +26,8 @@ const STATEMENTS_KEPT: usize = 64;
 /// The class of a delivery is its priority, and whether its next attempt is a retry ([`crate::rows::class_of`]).
 ///
 /// `counts` says how many deliveries of a route stand where, `pruned` how many that ended there were deleted since.
-/// `meta.last_id` is the largest id that was ever deleted, `meta.journal_pruned` the cursor of the last line that was.
+/// `meta.last_id` is the largest id that was ever deleted, `meta.journal_pruned` the cursor of the last line that was,
+/// `meta.taken` which deliveries are taken and not settled ([`crate::marks`]).
 ///
 /// A lead's row names its terms (each with the id it stands for) and its idempotency key, so that forgetting a lead finds
 /// them without an index. `terms` is cut into periods by the time in the id: terms are random, and so what is written now
@@ -35,7 +36,7 @@ pub(crate) const TABLES: &str = "
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1), seed INTEGER NOT NULL, term_key BLOB NOT NULL, node INTEGER NOT NULL, epoch INTEGER NOT NULL,
     clean INTEGER NOT NULL, last_commit_at INTEGER, last_id INTEGER,
-    journal_pruned INTEGER NOT NULL DEFAULT 0);
+    journal_pruned INTEGER NOT NULL DEFAULT 0, taken BLOB);
 CREATE TABLE names (kind INTEGER NOT NULL, number INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (kind, number))
     WITHOUT ROWID;
 CREATE TABLE leads (id INTEGER PRIMARY KEY, record BLOB NOT NULL, terms BLOB, dedupe_key TEXT);
@@ -55,7 +56,6 @@ CREATE TABLE pruned (
     route INTEGER NOT NULL, test INTEGER NOT NULL, state INTEGER NOT NULL, n INTEGER NOT NULL,
     PRIMARY KEY (route, test, state)) WITHOUT ROWID;
 CREATE TABLE bookmarks (reader TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE taken (delivery INTEGER PRIMARY KEY);
 CREATE TABLE idempotency (
     flow INTEGER NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, until INTEGER NOT NULL, lead INTEGER NOT NULL,
     PRIMARY KEY (flow, key)) WITHOUT ROWID;

@@ -4,7 +4,7 @@
 use crate::batch::{Answer, Batch, Committed, Failure, Ledger};
 use crate::journal::LINES_MAX;
 use crate::names::Names;
-use crate::queue::{CLOSED, Queue, closed};
+use crate::queue::{CLOSED, Company, Queue, closed};
 use crate::rows::Change;
 use crate::schema::{SecureDelete, secure_delete};
 use crate::scrub::{Step, step};
@@ -14,13 +14,17 @@ use rusqlite::{Connection, ErrorCode};
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use steadfast_lead::{DeliveryId, Timestamp};
 use steadfast_store::{CommitReport, Cursor, Health, StoreError};
 use tokio::sync::watch;
 
 /// How many changes one transaction takes.
 const BATCH_MAX: usize = 2_048;
+/// From so many changes at once on, a transaction waits for others to share its sync with.
+const COMPANY_MIN: usize = 8;
+/// How long it does, at most.
+const COMPANY_WAIT_MAX: Duration = Duration::from_millis(1);
 /// Pages the log grows by before it is copied into the main file. Fewer would copy the same pages more often: those at the
 /// ends of the tables change with every commit.
 const CHECKPOINT_PAGES: u32 = 2_000;
@@ -120,8 +124,12 @@ impl Writer {
             self.stop(Vec::new(), error.to_string());
             return;
         }
-        while let Some(changes) = self.queue.take(BATCH_MAX) {
-            if self.write(changes) == Next::End {
+        let mut company = Company::default();
+        while let Some(changes) = self.queue.take(BATCH_MAX, company) {
+            let (began, awaited) = (measure(), changes.iter().filter(|change| change.is_awaited()).count());
+            let next = self.write(changes);
+            company = company_for(awaited, began.elapsed());
+            if next == Next::End {
                 break;
             }
         }
@@ -314,6 +322,15 @@ impl Writer {
         self.bytes_max_set = bytes_max;
         Ok(())
     }
+}
+
+/// What the next transaction waits for, after one with so many changes that somebody waited for: for as many again, and no
+/// longer than half of what this one took. Where few come at once nothing is waited for.
+fn company_for(awaited: usize, took: Duration) -> Company {
+    if awaited < COMPANY_MIN {
+        return Company::default();
+    }
+    Company { wanted: awaited, at_most: (took / 2).min(COMPANY_WAIT_MAX) }
 }
 
 #[allow(clippy::disallowed_methods, reason = "measuring how long a commit takes; nothing depends on it")]

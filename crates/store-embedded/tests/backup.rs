@@ -100,12 +100,12 @@ async fn an_earlier_format_is_refused_with_the_command_to_run_and_opens_after_it
     let folder = of_format_2();
     let said = open(folder.path()).err().expect("it must be refused").to_string();
     let command = format!("`steadfast migrate --data {}`", folder.path().display());
-    assert!(said.contains(&command) && said.contains("format 2") && said.contains("format 6"), "{said}");
-    let backup = folder.path().join("before-format-6");
+    assert!(said.contains(&command) && said.contains("format 2") && said.contains("format 7"), "{said}");
+    let backup = folder.path().join("before-format-7");
     let done = migrate(folder.path(), None).unwrap();
-    assert_eq!(done, Migrated { from: 2, to: 6, backup: Some(backup.clone()) });
+    assert_eq!(done, Migrated { from: 2, to: 7, backup: Some(backup.clone()) });
     assert_eq!(examine(&backup).unwrap().format, 2);
-    assert_eq!(migrate(folder.path(), None).unwrap(), Migrated { from: 6, to: 6, backup: None });
+    assert_eq!(migrate(folder.path(), None).unwrap(), Migrated { from: 7, to: 7, backup: None });
     let store = open(folder.path()).unwrap();
     assert!(!store.identity().clean);
     let deliveries = walk(&*store, &Filter::default(), 100).await;

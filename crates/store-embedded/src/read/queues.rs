@@ -2,6 +2,7 @@
 
 use super::deliveries::delivery_id;
 use super::unreadable;
+use crate::marks;
 use crate::names::Names;
 use crate::rows::{class_of, of_class};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -76,10 +77,8 @@ pub(crate) fn due(
 
 /// Deliveries that were taken and not settled.
 pub(crate) fn taken(connection: &Connection) -> Result<Vec<DeliveryId>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT delivery FROM taken ORDER BY delivery").map_err(unreadable)?;
-    let rows = statement.query_map([], |row| row.get::<_, i64>(0)).map_err(unreadable)?;
-    rows.map(|id| delivery_id(id.map_err(unreadable)?)).collect()
+    let kept = connection.query_row("SELECT taken FROM meta", [], |row| row.get::<_, Option<Vec<u8>>>(0));
+    marks::from_bytes(&kept.map_err(unreadable)?.unwrap_or_default())?.into_iter().map(delivery_id).collect()
 }
 
 /// Pauses that end after a time.

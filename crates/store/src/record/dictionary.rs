@@ -1,6 +1,7 @@
 //! Names by number, so that a record holds three bytes where a name would take thirty. Only ever grows.
 
 use super::RecordError;
+use foldhash::quality::RandomState;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ pub struct Dictionary {
 
 #[derive(Debug, Default)]
 struct Names {
-    numbers: HashMap<Arc<str>, u32>,
+    /// Asked some twenty times for each lead.
+    numbers: HashMap<Arc<str>, u32, RandomState>,
     texts: Vec<Arc<str>>,
 }
 
