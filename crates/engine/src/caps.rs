@@ -93,6 +93,21 @@ impl Inner {
         capped(delivery, cap, full.tally, period.until, look, self.fence(delivery), now)
     }
 
+    /// Until when a delivery has to wait for a cap, as counts stand now; `None` where there is room.
+    pub(crate) fn cap_full_until(
+        &self,
+        delivery: &Delivery,
+        lead: &Lead,
+        book: &Book,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let caps = book.caps.of(delivery, lead.source.as_ref());
+        let ledger = self.caps.ledger.lock();
+        let full =
+            caps.iter().map(|cap| (cap.period(now), cap.max)).filter(|(period, max)| ledger.tally(period).used >= *max);
+        full.map(|(period, _)| period.until).max()
+    }
+
     /// A settlement with what it does to caps.
     pub(crate) async fn with_caps(&self, mut settlement: Settlement) -> Settlement {
         let asks = match self.caps.ledger() {

@@ -10,13 +10,14 @@ use crate::duplicates::Reservations;
 use crate::observe::Observer;
 use crate::protect::{keep_guards, protected_by};
 use crate::recent::Recent;
+use crate::replan::{Replanner, replan_loop};
 use crate::waiters::Waiters;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
-use steadfast_flow::{Book, FlowPlan, StepPlan};
+use steadfast_flow::{Book, Changed, FlowPlan, StepPlan};
 use steadfast_lead::{DeliveryId, IdSequence, LeadId, Timestamp};
 use steadfast_retry::{Delivery, Endpoint, Fence, Shard, Stop, StopTarget, Suppressed, Terms};
 use steadfast_store::{DuePosition, Health, QueueKey, Store, StoreError};
@@ -102,6 +103,8 @@ pub(crate) struct Inner {
     pub(crate) nudge: Notify,
     /// A guard changed, and is to be stored.
     pub(crate) guards_changed: Notify,
+    /// What waits and is to be planned anew.
+    pub(crate) replanner: Replanner,
     /// Turns at reading an answer that may take long.
     pub(crate) apart: Apart,
     /// What people stopped.
@@ -142,6 +145,7 @@ impl Engine {
             answers: Answers::default(),
             nudge: Notify::new(),
             guards_changed: Notify::new(),
+            replanner: Replanner::default(),
             apart: Apart::default(),
             stops: RwLock::default(),
             suppressed: RwLock::default(),
@@ -151,14 +155,16 @@ impl Engine {
             open: AtomicU64::new(0),
         });
         let engine = Engine { inner };
-        engine.replace_book(parts.book);
+        engine.inner.put_in_force(parts.book);
         // Before anything is settled: what recovery ends is to be told as well.
         let read_to = begin_reading(&engine.inner.store).await?;
         engine.inner.restore_caps().await?;
         engine.inner.recover(identity).await?;
         engine.inner.resume_erasures().await?;
+        engine.inner.resume_replanning().await?;
         tokio::spawn(dispatch_loop(Arc::clone(&engine.inner)));
         tokio::spawn(keep_guards(Arc::clone(&engine.inner)));
+        tokio::spawn(replan_loop(Arc::clone(&engine.inner)));
         tokio::spawn(Arc::clone(&engine.inner).resume_suppressions());
         tokio::spawn(follow_journal(Arc::clone(&engine.inner), read_to));
         Ok(engine)
@@ -169,12 +175,15 @@ impl Engine {
         self.inner.book()
     }
 
-    /// Puts another configuration in force: what waits follows it when it fires.
+    /// Puts another configuration in force. What is held with its endpoint follows at once, what comes due when it fires, and
+    /// what waits is planned anew in the background.
     pub fn replace_book(&self, book: Book) {
-        self.inner.dispatch.lock().follow(&protected_by(&book), self.inner.clock.now());
-        self.inner.caps.follow(&book);
-        *self.inner.book.write() = Arc::new(book);
-        self.inner.nudge.notify_one();
+        let (before, version) = (self.book(), book.version);
+        let changed = Changed::between(&before, &book);
+        self.inner.put_in_force(book);
+        // Asked afterwards: what begins from now on is made under the new one.
+        let under_way = self.in_flight_ids();
+        self.inner.replanner.wants(changed, version, under_way, self.inner.clock.now());
     }
 
     /// Where everything is kept.
@@ -248,6 +257,7 @@ impl Engine {
         self.inner.draining.store(true, Ordering::SeqCst);
         self.inner.dispatch.lock().shut();
         self.inner.answers.wake();
+        self.inner.replanner.wake();
         let mut under_way = self.inner.under_way.subscribe();
         // What is read is let go of at once: it is a lock on the count.
         let idle = async { under_way.wait_for(|count| *count == 0).await.is_ok() };
@@ -261,6 +271,13 @@ impl Engine {
 }
 
 impl Inner {
+    fn put_in_force(&self, book: Book) {
+        self.dispatch.lock().follow(&protected_by(&book), self.clock.now());
+        self.caps.follow(&book);
+        *self.book.write() = Arc::new(book);
+        self.nudge.notify_one();
+    }
+
     pub(crate) fn book(&self) -> Arc<Book> {
         Arc::clone(&self.book.read())
     }

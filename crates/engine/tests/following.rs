@@ -52,15 +52,15 @@ async fn fewer_retries_than_were_used_ask_a_person() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_longer_schedule_counts_from_the_next_decision() {
+async fn a_longer_schedule_counts_from_the_last_attempt() {
     let stage = Stage::new().await;
     stage.door.will([answered(503), answered(503)]);
     let id = stage.lead().await;
     let mut longer = settings();
     longer.system.initial_delay = Some(secs(30));
     stage.follow(&longer, 2);
-    stage.pass(secs(2)).await;
-    assert_eq!(stage.state(id).await, State::Waiting { due: at(62) }, "planned at 2 s as it was, then 60 s");
+    stage.pass(secs(30)).await;
+    assert_eq!(stage.state(id).await, State::Waiting { due: at(90) }, "30 s, then 60 s");
     let versions: Vec<u64> = stage.attempts(id).await.iter().map(|attempt| attempt.config_version).collect();
     assert_eq!(versions, [1, 2]);
 }

@@ -57,7 +57,7 @@ pub struct ContactHoursSettings {
 }
 
 /// When a step's leads may be contacted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContactHours {
     hours: Hours,
     unknown: UnknownZone,

@@ -11,6 +11,7 @@ mod body;
 mod calendars;
 mod callback;
 mod caps;
+mod changed;
 mod compile;
 mod condition;
 mod contact_hours;
@@ -56,6 +57,7 @@ pub use body::{BODY_DEPTH_MAX, BODY_ENTRIES_MAX, BODY_INDEX_MAX, BodyEntry, Body
 pub use calendars::{CalendarSettings, CalledWhen, MaintenanceSettings, NOTE_BYTES_MAX, WhenClosed};
 pub use callback::{CALLBACK_NAME_BYTES_MAX, CallbackSettings, CallbackWhen, callback_fields, callback_flow};
 pub use caps::{CapBook, CapSettings, CapsSettings};
+pub use changed::Changed;
 pub use compile::{LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
 pub use condition::{
     BadCondition, CONDITION_BYTES_MAX, CONDITION_NESTING_MAX, CONDITION_PARTS_MAX, CONDITION_SIGNS_MAX, CalendarByName,

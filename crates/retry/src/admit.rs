@@ -62,14 +62,15 @@ pub fn admit(
         InDoubt::Hold | InDoubt::AssumeDelivered | InDoubt::Verify { .. } | InDoubt::Retry { .. } => {}
     }
     let asks_first = unresolved && matches!(in_doubt, InDoubt::Verify { .. });
-    let (used, allowed) = (delivery.progress.retries_used, policy.retries_allowed());
-    if used > allowed {
-        let because = format!("this would be retry {used}, and max_retries was lowered to {allowed}");
-        return Admission::Review { cause: ReviewCause::LimitLowered, because: because.into() };
+    if let Some(because) = limit_lowered(delivery, policy) {
+        return Admission::Review { cause: ReviewCause::LimitLowered, because };
     }
     // Where time held counts, this start must be in time itself, and not only the time it was planned for.
     let planned = if policy.count_holds { Some(now) } else { delivery.state.due() };
-    if used > 0 && !asks_first && planned.is_some_and(|planned| planned > retry_deadline(delivery, policy, now)) {
+    if delivery.progress.retries_used > 0
+        && !asks_first
+        && planned.is_some_and(|planned| planned > retry_deadline(delivery, policy, now))
+    {
         let because = format!("this retry was planned after what is now total_timeout = {}", policy.total_timeout);
         return Admission::Review { cause: ReviewCause::Exhausted, because: because.into() };
     }
@@ -79,4 +80,10 @@ pub fn admit(
     }
     let at_most = oldest.since(now);
     if asks_first { Admission::LookUp { at_most } } else { Admission::Send { at_most } }
+}
+
+/// Why a delivery waits for a retry that it has no longer; `None` where it still has it.
+pub(crate) fn limit_lowered(delivery: &Delivery, policy: &RetryPolicy) -> Option<Because> {
+    let (used, allowed) = (delivery.progress.retries_used, policy.retries_allowed());
+    (used > allowed).then(|| format!("this would be retry {used}, and max_retries was lowered to {allowed}").into())
 }

@@ -27,6 +27,7 @@ pub mod pace;
 pub mod policy;
 mod ramp;
 pub mod reading;
+mod reschedule;
 mod route;
 mod settle;
 mod shard;
@@ -56,6 +57,7 @@ pub use look_up::{LOOK_UPS_MAX, LookUp, LookUpAnswer, LookedUp, not_found_rule, 
 pub use outcome::{ErrorKind, FailureKind, Outcome, Verdict};
 pub use ramp::{Ramp, Took};
 pub use reading::Reading;
+pub use reschedule::reschedule;
 pub use route::{FollowUp, LegEnds, NextLeg, Route, end_leg, leave_leg};
 pub use settle::{Attempt, Change, EndpointPause, Entry, Sent, Settlement, Terms, settle};
 pub use shard::{Epoch, Fence, Shard};

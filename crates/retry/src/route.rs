@@ -203,7 +203,13 @@ pub fn leave_leg(before: &Delivery, because: &str, next: &NextLeg, fence: Fence,
     Some(settled(before, decided, Route { ends: None, next: Some(next) }, fence, now))
 }
 
-fn settled(before: &Delivery, decided: Decided, route: Route<'_>, fence: Fence, now: Timestamp) -> Settlement {
+pub(crate) fn settled(
+    before: &Delivery,
+    decided: Decided,
+    route: Route<'_>,
+    fence: Fence,
+    now: Timestamp,
+) -> Settlement {
     let mut after = before.clone();
     crate::settle::apply(&mut after, decided.decision, now);
     let mut settlement = change(before, after.state, decided.because, None, fence, now);

@@ -198,7 +198,7 @@ pub fn settle(before: &Delivery, sent: Sent, terms: &Terms<'_>) -> Settlement {
 }
 
 /// The kind and status of an error; `None` for a success or a business no.
-const fn error_of(verdict: &Verdict) -> Option<(ErrorKind, Option<u16>)> {
+pub(crate) const fn error_of(verdict: &Verdict) -> Option<(ErrorKind, Option<u16>)> {
     match verdict.outcome {
         Outcome::Error(kind) => Some((kind, verdict.status)),
         Outcome::Success | Outcome::Failure(_) => None,

@@ -272,7 +272,7 @@ pub trait Journal {
     /// Lines after a cursor, oldest first, at most `limit`. A line is never skipped, however late it was committed.
     fn events(&self, after: Cursor, limit: usize) -> Pending<Vec<(Cursor, Event)>>;
 
-    /// How far a reader has come, as it kept it last.
+    /// How far a reader has come, as it kept it last: in the journal, or in what it reads in place of that.
     fn bookmark(&self, reader: &'static str) -> Pending<Option<Cursor>>;
 
     /// Keeps how far a reader has come. Adds no line.

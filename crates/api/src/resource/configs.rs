@@ -12,6 +12,7 @@ use axum::response::Response;
 use http::header::ETAG;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
+use steadfast_engine::Replanning;
 use steadfast_store::ConfigVersion;
 use utoipa::ToSchema;
 
@@ -27,9 +28,42 @@ pub(crate) struct ConfigView {
     at: String,
     /// By whom.
     by: String,
+    /// How far what waits follows the version in force; missing where nothing changed since the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replanning: Option<ReplanningView>,
     /// The text, credentials replaced by `***`; absent when it cannot be read, for then they could not be found.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
+}
+
+/// What waits is planned anew after a change, in batches, while delivery goes on.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReplanningView {
+    /// Which version it brings to what waits.
+    version: u64,
+    /// When it began.
+    #[schema(schema_with = words::time)]
+    began: String,
+    /// Deliveries it has looked at: those that the change may concern.
+    looked_at: u64,
+    /// Of them, those that are due at another time, wait elsewhere, or have gone to a person.
+    changed: u64,
+    /// When everything followed; missing while it is at work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = words::time)]
+    finished: Option<String>,
+}
+
+impl From<Replanning> for ReplanningView {
+    fn from(told: Replanning) -> Self {
+        ReplanningView {
+            version: told.version,
+            began: told.began.to_string(),
+            looked_at: told.looked_at,
+            changed: told.changed,
+            finished: told.finished.map(|at| at.to_string()),
+        }
+    }
 }
 
 /// Versions, newest first.
@@ -76,6 +110,7 @@ pub(crate) async fn get_config(
         running_version: state.engine().book().version,
         at: newest.at.to_string(),
         by: newest.by.to_string(),
+        replanning: state.engine().replanning().map(ReplanningView::from),
         text: masked(&newest.text),
     };
     let mut response = json(StatusCode::OK, &view);

@@ -109,6 +109,12 @@ impl Dispatch {
         self.recipients[station.recipient].ends_by_closing(now)
     }
 
+    /// Until when an endpoint's recipient is closed or in maintenance, `Some(None)` without an end in sight; `None` while it is open.
+    pub fn closed_until(&self, endpoint: &Endpoint, now: Timestamp) -> Option<Option<Timestamp>> {
+        let station = &self.stations[*self.numbers.get(endpoint)?];
+        Some(self.recipients[station.recipient].standing(now)?.wait()?.until)
+    }
+
     /// Takes over what is configured now. What was learned and what is under way stays.
     pub fn follow(&mut self, protected: &Protected, now: Timestamp) {
         self.follows = true;

@@ -125,17 +125,22 @@ impl Stage {
 
     pub(crate) async fn of(settings: Settings, limits: EngineLimits) -> Stage {
         let store = MemoryStore::new(Seed(7), NodeNumber(0));
-        Stage::on(ManualClock::at(START), store, settings, limits).await
+        Stage::on(ManualClock::at(START), store, (settings, 1), limits).await
     }
 
-    async fn on(clock: ManualClock, store: Arc<MemoryStore>, settings: Settings, limits: EngineLimits) -> Stage {
+    async fn on(
+        clock: ManualClock,
+        store: Arc<MemoryStore>,
+        (settings, version): (Settings, u64),
+        limits: EngineLimits,
+    ) -> Stage {
         let (store, door) = (MoodyStore::over(store), Arc::new(ScriptedDoor::default()));
         let parts = Parts {
             store: Arc::clone(&store) as _,
             door: Arc::clone(&door) as _,
             clock: Arc::new(clock.clone()),
             observer: Arc::new(NoObserver),
-            book: settings.compile(1).unwrap(),
+            book: settings.compile(version).unwrap(),
             limits,
         };
         let engine = Engine::start(parts).await.unwrap();
@@ -145,9 +150,14 @@ impl Stage {
 
     /// The process ends without a word and starts again after a while, with an empty script.
     pub(crate) async fn crash(self, settings: Settings, down: Duration) -> Stage {
+        self.crash_to(settings, 1, down).await
+    }
+
+    /// As [`Stage::crash`], under another version of the configuration.
+    pub(crate) async fn crash_to(self, settings: Settings, version: u64, down: Duration) -> Stage {
         let memory = self.store.memory().reopen();
         self.clock.advance(down);
-        Stage::on(self.clock.clone(), memory, settings, self.limits).await
+        Stage::on(self.clock.clone(), memory, (settings, version), self.limits).await
     }
 
     /// Posts a lead and lets happen what happens at once.
