@@ -203,13 +203,41 @@ mod tests {
             ("33101", "America/New_York"),
             ("99501", "America/Anchorage America/Adak"),
             ("96813", "Pacific/Honolulu"),
-            ("K1A 0B1", "America/Toronto America/Winnipeg"),
+            ("K1A 0B1", "America/Toronto"),
+            ("P9N 1A1", "America/Toronto America/Winnipeg"),
+            ("32456", "America/New_York America/Chicago"),
+            ("45999", "America/New_York"),
+            ("79830", "America/Chicago America/Denver"),
+            ("96799", "Pacific/Honolulu Pacific/Pago_Pago"),
+            ("34001", ""),
             ("00000", ""),
         ] {
             assert_eq!(names(table.of_postal_code(code)), zones, "{code}");
         }
-        assert_eq!(names(table.of_phone("+13125550142")), "America/Chicago");
+        for (number, zones) in [
+            ("+13125550142", "America/Chicago"),
+            ("+14485550142", "America/New_York America/Chicago"),
+            ("+14025550142", "America/Chicago America/Denver"),
+            ("+15035550142", "America/Los_Angeles"),
+            ("+12355550142", "America/Chicago"),
+            ("+18675550142", "America/Iqaluit America/Winnipeg America/Edmonton America/Whitehorse"),
+        ] {
+            assert_eq!(names(table.of_phone(number)), zones, "{number}");
+        }
         assert_eq!(names(table.of_phone("+442079460958")), "");
+    }
+
+    #[test]
+    fn each_code_of_the_table_compiled_in_stands_once() {
+        let mut seen = std::collections::HashSet::new();
+        let lines = BUILT_IN.lines().filter_map(|line| line.split_once(" = ")).map(|(codes, _)| codes);
+        for (word, codes) in lines.filter_map(|line| line.split_once(' ')) {
+            let each = |code: &str| prefixes(code).unwrap_or_else(|_| vec![code.to_owned()]);
+            for code in codes.split_whitespace().flat_map(each) {
+                assert!(seen.insert((word, code.clone())), "{word} {code} stands twice");
+            }
+        }
+        assert!(seen.len() > 1_300, "{}", seen.len());
     }
 
     #[test]
