@@ -1,7 +1,9 @@
-//! A store with many deliveries waiting, made through the store itself: each waits for a retry a day from now.
+//! A store with many deliveries waiting, made through the store itself: each waits for an attempt a day from now, or has failed
+//! once and waits for its retry.
 
 use crate::servers::{data, flow, recipient};
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
+use bytes::Bytes;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +11,12 @@ use steadfast_lead::{
     DeliveryId, Fields, FlowName, IdSequence, Lead, LeadId, NodeNumber, Priority, RecipientName, StepName, Timestamp,
     Value,
 };
-use steadfast_retry::{Delivery, Endpoint, Event, EventKind, LegProgress, State, Tie};
-use steadfast_store::{Acceptance, Accepted, Pending, Store as _, TermKey, Writes as _};
+use steadfast_retry::policy::{Backoff, Layer, Level, Policies, resolve};
+use steadfast_retry::{
+    Answer, Delivery, Endpoint, Event, EventKind, Evidence, Fence, InDoubt, LegProgress, Route, Sent, Shard, State,
+    Terms, Tie, classify_status, settle,
+};
+use steadfast_store::{Acceptance, Accepted, Pending, Settled, Store as _, TermKey, Writes as _};
 use steadfast_store_embedded::{EmbeddedStore, Options};
 
 /// Given to the store before the first is waited for.
@@ -18,6 +24,8 @@ const AT_ONCE: u64 = 4_096;
 /// They wait until a day from now, spread over an hour.
 const WAITS: Duration = Duration::from_secs(86_400);
 const SPREAD: Duration = Duration::from_secs(3_600);
+/// What has failed once waits for this long, and up to a fifth more.
+const RETRY_AFTER: Duration = Duration::from_secs(6 * 3_600);
 
 /// How many, and for whom.
 pub(crate) struct Waiting {
@@ -27,6 +35,8 @@ pub(crate) struct Waiting {
     pub(crate) recipients: usize,
     /// `http://ADDRESS` of the sink.
     pub(crate) origin: Arc<str>,
+    /// Each has failed once, and waits for its first retry.
+    pub(crate) failed_once: bool,
 }
 
 /// Makes the store in a server's folder.
@@ -40,14 +50,58 @@ pub(crate) async fn prepare(folder: &Path, waiting: &Waiting) -> Result<()> {
     let (mut given, began) = (0, now());
     while given < waiting.deliveries {
         let until = waiting.deliveries.min(given + AT_ONCE);
-        let batch: Result<Vec<Pending<Accepted>>> =
-            (given..until).map(|number| Ok(store.accept(waiting.acceptance(number, began, &mut ids)?))).collect();
-        for pending in batch? {
+        let acceptances: Result<Vec<Acceptance>> =
+            (given..until).map(|number| waiting.acceptance(number, began, &mut ids)).collect();
+        let acceptances = acceptances?;
+        let deliveries: Vec<Delivery> = acceptances.iter().flat_map(|one| one.deliveries.clone()).collect();
+        let batch: Vec<Pending<Accepted>> = acceptances.into_iter().map(|one| store.accept(one)).collect();
+        for pending in batch {
             ensure!(pending.await? == Accepted::New, "the store knows a lead that is new");
+        }
+        if waiting.failed_once {
+            fail(&store, &deliveries).await?;
         }
         given = until;
     }
     store.close().await?;
+    Ok(())
+}
+
+/// One attempt of each is answered 503: a retry six hours later is planned.
+async fn fail(store: &EmbeddedStore, deliveries: &[Delivery]) -> Result<()> {
+    let layer = Layer {
+        extended: Some(true),
+        backoff: Some(Backoff::Fixed),
+        initial_delay: Some(RETRY_AFTER),
+        max_interval: Some(RETRY_AFTER),
+        total_timeout: Some(RETRY_AFTER * 3),
+        ..Layer::default()
+    };
+    let resolved = resolve(&[(Level::System, &layer)], None, &Policies::default());
+    let policy = resolved.map_err(|faults| anyhow!("the policy has faults: {faults:?}"))?.policy;
+    let settling: Vec<Pending<Settled>> = deliveries
+        .iter()
+        .map(|delivery| {
+            let answer = Answer { status: 503, headers: Vec::new(), body: Bytes::new(), body_bytes: 0 };
+            let evidence = Evidence::of_answer(answer);
+            let (started, endpoint) = (delivery.accepted_at, delivery.endpoint.clone());
+            let verdict = classify_status(&evidence);
+            let sent = Sent { started, ended: started, held_until: None, body: None, endpoint, evidence, verdict };
+            let terms = Terms {
+                policy: &policy,
+                seed: store.identity().seed,
+                in_doubt: InDoubt::Retry { floor: Duration::ZERO },
+                config_version: 1,
+                fence: Fence { shard: Shard::of(&delivery.endpoint.recipient), epoch: store.identity().epoch },
+                body_kept_bytes_max: 0,
+                route: Route::default(),
+            };
+            store.settle(settle(delivery, sent, &terms))
+        })
+        .collect();
+    for pending in settling {
+        ensure!(pending.await? == Settled::Applied, "the store takes the attempt");
+    }
     Ok(())
 }
 

@@ -93,6 +93,17 @@ impl Programs {
         Child::start(&mut command, &folder.join("server.log"))
     }
 
+    /// Writes another configuration for a server that runs in a folder, which takes it over by itself.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn reconfigure(&self, folder: &Path, setup: &Setup, sink: &Sink) -> Result<()> {
+        // Under another name first: the server may look while it is written.
+        let (written, config) = (folder.join("bench.toml.new"), folder.join("bench.toml"));
+        std::fs::write(&written, setup.config(sink))?;
+        Ok(std::fs::rename(written, config)?)
+    }
+
     /// Starts a relay, with a log in the folder or without one.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ mod bystanders;
 mod fixed_rate;
 mod idle;
 mod pure;
+mod replan;
 mod throughput;
 mod waiting;
 
@@ -27,6 +28,8 @@ pub(crate) enum Run {
     Idle,
     /// Many deliveries waiting: start, memory, lists, retries on time.
     Waiting,
+    /// A changed policy reaches what waits.
+    Replan,
     /// Two of a hundred recipients sick.
     Bystanders,
     /// The pure core.
@@ -35,8 +38,8 @@ pub(crate) enum Run {
 
 impl Run {
     /// All of them, in the order of the table.
-    pub(crate) const ALL: [Run; 7] =
-        [Run::Wide32, Run::Wide256, Run::FixedRate, Run::Idle, Run::Waiting, Run::Bystanders, Run::Pure];
+    pub(crate) const ALL: [Run; 8] =
+        [Run::Wide32, Run::Wide256, Run::FixedRate, Run::Idle, Run::Waiting, Run::Replan, Run::Bystanders, Run::Pure];
 }
 
 /// What every run stands on.
@@ -90,6 +93,7 @@ impl Bench {
             Run::FixedRate => fixed_rate::run(self).await,
             Run::Idle => idle::run(self).await,
             Run::Waiting => waiting::run(self).await,
+            Run::Replan => replan::run(self).await,
             Run::Bystanders => bystanders::run(self).await,
             Run::Pure => pure::run(self),
         }

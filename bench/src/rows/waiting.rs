@@ -50,7 +50,7 @@ pub(crate) async fn run(bench: &Bench) -> Result<Vec<Line>> {
     let folder = bench.folder()?;
     let deliveries = bench.waiting;
     let origin = format!("http://{}", bench.sink.address()).into();
-    prepare(folder.path(), &Waiting { deliveries, recipients: RECIPIENTS, origin }).await?;
+    prepare(folder.path(), &Waiting { deliveries, recipients: RECIPIENTS, origin, failed_once: false }).await?;
     let setup = setup(deliveries);
     let mut ready = Vec::new();
     for _ in 0..bench.rounds() {
