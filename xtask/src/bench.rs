@@ -24,6 +24,8 @@ fn build() -> Result<(PathBuf, PathBuf)> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.current_dir(&root).args(["build", "--release", "--locked", "-p", "steadfast", "-p", "steadfast-bench"]);
+    // What a decision costs is measured by an example of the crate that decides.
+    build.args(["-p", "steadfast-retry", "--bins", "--example", "decision_cost"]);
     if !build.status().context("running cargo")?.success() {
         bail!("the build failed");
     }
