@@ -91,7 +91,7 @@ async fn run(
 
 /// Returns when told to stop; reloads meanwhile.
 async fn watch_signals(assembled: &Assembled, mut signals: Signals, config: &Path) {
-    const LOOK_EVERY: Duration = Duration::from_secs(2);
+    const LOOK_EVERY: Duration = Duration::from_secs(4);
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut seen = stamp(config);
     loop {
