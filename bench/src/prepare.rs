@@ -1,5 +1,4 @@
-//! A store with many deliveries waiting, made through the store itself: each waits for an attempt a day from now, or has failed
-//! once and waits for its retry.
+//! A store with many deliveries waiting, made through the store itself: each for an attempt, or, having failed once, for its retry.
 
 use crate::servers::{data, flow, recipient};
 use anyhow::{Result, anyhow, ensure};
@@ -21,9 +20,6 @@ use steadfast_store_embedded::{EmbeddedStore, Options};
 
 /// Given to the store before the first is waited for.
 const AT_ONCE: u64 = 4_096;
-/// They wait until a day from now, spread over an hour.
-const WAITS: Duration = Duration::from_secs(86_400);
-const SPREAD: Duration = Duration::from_secs(3_600);
 /// What has failed once waits for this long, and up to a fifth more.
 const RETRY_AFTER: Duration = Duration::from_secs(6 * 3_600);
 
@@ -37,6 +33,10 @@ pub(crate) struct Waiting {
     pub(crate) origin: Arc<str>,
     /// Each has failed once, and waits for its first retry.
     pub(crate) failed_once: bool,
+    /// How long from the beginning they wait, unless they have failed.
+    pub(crate) waits: Duration,
+    /// Over how long they come due then.
+    pub(crate) spread: Duration,
 }
 
 /// Makes the store in a server's folder.
@@ -128,7 +128,7 @@ impl Waiting {
             progress: LegProgress::default(),
             body: None,
             last_kind: None,
-            state: State::Waiting { due: began.after(WAITS + SPREAD.mul_f64(share)) },
+            state: State::Waiting { due: began.after(self.waits + self.spread.mul_f64(share)) },
         };
         let kind = EventKind::LeadAccepted { lead: id, flow: flow.clone(), deliveries: 1, test: false };
         let lead = Lead { id, flow, source: None, accepted_at: at, test: false, fields: fields(number) };

@@ -2,7 +2,7 @@
 //! What it answers is in the path it is called at, so that nothing has to be configured.
 //!
 //! `/ok` takes; `/fail-first` says 503 to the first attempt of each lead; `/slow` takes after [`SLOW`], `/brisk` after a 50th
-//! of it; `/hole` never answers.
+//! of it; `/hole` never answers; `/down` takes anything, or says 503 for as long as it is told to.
 
 use crate::clock::{micros, now_us};
 use crate::http1::serve;
@@ -13,6 +13,7 @@ use hyper::StatusCode;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
@@ -49,6 +50,8 @@ struct Book {
     /// From each refusal to the next attempt.
     gaps_us: Vec<u64>,
     unknown: u64,
+    /// When each request came to `/down`.
+    arrivals_us: Vec<u64>,
 }
 
 /// A running recipient.
@@ -56,6 +59,7 @@ struct Book {
 pub(crate) struct Sink {
     address: SocketAddr,
     book: Arc<Mutex<Book>>,
+    down: Arc<AtomicBool>,
 }
 
 /// What the recipient saw of one round.
@@ -84,7 +88,7 @@ impl Sink {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
         listener.set_nonblocking(true)?;
-        let sink = Sink { address: listener.local_addr()?, book: Arc::default() };
+        let sink = Sink { address: listener.local_addr()?, book: Arc::default(), down: Arc::default() };
         let serving = sink.clone().listen(listener);
         std::thread::Builder::new().name("sink".to_owned()).spawn(move || {
             if let Err(error) = runtime.block_on(serving) {
@@ -134,6 +138,23 @@ impl Sink {
         }
     }
 
+    /// Whether `/down` is.
+    pub(crate) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// When each request came to `/down` since [`Sink::begin`].
+    pub(crate) fn arrivals(&self) -> Vec<u64> {
+        self.book.lock().arrivals_us.clone()
+    }
+
+    /// Waits until so many requests came to `/down`.
+    pub(crate) async fn wait_for_arrivals(&self, count: usize) {
+        while self.book.lock().arrivals_us.len() < count {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// What was seen since [`Sink::begin`], of the leads that `counts` says yes to (by number since the begin).
     pub(crate) fn receipts(&self, counts: impl Fn(usize) -> bool) -> Receipts {
         let book = self.book.lock();
@@ -165,6 +186,11 @@ impl Sink {
     async fn answer(&self, path: &str, body: &[u8]) -> StatusCode {
         let now = now_us();
         match path {
+            "/down" => {
+                self.book.lock().arrivals_us.push(now);
+                let down = self.down.load(Ordering::SeqCst);
+                return if down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+            }
             "/hole" => std::future::pending().await,
             "/slow" => sleep(SLOW).await,
             "/brisk" => sleep(BRISK).await,
@@ -243,7 +269,7 @@ mod tests {
         assert_eq!(book.note(10, 5, 350, true), StatusCode::OK);
         assert_eq!(book.note(10, 5, 400, true), StatusCode::OK);
         assert_eq!((book.delivered, book.gaps_us.as_slice(), book.leads[0].taken), (1, &[250][..], 2));
-        let sink = Sink { address: ([127, 0, 0, 1], 1).into(), book: Arc::new(Mutex::new(book)) };
+        let sink = Sink { address: ([127, 0, 0, 1], 1).into(), book: Arc::new(Mutex::new(book)), down: Arc::default() };
         let receipts = sink.receipts(|_| true);
         assert_eq!((receipts.delivered, receipts.duplicates, receipts.last_taken_us), (1, 1, 350));
         assert_eq!((receipts.to_first.at(0.5), receipts.to_taken.at(0.5)), (95, 345));

@@ -85,6 +85,80 @@ async fn leads_of_a_dead_primary_reach_the_standby_and_the_third_leg_over_a_kill
     }
 }
 
+/// Two recipients, each with its breaker; what the bank's stops goes to the mill.
+fn moving_on(bank: &str, mill: &str) -> String {
+    format!(
+        r#"
+[server]
+allow_private_networks = ["127.0.0.0/8"]
+[recipients.bank]
+breaker = {{ on_open = "next_leg" }}
+[recipients.mill]
+[[flows.auto.steps]]
+id = "sell"
+recipient = "bank"
+request = {{ url = "{bank}" }}
+retry = {{ initial_delay = "1s" }}
+[[flows.auto.steps.fallbacks]]
+recipient = "mill"
+request = {{ url = "{mill}" }}
+"#
+    )
+}
+
+async fn until(server: &Server, path: &str, what: impl Fn(&Value) -> bool) -> Value {
+    let started = tokio::time::Instant::now();
+    loop {
+        let seen = server.get(path).await.json();
+        if what(&seen) {
+            return seen;
+        }
+        assert!(started.elapsed() < stage::PATIENCE, "{path} never became what was waited for: {seen:#}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leads_of_a_recipient_that_is_down_go_to_the_next_leg_until_its_breaker_lets_it_be_asked() {
+    let well = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&well);
+    let bank = Recipient::start(move |_| Reply::Status(if told.load(Ordering::SeqCst) { 200 } else { 503 })).await;
+    let mill = Recipient::start(|_| Reply::Status(200)).await;
+    let server = Server::start(&moving_on(&bank.url(), &mill.url())).await;
+    let mut ids = Vec::new();
+    for number in 0..LEADS {
+        let id = server.lead("auto", &format!("{{\"number\":{number}}}")).await.1;
+        if number < 5 {
+            // One after the other: what is under way when a breaker opens cannot be called back.
+            until(&server, &format!("/v1/deliveries/{id}"), |seen| seen["attempts_sent"] == 1).await;
+        }
+        ids.push(id);
+    }
+    for id in &ids {
+        let shown = server.delivery_in(id, "delivered").await;
+        assert_eq!((&shown["recipient"], &shown["leg"]["leg"]), (&"mill".into(), &1.into()), "{shown:#}");
+        assert_eq!(shown["leg"]["retries_used"], 0);
+        let because = shown["legs"][0]["because"].as_str().unwrap();
+        assert!(because.contains("is open (on_open = \"next_leg\"); leg 1 begins, at mill"), "{because}");
+    }
+    assert_eq!((bank.log().len(), mill.log().len()), (5, LEADS), "nothing more was asked of the bank");
+    let events = server.get("/v1/events?limit=200").await.json();
+    let moved = |event: &&Value| event["type"] == "delivery_changed" && event["leg"] == 1;
+    assert_eq!(events["items"].as_array().unwrap().iter().filter(moved).count(), LEADS, "one line each");
+
+    // Nobody takes leads: they are held, and go when and where somebody does.
+    let by_hand = r#"{"verb":"open","reason":"maintenance"}"#;
+    assert_eq!(server.post("/v1/recipients/mill/breaker", by_hand).await.status, 200);
+    let held = server.lead("auto", "{}").await.1;
+    let why = |seen: &Value| seen["hold"]["why"] == "breaker" && seen["recipient"] == "bank";
+    until(&server, &format!("/v1/deliveries/{held}"), why).await;
+    well.store(true, Ordering::SeqCst);
+    let by_hand = r#"{"verb":"probe","reason":"they say they are back"}"#;
+    assert_eq!(server.post("/v1/recipients/bank/breaker", by_hand).await.status, 200);
+    let shown = server.delivery_in(&held, "delivered").await;
+    assert_eq!((&shown["recipient"], bank.log().len()), (&"bank".into(), 6), "{shown:#}");
+}
+
 async fn settled(server: &Server, id: &str) -> Value {
     let started = tokio::time::Instant::now();
     loop {

@@ -2,6 +2,7 @@
 
 mod bystanders;
 mod fixed_rate;
+mod held;
 mod idle;
 mod pure;
 mod replan;
@@ -30,6 +31,8 @@ pub(crate) enum Run {
     Waiting,
     /// A changed policy reaches what waits.
     Replan,
+    /// Many deliveries held behind an open breaker, and its recipient coming back.
+    Held,
     /// Two of a hundred recipients sick.
     Bystanders,
     /// The pure core.
@@ -38,8 +41,17 @@ pub(crate) enum Run {
 
 impl Run {
     /// All of them, in the order of the table.
-    pub(crate) const ALL: [Run; 8] =
-        [Run::Wide32, Run::Wide256, Run::FixedRate, Run::Idle, Run::Waiting, Run::Replan, Run::Bystanders, Run::Pure];
+    pub(crate) const ALL: [Run; 9] = [
+        Run::Wide32,
+        Run::Wide256,
+        Run::FixedRate,
+        Run::Idle,
+        Run::Waiting,
+        Run::Replan,
+        Run::Held,
+        Run::Bystanders,
+        Run::Pure,
+    ];
 }
 
 /// What every run stands on.
@@ -94,6 +106,7 @@ impl Bench {
             Run::Idle => idle::run(self).await,
             Run::Waiting => waiting::run(self).await,
             Run::Replan => replan::run(self).await,
+            Run::Held => held::run(self).await,
             Run::Bystanders => bystanders::run(self).await,
             Run::Pure => pure::run(self),
         }

@@ -31,7 +31,9 @@ const RSS_MIB_MAX: f64 = 150.0;
 pub(crate) async fn run(bench: &Bench) -> Result<Vec<Line>> {
     let folder = bench.folder()?;
     let origin = format!("http://{}", bench.sink.address()).into();
-    let waiting = Waiting { deliveries: bench.waiting, recipients: RECIPIENTS, origin, failed_once: true };
+    let (waits, spread) = (Duration::ZERO, Duration::ZERO);
+    let (deliveries, recipients) = (bench.waiting, RECIPIENTS);
+    let waiting = Waiting { deliveries, recipients, origin, waits, spread, failed_once: true };
     prepare(folder.path(), &waiting).await?;
     let server = bench.programs.server(folder.path(), &setup(bench, BEFORE), &bench.sink)?;
     sleep(SETTLES).await;

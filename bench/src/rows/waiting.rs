@@ -15,6 +15,9 @@ use tokio::time::sleep;
 
 /// The first half of the recipients takes, the second refuses every first attempt.
 const RECIPIENTS: usize = 200;
+/// What waits does so until a day from now, spread over an hour.
+const WAITS: Duration = Duration::from_secs(86_400);
+const SPREAD: Duration = Duration::from_secs(3_600);
 const RATE: u32 = 1_000;
 const CONNECTIONS: usize = 64;
 /// Retries come after exactly this, so that the recipient can tell how late they are.
@@ -50,7 +53,9 @@ pub(crate) async fn run(bench: &Bench) -> Result<Vec<Line>> {
     let folder = bench.folder()?;
     let deliveries = bench.waiting;
     let origin = format!("http://{}", bench.sink.address()).into();
-    prepare(folder.path(), &Waiting { deliveries, recipients: RECIPIENTS, origin, failed_once: false }).await?;
+    let (waits, spread) = (WAITS, SPREAD);
+    let waiting = Waiting { deliveries, recipients: RECIPIENTS, origin, waits, spread, failed_once: false };
+    prepare(folder.path(), &waiting).await?;
     let setup = setup(deliveries);
     let mut ready = Vec::new();
     for _ in 0..bench.rounds() {
@@ -80,7 +85,7 @@ fn setup(deliveries: u64) -> Setup {
 }
 
 /// 100,000 as people write it.
-fn counted(number: u64) -> String {
+pub(super) fn counted(number: u64) -> String {
     match number {
         1_000_000.. => format!("{} million", number as f64 / 1e6),
         _ => format!("{} thousand", number as f64 / 1e3),

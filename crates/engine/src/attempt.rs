@@ -9,14 +9,15 @@ use crate::run::Inner;
 use crate::settling::{AFTER_FULL, Saved};
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_flow::{InForce, StepPlan};
+use steadfast_flow::{InForce, OnOpen, StepPlan};
 use steadfast_lead::{DeliveryId, Lead, Timestamp};
+use steadfast_retry::breaker::BreakerState;
 use steadfast_retry::policy::show_duration;
 use steadfast_retry::{
     Admission, BodyMark, Delivery, Entry, Evidence, FaultKind, HoldReason, LookedUp, Phase, ReviewCause, Sent,
-    Settlement, Terms, Verb, admit, assume_delivered, end_leg, park, refer, replan, settle, settle_look_up,
+    Settlement, Terms, Verb, admit, assume_delivered, end_leg, leave_leg, park, refer, replan, settle, settle_look_up,
 };
-use steadfast_store::{DuePosition, StoreError};
+use steadfast_store::{DuePosition, QueueKey, StoreError};
 
 /// A delivery with its lead.
 type Loaded = (Delivery, Arc<Lead>);
@@ -88,7 +89,10 @@ impl Inner {
             }
         };
         self.reserved.lock().release(start.delivery);
-        self.obey_and_finish(start.delivery, stands).await;
+        if let Some(delivery) = self.obey_all(start.delivery, stands).await {
+            self.offer_after(&start, &delivery);
+        }
+        self.nudge.notify_one();
     }
 
     /// Reads the delivery and its lead; nothing when its position is outdated (a verb or a settlement moved it).
@@ -206,6 +210,10 @@ impl Inner {
         let fence = self.fence(delivery);
         let at_most = match admit(delivery, &in_force.policy, plan.in_doubt, paused, now) {
             Admission::Send { at_most } => at_most,
+            // It holds no right to ask the recipient anything either.
+            Admission::LookUp { .. } if errand == Errand::Referral => {
+                return Go::Not(self.refer_held(delivery.clone(), plan, now));
+            }
             Admission::LookUp { at_most } => return Go::LookUp { at_most },
             Admission::AssumeDelivered => return Go::Not(settled(assume_delivered(delivery, fence, now))),
             // It holds no right to an attempt, and was looked at because it was held for too long.
@@ -243,6 +251,9 @@ impl Inner {
     fn refer_held(&self, delivery: Delivery, plan: &StepPlan, now: Timestamp) -> Ended {
         if let Some(ended) = self.ended_by_closing(&delivery, plan, now) {
             return settled(Some(ended));
+        }
+        if let Some(left) = self.leave(&delivery, plan, now) {
+            return settled(Some(left));
         }
         let held_max = self.dispatch.lock().longest_hold(&plan.endpoint, now);
         let due = delivery.state.due().unwrap_or(now);
@@ -319,22 +330,51 @@ impl Inner {
         Sent { started, ended, held_until, body, endpoint: plan.endpoint.clone(), evidence, verdict }
     }
 
+    /// The endpoint's breaker lets nothing go, and the next leg's takes leads. `None` where it has to stay.
+    fn leave(&self, delivery: &Delivery, plan: &StepPlan, now: Timestamp) -> Option<Settlement> {
+        let next = plan.next.as_ref().filter(|_| plan.on_open == OnOpen::NextLeg)?;
+        let state = self.dispatch.lock().leaves(&plan.endpoint, &next.endpoint, now)?;
+        let stands = match state {
+            BreakerState::HalfOpen => "is half-open, its probe is under way",
+            BreakerState::Credentials => "is open, its credentials were refused",
+            BreakerState::ForcedOpen => "was opened by hand",
+            BreakerState::Open | BreakerState::Closed | BreakerState::Recovery | BreakerState::Disabled => "is open",
+        };
+        let because = format!("the breaker of {} {stands} (on_open = \"next_leg\")", plan.endpoint);
+        leave_leg(delivery, &because, next, self.fence(delivery), now)
+    }
+
+    /// Tells dispatch where a delivery waits after it was looked at.
+    fn offer_after(&self, start: &Start, delivery: &Delivery) {
+        let (key, due) = (QueueKey::of(delivery), delivery.state.next_look());
+        let stays =
+            start.errand == Errand::Referral && start.position.is_some_and(|position| Some(position.due) == due);
+        match start.position.filter(|_| stays && key == start.queue) {
+            Some(position) => self.dispatch.lock().put_back(&key, position, self.clock.now()),
+            None => self.offer(delivery),
+        }
+    }
+
     /// Applies the verbs that were left while a delivery was under way, gives its slot back, and says where it waits now.
     /// `stands` is the delivery as it is stored, `None` where that is not known.
-    pub(crate) async fn obey_and_finish(&self, id: DeliveryId, mut stands: Option<Box<Delivery>>) {
+    pub(crate) async fn obey_and_finish(&self, id: DeliveryId, stands: Option<Box<Delivery>>) {
+        if let Some(delivery) = self.obey_all(id, stands).await {
+            self.offer(&delivery);
+        }
+        self.nudge.notify_one();
+    }
+
+    /// Applies those verbs and gives its slot back; answers with the delivery as it is stored.
+    async fn obey_all(&self, id: DeliveryId, mut stands: Option<Box<Delivery>>) -> Option<Box<Delivery>> {
         loop {
             let now = self.clock.now();
             let left = match &stands {
                 Some(_) => self.dispatch.lock().next_verb_or_finish(id, now),
                 None => self.dispatch.lock().next_verb_or_give_back(id, now),
             };
-            let Some((verb, by)) = left else { break };
+            let Some((verb, by)) = left else { return stands };
             stands = self.obey(id, stands, &verb, &by).await;
         }
-        if let Some(delivery) = stands {
-            self.offer(&delivery);
-        }
-        self.nudge.notify_one();
     }
 
     async fn obey(

@@ -6,7 +6,7 @@
 use crate::dispatch::{EndpointHold, Protected, RecipientProtection, RecipientStanding};
 use crate::run::{Engine, Inner};
 use crate::settling::AFTER_FULL;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -160,12 +160,21 @@ pub(crate) fn protected_by(book: &Book) -> Protected {
     }
     let recipients = book.recipients.iter();
     let recipients = recipients.map(|(name, plan)| (name.clone(), protection_of(plan))).collect();
-    Protected { recipients, used }
+    Protected { recipients, used, next: next_by(book) }
+}
+
+/// Where an open breaker lets deliveries go on to, endpoint by endpoint.
+fn next_by(book: &Book) -> HashMap<Endpoint, BTreeSet<Endpoint>> {
+    let mut found: HashMap<Endpoint, BTreeSet<Endpoint>> = HashMap::new();
+    for leg in book.all_flows().flat_map(|flow| flow.legs()).filter(|leg| leg.on_open == OnOpen::NextLeg) {
+        found.entry(leg.endpoint.clone()).or_default().extend(leg.next.as_ref().map(|next| next.endpoint.clone()));
+    }
+    found
 }
 
 fn protection_of(plan: &RecipientPlan) -> RecipientProtection {
     let longest_hold = match plan.on_open {
-        OnOpen::Hold => plan.longest_hold,
+        OnOpen::Hold | OnOpen::NextLeg => plan.longest_hold,
         OnOpen::Review => Some(Duration::ZERO),
     };
     RecipientProtection {

@@ -96,6 +96,7 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         leg: 0,
         ends: Default::default(),
         next: None,
+        on_open: Default::default(),
         fallbacks: Vec::new(),
     };
     let flow = FlowPlan {

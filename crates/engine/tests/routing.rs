@@ -6,10 +6,14 @@ mod stage;
 
 use stage::{Stage, answered, at, bigbank, delivered, flow, recipient, refused, reset, secs, settings};
 use steadfast_engine::EngineLimits;
-use steadfast_flow::{Address, BreakerKeys, InDoubtMode, LegSettings, ProtectionSettings, RequestSettings, Settings};
+use steadfast_flow::{
+    Address, BreakerKeys, InDoubtMode, LegSettings, OnOpen, ProtectionSettings, RequestSettings, Settings,
+};
 use steadfast_lead::{DeliveryId, RecipientName};
+use steadfast_retry::breaker::{BreakerVerb, ByHand};
 use steadfast_retry::pace::ConcurrencyLimit;
-use steadfast_retry::{Entry, FollowUp, ReviewCause, State, Verb};
+use steadfast_retry::{Entry, FollowUp, HoldReason, ReviewCause, State, StopTarget, Verb};
+use steadfast_store::{Cursor, Journal};
 
 fn leg(address: &str) -> LegSettings {
     let url = Some(Address::parse(address).unwrap());
@@ -201,6 +205,176 @@ async fn what_an_open_breaker_held_for_too_long_goes_to_the_next_leg_by_one_writ
         let changes = stage.changes(*id).await;
         assert_eq!(changes.len(), 1);
         assert!(changes[0].leg == Some(1) && changes[0].because.contains("longest_hold = 10s; leg 1 begins"));
+    }
+}
+
+/// As [`chain`], and what an open breaker of bigbank stops goes to the next leg.
+fn moving_on(fallbacks: Vec<LegSettings>) -> Settings {
+    let mut settings = chain(fallbacks);
+    let protection = ProtectionSettings {
+        concurrency: Some(ConcurrencyLimit::Fixed(256)),
+        retry_budget: Some(false),
+        breaker: BreakerKeys { on_open: Some(OnOpen::NextLeg), ..BreakerKeys::default() },
+        ..ProtectionSettings::default()
+    };
+    recipient(&mut settings).protection = protection.clone();
+    let breaker = BreakerKeys::default();
+    settings.recipients.get_mut(&mill()).unwrap().protection = ProtectionSettings { breaker, ..protection };
+    settings
+}
+
+async fn leads(stage: &Stage, count: usize) -> Vec<DeliveryId> {
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        ids.push(stage.lead().await);
+    }
+    ids
+}
+
+fn breaker(stage: &Stage, recipient: &RecipientName, verb: BreakerVerb) {
+    let ann = ByHand { by: "ann".into(), reason: "said so".into() };
+    assert_eq!(stage.engine.act_on_breakers(recipient, None, verb, &ann).len(), 1);
+}
+
+async fn lines(stage: &Stage) -> usize {
+    stage.store.memory().events(Cursor(0), 100_000).await.unwrap().len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_open_breaker_would_hold_goes_to_the_next_leg_at_once_and_uses_no_retry() {
+    let stage = of(moving_on(to_mill())).await;
+    stage.door.will(std::iter::repeat_n(answered(500), 5));
+    let first = leads(&stage, 5).await;
+    stage.door.will(std::iter::repeat_n(answered(200), 25));
+    let later = leads(&stage, 20).await;
+    assert_eq!(stage.door.sends(), 25, "at once: no time has passed");
+    stage.pass(secs(2)).await;
+    assert_eq!(stage.door.sends(), 30, "and what failed, when its retry is due");
+    for id in first.iter().chain(&later) {
+        let delivery = stage.delivery(*id).await;
+        assert!(delivered(&delivery.state) && delivery.endpoint.recipient == mill());
+        assert_eq!((delivery.progress.leg, delivery.progress.retries_used), (1, 0));
+        let changes = stage.changes(*id).await;
+        assert_eq!((changes.len(), changes[0].leg), (1, Some(1)));
+        assert_eq!(
+            &*changes[0].because,
+            "the breaker of bigbank at http://bigbank.test:80 is open (on_open = \"next_leg\"); leg 1 begins, at mill at \
+             http://mill.test:80"
+        );
+    }
+    // Its next lead is the probe, once it is time for one; nothing else is asked of it.
+    stage.pass(secs(60)).await;
+    assert_eq!(stage.door.sends(), 30);
+    let probe = stage.lead().await;
+    assert_eq!(stage.door.seen().last().unwrap().url, "http://bigbank.test/leads");
+    let beside = stage.lead().await;
+    assert_eq!(stage.door.seen().last().unwrap().url, "http://mill.test/in");
+    stage.door.will([answered(200), answered(200)]);
+    stage.pass(secs(1)).await;
+    assert!(delivered(&stage.state(probe).await) && delivered(&stage.state(beside).await));
+    assert!(stage.changes(beside).await[0].because.contains("is half-open, its probe is under way"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_nowhere_to_go_it_is_held_without_a_write_and_goes_where_leads_are_taken_first() {
+    for first in [mill(), bigbank()] {
+        let stage = of(moving_on(to_mill())).await;
+        breaker(&stage, &bigbank(), BreakerVerb::Open);
+        breaker(&stage, &mill(), BreakerVerb::Open);
+        let ids = leads(&stage, 500).await;
+        let before = lines(&stage).await;
+        stage.pass(secs(3_600)).await;
+        assert_eq!((lines(&stage).await, stage.door.sends()), (before, 0));
+        let hold = stage.engine.hold_of(&stage.delivery(ids[9]).await.endpoint).unwrap();
+        assert_eq!((hold.why, hold.until), (HoldReason::Breaker, None));
+        stage.door.will(std::iter::repeat_n(answered(200), 500));
+        breaker(&stage, &first, BreakerVerb::Close);
+        stage.pass(secs(3_600)).await;
+        for id in &ids {
+            let delivery = stage.delivery(*id).await;
+            assert!(delivered(&delivery.state) && delivery.endpoint.recipient == first, "{delivery:?}");
+            assert_eq!(stage.changes(*id).await.len(), usize::from(first == mill()), "moved once, or never");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_taken_stays_and_is_asked_for_only_when_the_breaker_lets_it() {
+    let mut settings = moving_on(to_mill());
+    recipient(&mut settings).protection.breaker.longest_hold = Some(secs(20));
+    let stage = of(settings).await;
+    stage.door.will(std::iter::repeat_n(reset(), 5));
+    let doubtful = leads(&stage, 5).await;
+    stage.door.will(std::iter::repeat_n(answered(200), 10));
+    let fresh = leads(&stage, 10).await;
+    for id in &fresh {
+        assert_eq!(stage.delivery(*id).await.endpoint.recipient, mill());
+    }
+    let before = lines(&stage).await;
+    stage.pass(secs(20)).await;
+    assert_eq!((lines(&stage).await, stage.door.sends()), (before, 15), "held, and nothing written");
+    stage.pass(secs(3)).await;
+    for id in &doubtful {
+        assert_eq!(stage.review_cause(*id).await, ReviewCause::HeldTooLong);
+        let because = stage.last_because(*id).await;
+        assert!(because.ends_with("an attempt is in doubt, and leg 1 goes to mill: a person decides"), "{because}");
+    }
+    assert_eq!(stage.door.sends(), 15);
+    // To the same recipient it goes on, with the same bytes under the same key.
+    let stage = of(moving_on(standby())).await;
+    stage.door.will(std::iter::repeat_n(reset(), 5));
+    leads(&stage, 5).await;
+    stage.door.will(std::iter::repeat_n(answered(200), 5));
+    stage.pass(secs(2)).await;
+    let seen = stage.door.seen();
+    let mut keys: Vec<&str> = seen[..5].iter().map(|one| one.key.as_str()).collect();
+    let mut again: Vec<&str> = seen[5..].iter().map(|one| one.key.as_str()).collect();
+    keys.sort_unstable();
+    again.sort_unstable();
+    assert_eq!(keys, again);
+    assert!(seen[5..].iter().all(|one| one.url == "http://standby.test/leads"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_s_stop_and_a_pause_that_was_asked_for_hold_and_do_not_move() {
+    let stage = of(moving_on(to_mill())).await;
+    stage.engine.stop(StopTarget::Recipient(bigbank()), "ann", "contract").await.unwrap();
+    breaker(&stage, &bigbank(), BreakerVerb::Open);
+    let id = stage.lead().await;
+    stage.pass(secs(600)).await;
+    assert_eq!((stage.door.sends(), stage.changes(id).await.len()), (0, 0));
+    stage.engine.resume(&StopTarget::Recipient(bigbank()), "ann", "renewed").await.unwrap();
+    stage.door.will([answered(200)]);
+    stage.pass(secs(1)).await;
+    assert!(delivered(&stage.state(id).await));
+    let because = stage.changes(id).await[0].because.clone();
+    assert!(because.starts_with("the breaker of bigbank at http://bigbank.test:80 was opened by hand"), "{because}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_a_crash_what_waits_goes_on_but_for_what_may_have_been_sent_just_before_it() {
+    let limits = EngineLimits { slots: 8, ..EngineLimits::default() };
+    let stage = Stage::of(moving_on(to_mill()), limits).await;
+    breaker(&stage, &bigbank(), BreakerVerb::Open);
+    breaker(&stage, &mill(), BreakerVerb::Open);
+    let ids = leads(&stage, 50).await;
+    let stage = stage.crash(moving_on(to_mill()), secs(5)).await;
+    assert_eq!(stage.door.sends(), 0);
+    stage.door.will(std::iter::repeat_n(answered(200), 42));
+    breaker(&stage, &mill(), BreakerVerb::Close);
+    stage.pass(secs(600)).await;
+    for (place, id) in ids.iter().enumerate() {
+        let delivery = stage.delivery(*id).await;
+        // As many as there are slots may have been under way, for all that is known.
+        let stays = place < limits.slots;
+        assert_eq!((delivery.progress.in_doubt, delivered(&delivery.state)), (stays, !stays));
+        assert_eq!(delivery.endpoint.recipient, if stays { bigbank() } else { mill() });
+    }
+    stage.door.will(std::iter::repeat_n(answered(200), 8));
+    breaker(&stage, &bigbank(), BreakerVerb::Close);
+    stage.pass(secs(600)).await;
+    for id in &ids {
+        assert!(delivered(&stage.state(*id).await));
     }
 }
 

@@ -89,7 +89,12 @@ impl Settings {
             if !recipient.protection.faults(&place).is_empty() {
                 continue;
             }
-            let plan = recipient.protection.plan(&place, steps.get(name).map_or(&[], Vec::as_slice));
+            let senders = steps.get(name).map_or(&[][..], Vec::as_slice);
+            let plan = recipient.protection.plan(&place, senders);
+            // Of a flow that has faults of its own, nobody knows whether it would go on.
+            if book.flows.len() == self.flows.len() {
+                faults.extend(recipient.protection.next_leg_fault(&place, senders));
+            }
             match (plan, calendar) {
                 (Ok(plan), Ok(calendar)) => {
                     book.recipients.insert(
@@ -299,6 +304,7 @@ impl<'a> StepScope<'a> {
                     leg: 0,
                     ends: LegEnds::default(),
                     next: None,
+                    on_open: recipient.protection.breaker.on_open.unwrap_or_default(),
                     fallbacks: Vec::new(),
                 })
             }

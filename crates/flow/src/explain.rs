@@ -3,6 +3,7 @@
 use crate::adjust::Adjustment;
 use crate::look_up::ReadBy;
 use crate::plan::StepPlan;
+use crate::protection::OnOpen;
 use http::Method;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct Explained {
     pub origin: Arc<str>,
     /// What follows its ends.
     pub ends: LegEnds,
+    /// What becomes of its deliveries while its endpoint's breaker is open.
+    pub on_open: OnOpen,
     /// The legs after it, in order.
     pub fallbacks: Vec<Explained>,
     /// Every key with its value and origin, in the order of [`Key::ALL`].
@@ -167,6 +170,7 @@ impl Explained {
             leg: plan.leg,
             origin: Arc::clone(&plan.endpoint.origin),
             ends: plan.ends.clone(),
+            on_open: plan.on_open,
             fallbacks: plan.fallbacks.iter().map(|leg| Explained::of(leg)).collect(),
             values: values(&plan.retry),
             schedule: schedule(&plan.retry.policy),

@@ -7,6 +7,7 @@ use crate::compile::{StepScope, too_many};
 use crate::layers::Laid;
 use crate::place::{Fault, Place};
 use crate::plan::StepPlan;
+use crate::protection::OnOpen;
 use crate::request_settings::{Auth, RequestSettings};
 use crate::settings::{InDoubtSettings, StepSettings};
 use std::sync::Arc;
@@ -267,6 +268,9 @@ impl StepScope<'_> {
             let follow_ups = own.map(|leg| leg.follow_ups.over(&self.step.follow_ups));
             plan.ends = follow_ups.as_ref().unwrap_or(&self.step.follow_ups).ends(next.is_some());
             plan.leg = number;
+            if plan.on_open == OnOpen::NextLeg && next.is_none() {
+                plan.on_open = OnOpen::Hold;
+            }
             plan.next = next.map(|endpoint| NextLeg { leg: number.saturating_add(1), endpoint });
         }
         let fallbacks = legs.split_off(1).into_iter().map(Arc::new).collect();

@@ -74,6 +74,8 @@ pub struct StepPlan {
     pub ends: LegEnds,
     /// The leg after this one.
     pub next: Option<NextLeg>,
+    /// What becomes of its deliveries while its endpoint's breaker is open; never the next leg where there is none.
+    pub on_open: OnOpen,
     /// The legs after the step's own, in order; empty on those themselves.
     pub fallbacks: Vec<Arc<StepPlan>>,
 }

@@ -31,18 +31,21 @@ pub enum OnOpen {
     /// It is held, and uses no retry.
     #[default]
     Hold,
+    /// It goes to the next leg of its step; held where there is none, or none of the next takes leads either.
+    NextLeg,
     /// A person decides.
     Review,
 }
 
 impl OnOpen {
     /// All of them.
-    pub const ALL: [OnOpen; 2] = [OnOpen::Hold, OnOpen::Review];
+    pub const ALL: [OnOpen; 3] = [OnOpen::Hold, OnOpen::NextLeg, OnOpen::Review];
 
     /// The word used in config.
     pub const fn name(self) -> &'static str {
         match self {
             OnOpen::Hold => "hold",
+            OnOpen::NextLeg => "next_leg",
             OnOpen::Review => "review",
         }
     }
@@ -111,7 +114,7 @@ impl ProtectionSettings {
             && let Some(longest) = keys.longest_hold
         {
             let problem = "is how long a delivery is held at most, and on_open = \"review\" holds none";
-            let allowed = "only with on_open = \"hold\"";
+            let allowed = "only with on_open = \"hold\" or \"next_leg\"";
             faults.push(Fault::of(breaker.key("longest_hold"), &show_duration(longest), problem, allowed));
         }
         faults
@@ -165,6 +168,14 @@ impl ProtectionSettings {
         })
     }
 
+    /// It says that deliveries go to the next leg, and no step that sends to the recipient has one.
+    pub(crate) fn next_leg_fault(&self, place: &Place, steps: &[Arc<StepPlan>]) -> Option<Fault> {
+        let place = place.key("breaker").key("on_open");
+        let none = self.breaker.on_open == Some(OnOpen::NextLeg) && steps.iter().all(|step| step.next.is_none());
+        let allowed = "hold or review, or a fallback after a step that sends to it";
+        none.then(|| Fault::of(place, "\"next_leg\"", "has no leg to go on to", allowed))
+    }
+
     fn probe_lease(&self, place: &Place, steps: &[Arc<StepPlan>], usual: Duration) -> Result<Duration, Fault> {
         let longest =
             steps.iter().map(|step| (longest_attempt(&step.request), step)).max_by_key(|(longest, _)| *longest);
@@ -191,7 +202,25 @@ impl ProtectionSettings {
             place: breaker.key(key),
             text: format!("{key} is not used with mode = \"{}\"", mode.name()),
         });
-        unused.chain(self.slow_call_warning(&breaker, steps)).chain(self.hold_warning(&breaker, steps)).collect()
+        let odd = [
+            self.slow_call_warning(&breaker, steps),
+            self.hold_warning(&breaker, steps),
+            self.next_leg_warning(&breaker, steps),
+        ];
+        unused.chain(odd.into_iter().flatten()).collect()
+    }
+
+    /// Some of what sends to it has no fallback at all: that is held.
+    fn next_leg_warning(&self, breaker: &Place, steps: &[Arc<StepPlan>]) -> Option<Warning> {
+        let alone = |step: &&Arc<StepPlan>| step.leg == 0 && step.next.is_none();
+        let mut alone: Vec<String> =
+            steps.iter().filter(alone).map(|step| format!("{}/{}", step.flow, step.step)).collect();
+        if self.breaker.on_open != Some(OnOpen::NextLeg) || alone.is_empty() {
+            return None;
+        }
+        alone.sort_unstable();
+        let text = format!("without a fallback is held all the same: {}", alone.join(", "));
+        Some(Warning { place: breaker.key("on_open"), text })
     }
 
     /// Keys that the breaker's mode leaves without use.

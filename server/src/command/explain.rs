@@ -15,7 +15,7 @@ use steadfast_flow::{
 use steadfast_lead::{Priority, Timestamp};
 use steadfast_retry::calendar::Standing;
 use steadfast_retry::policy::show_duration;
-use steadfast_retry::{InDoubt, LegEnds, Window};
+use steadfast_retry::{InDoubt, Window};
 
 /// Which step, and how it is shown.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +97,7 @@ pub(crate) fn to_json(explained: &Explained) -> Value {
         "look_up": explained.look_up.as_ref().map(look_up_json),
         "leg": explained.leg,
         "origin": &*explained.origin,
-        "follow_ups": ends_json(&explained.ends),
+        "follow_ups": ends_json(explained),
         "values": values,
         "schedule": schedule,
         "adjust": explained.adjustments.iter().map(adjustment_json).collect::<Vec<_>>(),
@@ -105,13 +105,15 @@ pub(crate) fn to_json(explained: &Explained) -> Value {
     })
 }
 
-fn ends_json(ends: &LegEnds) -> Value {
+fn ends_json(explained: &Explained) -> Value {
+    let ends = &explained.ends;
     json!({
         "on_exhausted": ends.exhausted.name(),
         "on_final_error": ends.final_error.name(),
         "final_errors": ends.final_errors.to_texts(),
         "on_unrecognized": ends.unrecognized.name(),
         "on_held_too_long": ends.held_too_long.name(),
+        "on_open": explained.on_open.name(),
     })
 }
 
@@ -215,7 +217,7 @@ fn tables(explained: &Explained, terminal: bool, out: &mut impl Write) -> anyhow
     let leg = if explained.leg == 0 { String::new() } else { format!(", leg {}", explained.leg) };
     writeln!(out, "flow {}, step {}{leg}, recipient {}", explained.flow, explained.step, explained.recipient)?;
     if explained.leg > 0 || !explained.fallbacks.is_empty() {
-        writeln!(out, "goes to {}; then: {}", explained.origin, ends_line(&explained.ends))?;
+        writeln!(out, "goes to {}; then: {}", explained.origin, ends_line(explained))?;
     }
     writeln!(out, "begins {}", explained.begins)?;
     let mut values = table(["key", "value", "level"], terminal);
@@ -243,10 +245,15 @@ fn tables(explained: &Explained, terminal: bool, out: &mut impl Write) -> anyhow
     Ok(())
 }
 
-fn ends_line(ends: &LegEnds) -> String {
+fn ends_line(explained: &Explained) -> String {
+    let ends = &explained.ends;
     format!(
-        "exhausted {}, final error {}, unrecognized {}, held too long {}",
-        ends.exhausted, ends.final_error, ends.unrecognized, ends.held_too_long
+        "exhausted {}, final error {}, unrecognized {}, held too long {}, breaker open {}",
+        ends.exhausted,
+        ends.final_error,
+        ends.unrecognized,
+        ends.held_too_long,
+        explained.on_open.name()
     )
 }
 

@@ -73,16 +73,18 @@ pub(crate) const BREAKER: Table = Table {
         key(
             "on_open",
             "text",
-            "hold, review",
+            "hold, next_leg, review",
             "\"hold\"",
-            "What becomes of its deliveries while it is open: held until it closes, or a person decides.",
+            "What becomes of its deliveries while it is open: held until it closes, moved to the next leg of their step (see \
+             [routes](routes.md)), or a person decides.",
         ),
         key(
             "longest_hold",
             "duration",
             "1s to 90d",
             "",
-            "A delivery held longer by an open breaker goes to review. Without, it is held as long as the lead keeps.",
+            "A delivery held longer by an open breaker goes where its step's `on_held_too_long` says: to review, where nothing is \
+             said. Without, it is held as long as the lead keeps.",
         ),
     ],
 };

@@ -141,7 +141,12 @@ fn values_that_contradict_each_other_are_refused() {
             "breaker = { on_open = \"review\", longest_hold = \"2h\" }",
             "2:48: recipients.bank.breaker.longest_hold = \"2h\": is how long a delivery is held at most, and on_open = \
              \"review\" holds none",
-            "(allowed: only with on_open = \"hold\")",
+            "(allowed: only with on_open = \"hold\" or \"next_leg\")",
+        ),
+        (
+            "breaker.on_open = \"next_leg\"",
+            "2:19: recipients.bank.breaker.on_open = \"next_leg\": has no leg to go on to",
+            "(allowed: hold or review, or a fallback after a step that sends to it)",
         ),
     ];
     cases.into_iter().for_each(refused_in_one_line);

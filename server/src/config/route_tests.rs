@@ -39,6 +39,23 @@ fn a_chain_is_read_with_everything_a_leg_may_say() {
 }
 
 #[test]
+fn an_open_breaker_lets_go_on_what_has_a_leg_after_it_and_check_names_what_has_none() {
+    let breaker = "[recipients.bank]\nbreaker = { on_open = \"next_leg\", longest_hold = \"2h\" }\n";
+    let start = START.replacen("[recipients.bank]\n", breaker, 1);
+    let fallbacks = "[[flows.auto.steps.fallbacks]]\nrequest.url = \"https://standby.bank.example/\"\n";
+    let loaded = read_text(&format!("{start}{fallbacks}")).map_err(|problems| problems.plain()).unwrap();
+    let words: Vec<&str> = loaded.book.flows["auto"].steps[0].legs().map(|leg| leg.on_open.name()).collect();
+    assert_eq!(words, ["next_leg", "hold"], "the last one is the bank's too, and has nowhere to go");
+    assert!(!loaded.warnings.plain().contains("on_open"), "{}", loaded.warnings.plain());
+
+    let alone =
+        "[[flows.home.steps]]\nid = \"ask\"\nrecipient = \"bank\"\nrequest.url = \"https://api.bank.example/\"\n";
+    let loaded = read_text(&format!("{start}{fallbacks}{alone}")).map_err(|problems| problems.plain()).unwrap();
+    let warned = "recipients.bank.breaker.on_open: without a fallback is held all the same: home/ask";
+    assert!(loaded.warnings.plain().contains(warned), "{}", loaded.warnings.plain());
+}
+
+#[test]
 fn what_is_wrong_with_a_chain_is_told_at_its_line() {
     let cases = [
         (

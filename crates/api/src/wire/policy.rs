@@ -2,7 +2,7 @@
 
 use crate::wire::millis;
 use serde::Serialize;
-use steadfast_flow::{Explained, ExplainedAdjustment, ExplainedValue, PlannedRetry, ReadBy, StepPlan};
+use steadfast_flow::{Explained, ExplainedAdjustment, ExplainedValue, OnOpen, PlannedRetry, ReadBy, StepPlan};
 use steadfast_lead::Priority;
 use steadfast_retry::{InDoubt, LegEnds};
 use utoipa::ToSchema;
@@ -78,16 +78,19 @@ pub(crate) struct FollowUpsView {
     on_unrecognized: &'static str,
     /// Held by an open breaker for too long.
     on_held_too_long: &'static str,
+    /// While its endpoint's breaker is open: hold, next_leg or review.
+    on_open: &'static str,
 }
 
-impl From<LegEnds> for FollowUpsView {
-    fn from(ends: LegEnds) -> Self {
+impl FollowUpsView {
+    fn of(ends: &LegEnds, on_open: OnOpen) -> Self {
         FollowUpsView {
             on_exhausted: ends.exhausted.name(),
             on_final_error: ends.final_error.name(),
             final_errors: ends.final_errors.to_texts(),
             on_unrecognized: ends.unrecognized.name(),
             on_held_too_long: ends.held_too_long.name(),
+            on_open: on_open.name(),
         }
     }
 }
@@ -160,7 +163,7 @@ impl ExplainView {
             when: explained.when,
             leg: explained.leg,
             origin: explained.origin.to_string(),
-            follow_ups: explained.ends.into(),
+            follow_ups: FollowUpsView::of(&explained.ends, explained.on_open),
             fallbacks: explained.fallbacks.into_iter().map(|leg| ExplainView::told(leg, config_version)).collect(),
             values: explained.values.into_iter().map(ValueView::from).collect(),
             schedule: explained.schedule.into_iter().map(PlannedRetryView::from).collect(),

@@ -19,10 +19,16 @@ pub type PendingVerb = (Verb, Box<str>);
 pub(super) enum Holding {
     /// Nothing but its place: a verb is being stored.
     Place,
-    /// A place among the referrals, which send nothing.
-    Referral,
+    /// A place among the referrals, which send nothing; `from` the station of that number.
+    Referral { from: usize },
     /// The right to an attempt; `permit` until what came of it was told.
     Attempt { party: Party, permit: Option<Permit>, started: Timestamp, took: Option<Duration> },
+}
+
+impl Holding {
+    const fn is_referral(self) -> bool {
+        matches!(self, Holding::Referral { .. })
+    }
 }
 
 struct UnderWay {
@@ -63,7 +69,7 @@ impl Flights {
         if self.contains(delivery) {
             return false;
         }
-        self.referrals += usize::from(holding == Holding::Referral);
+        self.referrals += usize::from(holding.is_referral());
         self.under_way.insert(delivery, UnderWay { holding, verbs: VecDeque::new(), passed_over: None });
         true
     }
@@ -71,7 +77,7 @@ impl Flights {
     /// What came of an attempt is known: gives the permit, once, with its party and when it started.
     pub(super) fn answer(&mut self, delivery: DeliveryId, now: Timestamp) -> Option<(Party, Permit, Timestamp)> {
         match &mut self.under_way.get_mut(&delivery)?.holding {
-            Holding::Place | Holding::Referral => None,
+            Holding::Place | Holding::Referral { .. } => None,
             Holding::Attempt { party, permit, started, took } => {
                 *took = Some(now.since(*started));
                 Some((*party, permit.take()?, *started))
@@ -82,7 +88,7 @@ impl Flights {
     /// Ends one; answers with what it held, and where it stood if that was passed over.
     pub(super) fn end(&mut self, delivery: DeliveryId) -> Option<(Holding, Option<(QueueKey, DuePosition)>)> {
         let UnderWay { holding, passed_over, .. } = self.under_way.remove(&delivery)?;
-        self.referrals -= usize::from(holding == Holding::Referral);
+        self.referrals -= usize::from(holding.is_referral());
         Some((holding, passed_over))
     }
 

@@ -9,6 +9,7 @@
 //! right to an attempt, and takes at most a quarter of the slots.
 
 mod flights;
+mod leaving;
 mod queue;
 mod settings;
 mod standing;
@@ -75,6 +76,8 @@ pub struct Start {
 /// A range of a queue to read from the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refill {
+    /// To be looked at whether it may leave for the next leg.
+    pub leaving: bool,
     /// Which queue.
     pub queue: QueueKey,
     /// After this position.
@@ -163,14 +166,22 @@ impl Dispatch {
     /// Tells of a queue in the store whose first delivery is to be looked at `next`.
     pub fn known_in_store(&mut self, key: &QueueKey, next: Timestamp, now: Timestamp) {
         let number = self.number(&key.endpoint, now);
-        self.stations[number].queue(key, self.limits.window).expect_in_store(next);
+        let station = &mut self.stations[number];
+        station.queue(key, self.limits.window).expect_in_store(next);
+        if let Some(leaving) = &mut station.leaving {
+            leaving.expect_in_store(key, next, self.limits.window);
+        }
         self.touched.insert(number);
     }
 
     /// Tells of a delivery that waits: newly accepted, or settled to wait. The store has it already.
     pub fn offer(&mut self, key: &QueueKey, position: DuePosition, now: Timestamp) {
         let number = self.number(&key.endpoint, now);
-        self.stations[number].queue(key, self.limits.window).offer(position);
+        let station = &mut self.stations[number];
+        station.queue(key, self.limits.window).offer(position);
+        if let Some(leaving) = &mut station.leaving {
+            leaving.offer(key, position, self.limits.window);
+        }
         self.touched.insert(number);
     }
 
@@ -228,8 +239,15 @@ impl Dispatch {
         // An attempt that nobody answered for did not start.
         self.answered(delivery, None, now);
         let (holding, passed_over) = self.flights.end(delivery)?;
-        if let Holding::Attempt { party, took, .. } = holding {
-            self.fair.finish(party, took);
+        match holding {
+            Holding::Attempt { party, took, .. } => self.fair.finish(party, took),
+            Holding::Referral { from } => {
+                self.stations[from].referrals -= 1;
+                if self.stations[from].leaving.is_some() {
+                    self.touched.insert(from);
+                }
+            }
+            Holding::Place => {}
         }
         passed_over
     }
@@ -352,7 +370,11 @@ impl Dispatch {
             under_way.into_iter().for_each(|position| self.flights.pass_over(refill.queue.clone(), position));
             (waiting, last)
         });
-        self.stations[number].queue(&refill.queue, self.limits.window).end_refill(read);
+        match &mut self.stations[number].leaving {
+            Some(leaving) if refill.leaving => leaving.refilled(refill, read, self.limits.window),
+            None if refill.leaving => {}
+            Some(_) | None => self.stations[number].queue(&refill.queue, self.limits.window).end_refill(read),
+        }
         self.touched.insert(number);
     }
 

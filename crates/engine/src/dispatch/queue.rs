@@ -195,6 +195,16 @@ impl Queue {
         Some(after)
     }
 
+    /// Whether a refill from there is under way.
+    pub(super) fn awaits(&self, from: Option<DuePosition>) -> bool {
+        self.aside.is_some() && matches!(self.horizon, Horizon::At { after, .. } if after == from)
+    }
+
+    /// How many are due, counted up to `most`.
+    pub(super) fn due_up_to(&self, most: usize, now: Timestamp) -> usize {
+        self.window.iter().take(most).take_while(|position| position.due <= now).count()
+    }
+
     /// Ends a refill with what was read and the position up to which it was read (`None`: the store has no more); `None`
     /// when the read failed and nothing is known.
     pub(super) fn end_refill(&mut self, read: Option<(Vec<DuePosition>, Option<DuePosition>)>) {

@@ -47,6 +47,8 @@ pub struct Protected {
     /// The endpoints that steps send to, each with the age at which its deliveries are too old. What waits for another
     /// endpoint moves on: its step sends somewhere else by now, or is gone.
     pub used: HashMap<Endpoint, Duration>,
+    /// Where what waits for an endpoint may go while its breaker is open; only those are named that it may leave.
+    pub next: HashMap<Endpoint, BTreeSet<Endpoint>>,
 }
 
 /// One recipient: what its endpoints share.
@@ -135,6 +137,7 @@ impl Dispatch {
             let most = oldest.entry(&endpoint.recipient).or_default();
             *most = (*most).max(*age);
         }
+        self.follow_ways(protected, now);
         for (number, station) in self.stations.iter_mut().enumerate() {
             let ages = if station.lot.is_some() { oldest.get(&station.endpoint.recipient) } else { None };
             station.age_max = ages.or_else(|| protected.used.get(&station.endpoint)).copied();
@@ -142,6 +145,20 @@ impl Dispatch {
             station.wait = None;
             station.budget_until = None;
             self.touched.insert(number);
+        }
+    }
+
+    fn follow_ways(&mut self, protected: &Protected, now: Timestamp) {
+        for station in &mut self.stations {
+            (station.next, station.before, station.leaving) = Default::default();
+        }
+        let mut ways: Vec<(&Endpoint, &Endpoint)> =
+            protected.next.iter().flat_map(|(from, next)| next.iter().map(move |to| (from, to))).collect();
+        ways.sort_unstable();
+        for (from, to) in ways {
+            let (from, to) = (self.number(from, now), self.number(to, now));
+            self.stations[from].next.push(to);
+            self.stations[to].before.push(from);
         }
     }
 

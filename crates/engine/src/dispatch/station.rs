@@ -1,5 +1,6 @@
 //! One endpoint as dispatch sees it: its queues, its guard, and what it waits for.
 
+use super::leaving::{Leaving, Taking};
 use super::queue::Queue;
 use std::time::Duration;
 use steadfast_lead::{Priority, Timestamp};
@@ -9,7 +10,7 @@ use steadfast_retry::{Endpoint, Guard, HoldReason, StopTarget};
 use steadfast_store::{DuePosition, QueueKey};
 
 /// Queues of an endpoint: first attempts and retries of each class.
-const QUEUES: usize = Priority::ALL.len() * 2;
+pub(super) const QUEUES: usize = Priority::ALL.len() * 2;
 
 /// Why an endpoint starts nothing now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,11 +58,22 @@ pub(super) struct Station {
     held: Option<EndpointHold>,
     /// When it was let go last after a hold.
     pub(super) released_at: Option<Timestamp>,
+    /// Where its deliveries go on to while its breaker is open; nowhere where that is not wanted.
+    pub(super) next: Vec<usize>,
+    /// Those that go on to it.
+    pub(super) before: Vec<usize>,
+    /// How it took what goes on to it when it was looked at last.
+    pub(super) taking: Taking,
+    /// How far that has come; `None` where nothing leaves.
+    pub(super) leaving: Option<Leaving>,
+    /// Referrals of it under way.
+    pub(super) referrals: usize,
     /// Its timer in the set of timers.
     pub(super) timer: Option<Timestamp>,
 }
 
-const fn place(priority: Priority, retries: bool) -> usize {
+/// Where a queue stands among those of an endpoint.
+pub(super) const fn place(priority: Priority, retries: bool) -> usize {
     let class = match priority {
         Priority::Critical => 0,
         Priority::High => 1,
@@ -86,6 +98,11 @@ impl Station {
             budget_until: None,
             held: None,
             released_at: None,
+            next: Vec::new(),
+            before: Vec::new(),
+            taking: Taking::default(),
+            leaving: None,
+            referrals: 0,
             timer: None,
         }
     }
@@ -139,6 +156,12 @@ impl Station {
                 .min_by_key(|picked| picked.position),
         };
         Some(fresh.unwrap_or(oldest))
+    }
+
+    /// How many are due, counted up to `most`.
+    pub(super) fn due_up_to(&self, most: usize, now: Timestamp) -> usize {
+        let counts = self.queues.iter().flatten().map(|queue| queue.due_up_to(most, now));
+        counts.sum::<usize>().min(most)
     }
 
     /// When something of it becomes due after `now`, or has to be read.

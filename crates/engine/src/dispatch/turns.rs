@@ -69,6 +69,7 @@ impl Dispatch {
         self.recipients[recipient].look_at_calendar(now);
         let hold = self.hold_of(number, now);
         self.stations[number].note_hold(hold, now);
+        self.look_at_ways(number, now);
         let due = match hold {
             Some(hold) => self.hold_back(number, hold, now),
             None => self.let_go(number, now),
@@ -77,7 +78,7 @@ impl Dispatch {
         self.set_timer(number, looks.filter(|at| *at > now).min());
     }
 
-    /// A station that is held leaves the ring; what has waited too long is referred all the same. Answers with when to look.
+    /// A station that is held leaves the ring; what has waited too long, or has another way, is referred all the same. Answers with when to look.
     fn hold_back(&mut self, number: usize, hold: EndpointHold, now: Timestamp) -> Option<Timestamp> {
         self.fair.park(self.stations[number].party);
         let held_max = self.held_max(number, now);
@@ -86,7 +87,8 @@ impl Dispatch {
             self.read_ahead(number, now);
             self.referring.insert(number);
         }
-        overdue.filter(|at| *at > now).into_iter().chain(hold.until).min()
+        let leaves = self.leave(number, now);
+        overdue.filter(|at| *at > now).into_iter().chain(leaves).chain(hold.until).min()
     }
 
     /// A station that is not held: what is due joins the ring, or is moved.
@@ -115,7 +117,7 @@ impl Dispatch {
         let limit = self.limits.window;
         for (queue, window) in self.stations[number].queues() {
             if let Some(after) = window.begin_refill(now) {
-                self.wanted.push(Refill { queue, after, limit });
+                self.wanted.push(Refill { queue, after, limit, leaving: false });
             }
         }
     }
@@ -153,7 +155,8 @@ impl Dispatch {
             let found = match self.hold_of(number, now) {
                 Some(_) => {
                     let held_max = self.held_max(number, now);
-                    self.stations[number].pop_overdue(held_max, now)
+                    let overdue = self.stations[number].pop_overdue(held_max, now);
+                    overdue.or_else(|| self.pop_leaving(number, now))
                 }
                 None if self.duty(&self.stations[number]) == Duty::Move => self.stations[number].pop_due(now),
                 None => None,
@@ -165,7 +168,8 @@ impl Dispatch {
                 self.referring.remove(&number);
                 continue;
             };
-            if self.flights.begin(position.id, Holding::Referral) {
+            if self.flights.begin(position.id, Holding::Referral { from: number }) {
+                self.stations[number].referrals += 1;
                 let (delivery, position) = (position.id, Some(position));
                 return Some(Start { delivery, position, queue, errand: Errand::Referral });
             }
