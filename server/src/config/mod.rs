@@ -20,6 +20,8 @@ mod condition_keys;
 mod condition_section;
 #[cfg(test)]
 mod condition_tests;
+#[cfg(test)]
+mod example_tests;
 mod field_keys;
 mod forgetting_keys;
 mod forgetting_section;
