@@ -67,7 +67,7 @@ macro_rules! targets {
 
 targets! {
     lead_json lead_xml submission batch_csv batch_lines values normal query key classify answer hint token config masked
-    scenario template body_path address record_lead record_delivery record_entry record_event
+    scenario template condition body_path address record_lead record_delivery record_entry record_event
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! the rest for the last.
 
 mod answers;
+mod conditions;
 mod leads;
 mod records;
 mod requests;
@@ -46,6 +47,13 @@ pub const TARGETS: &[Target] = &[
         run: settings::template,
         words: settings::TEMPLATE,
         ..WIDE
+    },
+    Target {
+        name: "condition",
+        reads: "an expression in CEL, and a lead",
+        run: conditions::condition,
+        words: conditions::CONDITION,
+        ..HEAVY
     },
     Target { name: "body_path", reads: "paths of bodies", run: settings::body_path, words: settings::PATHS, ..HEAVY },
     Target {
