@@ -28,6 +28,7 @@ pub(crate) enum Did {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) purpose: Purpose,
+    pub(crate) recipient: String,
     pub(crate) delivery: String,
     pub(crate) key: String,
     pub(crate) attempt: u32,

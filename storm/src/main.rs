@@ -23,6 +23,9 @@ struct Arguments {
     /// Flows that sell to the first buyer that takes a lead, in place of steps on their own.
     #[arg(long)]
     sales: bool,
+    /// Recipients and flows with caps, in place of steps without.
+    #[arg(long, conflicts_with = "sales")]
+    caps: bool,
     /// How many runs at once.
     #[arg(long, default_value_t = 2)]
     at_once: usize,
@@ -66,7 +69,11 @@ fn main() -> ExitCode {
     let seeds = arguments.seed..arguments.seed.saturating_add(arguments.seeds);
     let runs: Vec<(u64, Kind)> = seeds.flat_map(|seed| kinds.iter().map(move |kind| (seed, *kind))).collect();
     let mut sum = Sum::default();
-    let trade = if arguments.sales { Trade::Sale } else { Trade::Each };
+    let trade = match (arguments.sales, arguments.caps) {
+        (true, _) => Trade::Sale,
+        (false, true) => Trade::Capped,
+        (false, false) => Trade::Each,
+    };
     run_all(&runs, trade, arguments.at_once, |report| sum.add(&report, arguments.tell));
     println!(
         "storm: {} runs from seed {}, {} failed; {} leads acknowledged, {} requests, {} starts, {} commits; taken twice \

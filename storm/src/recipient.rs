@@ -119,8 +119,8 @@ impl Recipients {
     fn takes(&self, order: &Order) -> (Did, Evidence, u64) {
         let temper = self.temper(order.plan.endpoint.recipient.as_str());
         let drawn = self.fate(temper);
-        // A buyer that has the lead does not say that it does not want it.
-        let has_it = self.trade == Trade::Sale && self.judge.log().takings(&order.delivery_id) > 0;
+        // Who has the lead does not say that it is not wanted.
+        let has_it = self.trade.is_truthful() && self.judge.log().takings(&order.delivery_id) > 0;
         let fate = if has_it && drawn == Fate::SayNo { Fate::Take } else { drawn };
         let took = |taken: bool| match taken {
             false => Did::Failed,
@@ -182,6 +182,7 @@ impl Door for Recipients {
         let ambiguous = evidence.is_ambiguous();
         let request = Request {
             purpose: order.purpose,
+            recipient: order.plan.endpoint.recipient.to_string(),
             delivery: order.delivery_id,
             key: order.idempotency_key,
             attempt: order.attempt,

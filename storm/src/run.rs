@@ -91,6 +91,18 @@ pub enum Trade {
     Each,
     /// Every flow sells to the first of its buyers that takes the lead; recipients and people tell the truth.
     Sale,
+    /// Every step is on its own, under caps of its recipient and its flow; recipients and people tell the truth.
+    Capped,
+}
+
+impl Trade {
+    /// Whether recipients and people say only what is so of who has a lead: somebody is held to their word.
+    pub(crate) fn is_truthful(self) -> bool {
+        match self {
+            Trade::Each => false,
+            Trade::Sale | Trade::Capped => true,
+        }
+    }
 }
 
 struct Run {
@@ -131,8 +143,10 @@ impl Run {
     fn begin(seed: u64, kind: Kind, trade: Trade, clock: StormClock, judge: Arc<Judge>) -> Result<Self, String> {
         let mut dice = Dice::of(seed, "run", 0);
         let mut shape = Shape::draw(&mut dice);
-        if trade == Trade::Sale {
-            shape.sell();
+        match trade {
+            Trade::Each => {}
+            Trade::Sale => shape.sell(),
+            Trade::Capped => shape.cap(&mut Dice::of(seed, "caps", 0)),
         }
         let weather = Weather::draw(&mut dice, shape.flows.len());
         let recipients = Recipients::new(clock.clone(), Arc::clone(&judge), seed, trade);
@@ -299,6 +313,7 @@ impl Run {
     async fn finish(&self, process: &Process) {
         idle().await;
         verdict::look(&self.judge, &**process.disk.store());
+        verdict::caps(&self.judge, &**process.disk.store(), &self.shape);
         self.judge.end_life();
     }
 
@@ -378,8 +393,8 @@ impl Run {
         let verb = match self.dice.below(10) {
             0..=5 => Verb::Retry,
             6..=7 => Verb::MarkDelivered { reason: "they called".into() },
-            // Of a buyer in doubt, to dismiss it is to say that it does not have the lead.
-            _ if self.trade == Trade::Sale && self.judge.log().takings(&id.to_string()) > 0 => Verb::Retry,
+            // Of what is in doubt, to dismiss it is to say that the recipient does not have the lead.
+            _ if self.trade.is_truthful() && self.judge.log().takings(&id.to_string()) > 0 => Verb::Retry,
             _ => Verb::Dismiss { reason: "no longer wanted".into() },
         };
         if verb == Verb::Retry {

@@ -2,17 +2,19 @@
 //! restarts and reloads as an operator would.
 
 use crate::dice::Dice;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use steadfast_engine::EngineLimits;
 use steadfast_flow::{
-    Address, Book, BreakerKeys, FlowSettings, InDoubtMode, InDoubtSettings, LookUpSettings, ProtectionSettings,
-    RecipientSettings, RequestSettings, SaleMode, SaleSettings, Settings, StepSettings,
+    Address, Book, BreakerKeys, CapSettings, CapsSettings, FlowSettings, InDoubtMode, InDoubtSettings, LookUpSettings,
+    ProtectionSettings, RecipientSettings, RequestSettings, SaleMode, SaleSettings, Settings, StepSettings,
 };
 use steadfast_lead::{FlowName, Priority, RecipientName, StepName, Value};
 use steadfast_retry::breaker::BreakerMode;
 use steadfast_retry::pace::{ConcurrencyLimit, Rate};
 use steadfast_retry::policy::{Jitter, Layer};
 use steadfast_retry::reading::{MatchSettings, OutcomeWord, ResponseSettings, RuleSettings};
+use steadfast_retry::{CapPer, OnCap};
 
 /// Everything configured.
 #[derive(Clone, Debug)]
@@ -33,6 +35,14 @@ pub(crate) struct RecipientShape {
     /// Which mapping its body is made with.
     mapping: u64,
     retry: Layer,
+    cap: Option<CapShape>,
+}
+
+/// How many may be accepted in all: a run is within one month.
+#[derive(Clone, Copy, Debug)]
+struct CapShape {
+    max: u64,
+    on_cap: OnCap,
 }
 
 #[derive(Clone, Debug)]
@@ -42,6 +52,7 @@ pub(crate) struct FlowShape {
     priority: Priority,
     /// Whether its steps are buyers of whom one gets the lead.
     sells: bool,
+    cap: Option<CapShape>,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -63,6 +74,23 @@ impl Shape {
             flow.steps.extend(more);
             flow.sells = true;
         }
+    }
+
+    /// Every recipient takes a few leads and no more, and so do some flows.
+    pub(crate) fn cap(&mut self, dice: &mut Dice) {
+        self.recipients.iter_mut().for_each(|recipient| recipient.cap = Some(CapShape::draw(dice)));
+        let flows = self.flows.iter_mut();
+        flows.for_each(|flow| flow.cap = dice.chance(40).then(|| CapShape::draw(dice)));
+    }
+
+    /// What is capped, by name, and how many it may take: the recipients, and the flows.
+    pub(crate) fn caps(&self) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
+        let named = |of: &str, caps: Vec<Option<CapShape>>| {
+            let known = caps.into_iter().enumerate();
+            known.filter_map(|(number, cap)| Some((format!("{of}{number}"), cap?.max))).collect()
+        };
+        let recipients = self.recipients.iter().map(|recipient| recipient.cap).collect();
+        (named("r", recipients), named("f", self.flows.iter().map(|flow| flow.cap).collect()))
     }
 
     /// Changes one thing, or a few.
@@ -144,6 +172,7 @@ impl RecipientShape {
             host: dice.below(3),
             mapping: 0,
             retry: draw_retry(dice),
+            cap: None,
         }
     }
 
@@ -164,9 +193,22 @@ impl RecipientShape {
             in_doubt: InDoubtSettings { mode: Some(self.mode), delay: Some(self.delay), look_up },
             request,
             rules: vec![says_no("409", "duplicate"), says_no("422", "rejected")],
+            caps: settings_of(self.cap),
             ..RecipientSettings::default()
         })
     }
+}
+
+impl CapShape {
+    fn draw(dice: &mut Dice) -> Self {
+        let on_cap = [OnCap::Hold, OnCap::Skip, OnCap::Reject][dice.place(3)];
+        CapShape { max: dice.between(1, 8), on_cap }
+    }
+}
+
+fn settings_of(cap: Option<CapShape>) -> CapsSettings {
+    let caps = cap.iter().map(|cap| CapSettings { per: CapPer::Month, max: cap.max, time_zone: None }).collect();
+    CapsSettings { caps, on_cap: cap.map(|cap| cap.on_cap) }
 }
 
 fn draw_protection(dice: &mut Dice) -> ProtectionSettings {
@@ -206,7 +248,7 @@ impl FlowShape {
     fn draw(dice: &mut Dice, recipients: usize) -> Self {
         let steps = (0..dice.between(1, 3)).map(|_| Some(dice.place(recipients))).collect();
         let priority = *[Priority::default(), Priority::High].get(dice.place(2)).unwrap_or(&Priority::High);
-        FlowShape { steps, priority, sells: false }
+        FlowShape { steps, priority, sells: false, cap: None }
     }
 
     fn settings(&self) -> Result<FlowSettings, String> {
@@ -235,7 +277,8 @@ impl FlowShape {
         }
         let mode = self.sells.then_some(SaleMode::FirstAccepted);
         let sale = SaleSettings { mode, order: None };
-        Ok(FlowSettings { steps, priority: Some(self.priority), sale, ..FlowSettings::default() })
+        let caps = settings_of(self.cap);
+        Ok(FlowSettings { steps, priority: Some(self.priority), sale, caps, ..FlowSettings::default() })
     }
 }
 

@@ -3,10 +3,11 @@
 
 use crate::judge::{Acknowledged, Books, Judge};
 use crate::log::Did;
+use crate::shape::Shape;
 use crate::write::wait;
 use std::collections::{BTreeMap, BTreeSet};
 use steadfast_engine::Purpose;
-use steadfast_lead::{DeliveryId, LeadId};
+use steadfast_lead::{DeliveryId, LeadId, Timestamp};
 use steadfast_retry::{
     Attempt, CloseReason, Delivery, Entry, EventKind, FailureKind, FaultKind, HoldReason, Phase, Standing, State,
     standing,
@@ -114,6 +115,10 @@ fn end(judge: &Judge, delivery: &Delivery, all: &[Delivery], history: &[Entry]) 
         State::Delivered { probable: true, .. } => delivery.progress.in_doubt,
         // A recipient that has it already took it from us: what we sent before was in doubt, or it is lost to the books.
         State::Rejected { kind: FailureKind::Duplicate, .. } => false,
+        // A full cap ends only what nobody has.
+        State::Rejected { kind: FailureKind::Capped, .. } | State::Closed { why: CloseReason::Capped, .. } => {
+            log.takings(&id) == 0
+        }
         State::Rejected { .. } => did(Did::SaidNo),
         State::InReview { .. } => true,
         State::Closed { why: CloseReason::Dismissed, .. } => verb("dismiss"),
@@ -132,6 +137,39 @@ fn sales(judge: &Judge, deliveries: &[Delivery]) {
     drop(log);
     for (lead, takers) in takers.into_iter().filter(|(_, takers)| takers.len() > 1) {
         judge.find(format!("SOLD TWICE: {lead} was taken as {takers:?}"));
+    }
+}
+
+/// By the recipients' own logs: no more deliveries were taken than a cap allows. And a place is kept only for what may have been
+/// taken and has not been told.
+pub(crate) fn caps(judge: &Judge, store: &dyn Store, shape: &Shape) {
+    let (recipients, flows) = shape.caps();
+    let (Ok(deliveries), Ok(kept)) = (all(store), wait(store.cap_places(Timestamp::MIN))) else {
+        return judge.find("deliveries or places cannot be read".to_owned());
+    };
+    let flow_of: BTreeMap<String, &Delivery> = deliveries.iter().map(|one| (one.id.to_string(), one)).collect();
+    let mut took: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for request in judge.log().requests.iter().filter(|request| request.did == Did::Took) {
+        took.entry(request.recipient.clone()).or_default().insert(request.delivery.clone());
+        let flow = flow_of.get(&request.delivery).map_or_else(String::new, |delivery| delivery.flow.to_string());
+        took.entry(flow).or_default().insert(request.delivery.clone());
+    }
+    for (name, max) in recipients.into_iter().chain(flows) {
+        let taken = took.get(&name).map_or(0, BTreeSet::len);
+        if u64::try_from(taken).unwrap_or(u64::MAX) > max {
+            judge.find(format!("OVER ITS CAP: {name} may take {max}, and took {taken}"));
+        }
+    }
+    for (id, period) in kept {
+        let found = deliveries.iter().find(|one| one.id == id);
+        let told = |one: &Delivery| matches!(one.state, State::Delivered { .. }) || !one.progress.may_be_taken();
+        if found.is_none_or(told) {
+            judge.find(format!(
+                "{id} keeps a place of {}, and stands in {:?}",
+                period.scope,
+                found.map(|one| &one.state)
+            ));
+        }
     }
 }
 

@@ -65,6 +65,17 @@ fn a_stretch_of_sales_on_the_embedded_store() {
     stretch(Kind::Embedded, Trade::Sale, HALF + 1..=SEEDS);
 }
 
+/// A cap is a cap: never one more, by the recipients' own logs, whatever crashes and whatever is in doubt.
+#[test]
+fn a_stretch_of_caps_in_memory() {
+    stretch(Kind::Memory, Trade::Capped, 1..=HALF);
+}
+
+#[test]
+fn a_stretch_of_caps_on_the_embedded_store() {
+    stretch(Kind::Embedded, Trade::Capped, HALF + 1..=SEEDS);
+}
+
 /// 107 and 377: cut off by a crash over which its step was taken out, a delivery was in review without the doubt on it.
 #[test]
 fn every_sale_that_found_something_is_well() {
@@ -90,7 +101,7 @@ fn every_seed_that_found_something_is_well() {
 fn a_seed_is_a_whole_run() {
     for seed in 1..=10 {
         for kind in Kind::ALL {
-            for trade in [Trade::Each, Trade::Sale] {
+            for trade in [Trade::Each, Trade::Sale, Trade::Capped] {
                 let digest = || run(seed, kind, trade).digest;
                 assert_eq!(digest(), digest(), "seed {seed} on {}, {trade:?}", kind.name());
             }

@@ -151,7 +151,7 @@ impl Inner {
         if let Some(kept) = self.guard(&delivery, lead, plan, now).await {
             return settled(Some(kept));
         }
-        if let Some(full) = self.capped(&delivery, lead, &book, now) {
+        if let Some(full) = self.capped(&delivery, lead, &book, &in_force.policy, now) {
             return settled(Some(full));
         }
         let sent = match plan.render(lead) {
@@ -388,7 +388,7 @@ impl Inner {
             Some(before) => before,
             None => Box::new(self.store.delivery(id).await.ok()??),
         };
-        if matches!(verb, Verb::Dismiss { .. }) && is_unseen_doubt(&before) {
+        if matches!(verb, Verb::Dismiss { .. }) && self.is_unseen_doubt(&before) {
             return Some(before);
         }
         match self.apply_verb(&before, verb, by).await {
@@ -405,6 +405,14 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// Of a buyer in doubt, and of what has a place of a cap, to dismiss it is to say that the recipient does not have the lead. Who
+    /// said so before the doubt arose did not say that.
+    fn is_unseen_doubt(&self, delivery: &Delivery) -> bool {
+        delivery.progress.may_be_taken() && (delivery.tie.buyer || self.caps.holds(delivery.id))
+    }
+}
+
 /// `None` where there is nothing to change: the delivery has ended meanwhile.
 fn settled(settlement: Option<Settlement>) -> Ended {
     settlement.map_or(Ended::Nothing, |settlement| Ended::Settled(Box::new(settlement)))
@@ -418,10 +426,4 @@ fn not_yet(delivery: Delivery, until: Timestamp, why: HoldReason) -> Ended {
 /// Whether a position read earlier still says when this delivery is to be looked at.
 fn is_current(delivery: &Delivery, position: Option<DuePosition>) -> bool {
     position.is_none_or(|position| delivery.state.next_look() == Some(position.due))
-}
-
-/// Of a buyer in doubt, to dismiss it is to say that it does not have the lead. Who said so before the doubt arose did not say
-/// that.
-const fn is_unseen_doubt(delivery: &Delivery) -> bool {
-    delivery.tie.buyer && delivery.progress.may_be_taken()
 }

@@ -4,14 +4,18 @@
 //! have been taken keeps its place there over a restart; and what is sent under a cap is marked as taken, durably, before
 //! anything is sent, so that a start finds every place there was. Where nothing is capped this is one flag, read and left.
 
+use crate::look_again::Scopes;
 use crate::run::Inner;
 use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use steadfast_flow::Book;
 use steadfast_lead::{DeliveryId, Lead, Timestamp};
+use steadfast_retry::policy::RetryPolicy;
 use steadfast_retry::{Cap, CapLedger, CapPeriod, CapTally, Delivery, Entry, Settlement, capped};
 use steadfast_store::StoreError;
+use tokio::sync::Notify;
 
 /// How long a period is kept after its end: clocks may be set back.
 const KEEP: Duration = Duration::from_secs(2 * 86_400);
@@ -26,6 +30,9 @@ pub(crate) struct CapKeeper {
     /// There is a cap, or a place that is kept.
     active: AtomicBool,
     ledger: Mutex<CapLedger>,
+    /// Caps that may have room for what is held, since somebody last looked.
+    roomy: Mutex<Scopes>,
+    pub(crate) roomier: Notify,
 }
 
 /// How one cap stands.
@@ -47,6 +54,20 @@ impl CapKeeper {
         }
     }
 
+    /// What is held for these is to be looked at again.
+    fn may_have_room(&self, scopes: impl IntoIterator<Item = Arc<str>>) {
+        let mut roomy = self.roomy.lock();
+        roomy.extend(scopes);
+        if !roomy.is_empty() {
+            self.roomier.notify_one();
+        }
+    }
+
+    /// The caps that may have room.
+    pub(crate) fn take_roomier(&self) -> Scopes {
+        std::mem::take(&mut *self.roomy.lock())
+    }
+
     /// The count, where there is something to count.
     fn ledger(&self) -> Option<MutexGuard<'_, CapLedger>> {
         self.active.load(Ordering::Relaxed).then(|| self.ledger.lock())
@@ -66,8 +87,11 @@ impl CapKeeper {
 
     /// A settlement is stored.
     pub(crate) fn settled(&self, settlement: &Settlement) {
-        if let Some(mut ledger) = self.ledger() {
-            ledger.settled(settlement);
+        let Some(mut ledger) = self.ledger() else { return };
+        let freed = ledger.settled(settlement);
+        drop(ledger);
+        if !freed.is_empty() {
+            self.may_have_room(freed.into_iter().map(|period| period.scope));
         }
     }
 }
@@ -75,7 +99,14 @@ impl CapKeeper {
 impl Inner {
     /// What becomes of a delivery in place of sending it, because a cap is full; `None` where it may be sent. Then it has a
     /// place in each of its caps.
-    pub(crate) fn capped(&self, delivery: &Delivery, lead: &Lead, book: &Book, now: Timestamp) -> Option<Settlement> {
+    pub(crate) fn capped(
+        &self,
+        delivery: &Delivery,
+        lead: &Lead,
+        book: &Book,
+        policy: &RetryPolicy,
+        now: Timestamp,
+    ) -> Option<Settlement> {
         if book.caps.is_empty() {
             return None;
         }
@@ -86,10 +117,12 @@ impl Inner {
         let asked: Vec<(CapPeriod, u64)> = caps.iter().map(|cap| (cap.period(now), cap.max)).collect();
         let full = self.caps.ledger.lock().reserve(delivery.id, &asked).err()?;
         let (cap, (period, max)) = (*caps.get(full.which)?, asked.get(full.which)?);
-        let waited = delivery.state.due().map_or(Duration::ZERO, |due| now.since(due));
-        // Somebody else's place may come free before the period is over.
+        // Somebody else's place may come free before the period is over. Where the clock was set back, it has waited all the same.
+        let waited = delivery.state.due().map_or(Duration::ZERO, |due| now.since(due).max(due.since(now)));
         let soon = now.after(waited.max(LOOK_SOON));
         let look = if full.tally.used >= *max { period.until } else { period.until.min(soon) };
+        // Beyond the oldest age there is nothing to wait for; it is looked at again then, and referred.
+        let look = look.min(delivery.accepted_at.after(policy.max_lead_age.get()));
         capped(delivery, cap, full.tally, period.until, look, self.fence(delivery), now)
     }
 

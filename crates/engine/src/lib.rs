@@ -18,6 +18,7 @@ mod door;
 mod duplicates;
 mod erase;
 mod intake;
+mod look_again;
 mod observe;
 mod protect;
 mod prune;

@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::dispatch::{Dispatch, DispatchLimits, Refill, Start};
 use crate::door::Door;
 use crate::duplicates::Reservations;
+use crate::look_again::keep_looking_again;
 use crate::observe::Observer;
 use crate::protect::{keep_guards, protected_by};
 use crate::recent::Recent;
@@ -165,6 +166,7 @@ impl Engine {
         tokio::spawn(dispatch_loop(Arc::clone(&engine.inner)));
         tokio::spawn(keep_guards(Arc::clone(&engine.inner)));
         tokio::spawn(replan_loop(Arc::clone(&engine.inner)));
+        tokio::spawn(keep_looking_again(Arc::clone(&engine.inner)));
         tokio::spawn(Arc::clone(&engine.inner).resume_suppressions());
         tokio::spawn(follow_journal(Arc::clone(&engine.inner), read_to));
         Ok(engine)
@@ -335,6 +337,7 @@ async fn dispatch_loop(inner: Arc<Inner>) {
         }
         if inner.draining.load(Ordering::SeqCst) {
             inner.guards_changed.notify_one();
+            inner.caps.roomier.notify_one();
             return;
         }
         let wake = match next_look {

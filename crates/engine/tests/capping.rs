@@ -163,6 +163,39 @@ async fn a_crash_and_a_burst_of_retries_never_exceed_by_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_sent_under_a_cap_is_marked_on_disk_before_it_goes() {
+    let mut settings = capped(1, OnCap::Hold);
+    flow(&mut settings).in_doubt.mode = Some(InDoubtMode::Retry);
+    settings.system.max_lead_age = Some(secs(60));
+    let stage = on(&settings).await;
+    // A mark that only rides along with a later commit never reaches the disk.
+    stage.store.forget_marks();
+    let first = stage.lead().await;
+    assert_eq!(stage.door.sends(), 1);
+    let stage = stage.crash(settings, secs(120)).await;
+    // It is too old to be sent again, and its recipient may have it: its place is taken.
+    assert_eq!(stage.review_cause(first).await, steadfast_retry::ReviewCause::Expired);
+    assert_eq!(tally(&stage), CapTally { used: 0, reserved: 1 });
+    let second = stage.lead().await;
+    assert_eq!(stage.door.sends(), 0);
+    assert!(matches!(stage.state(second).await, State::Held { why: HoldReason::Cap, .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_cap_holds_grows_too_old_when_its_time_has_come_and_not_when_the_period_ends() {
+    let mut settings = capped(1, OnCap::Hold);
+    recipient(&mut settings).caps = caps(CapPer::Month, 1, OnCap::Hold);
+    settings.system.max_lead_age = Some(secs(3_600));
+    let stage = on(&settings).await;
+    stage.door.will([answered(200)]);
+    let ids = post(&stage, 2).await;
+    stage.pass(secs(3_599)).await;
+    assert!(matches!(stage.state(ids[1]).await, State::Held { why: HoldReason::Cap, .. }));
+    stage.pass(secs(2)).await;
+    assert_eq!(stage.review_cause(ids[1]).await, steadfast_retry::ReviewCause::Expired);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_changed_cap_applies_at_once() {
     let stage = on(&capped(1, OnCap::Skip)).await;
     stage.door.will((0..9).map(|_| answered(200)));
@@ -177,6 +210,101 @@ async fn a_changed_cap_applies_at_once() {
     stage.follow(&settings(), 4);
     post(&stage, 1).await;
     assert_eq!((stage.door.sends(), stage.engine.caps().len()), (4, 0));
+}
+
+/// Found by the storm: a person's word that sending again is right does not say that it was not taken.
+#[tokio::test(start_paused = true)]
+async fn only_a_word_on_what_became_of_it_frees_the_place_of_what_may_have_been_taken() {
+    let mut settings = capped(1, OnCap::Skip);
+    flow(&mut settings).in_doubt.mode = Some(InDoubtMode::Hold);
+    let stage = on(&settings).await;
+    stage.door.will([reset()]);
+    let first = stage.lead().await;
+    stage.door.will([answered(503)]);
+    stage.act(first, steadfast_retry::Verb::Retry).await.unwrap();
+    assert_eq!((stage.door.sends(), tally(&stage)), (2, CapTally { used: 0, reserved: 1 }));
+    let second = stage.lead().await;
+    assert!(matches!(stage.state(second).await, State::Closed { why: CloseReason::Capped, .. }));
+    stage.act(first, dismiss()).await.unwrap();
+    // Said while it is under way, it says nothing of the doubt that arises then.
+    let third = stage.lead().await;
+    stage.act(third, dismiss()).await.unwrap();
+    stage.door.answer(reset());
+    stage::idle().await;
+    assert_eq!(stage.review_cause(third).await, steadfast_retry::ReviewCause::InDoubt);
+    assert_eq!((stage.door.sends(), tally(&stage)), (3, CapTally { used: 0, reserved: 1 }));
+    stage.act(third, dismiss()).await.unwrap();
+    assert_eq!(tally(&stage), CapTally::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_taken_keeps_its_place_where_it_went_though_its_step_sends_elsewhere_now() {
+    let mut settings = capped(1, OnCap::Hold);
+    flow(&mut settings).in_doubt.mode = Some(InDoubtMode::Retry);
+    let mill = RecipientName::new("mill").unwrap();
+    let usual = settings.recipients[&bigbank()].clone();
+    settings.recipients.insert(mill.clone(), usual);
+    let stage = on(&settings).await;
+    stage.door.will([reset(), answered(200)]);
+    stage.lead().await;
+    flow(&mut settings).steps[0].recipient = mill;
+    stage.follow(&settings, 2);
+    stage.pass(secs(5)).await;
+    let tallies: Vec<_> = stage.engine.caps().iter().map(|one| (one.cap.scope.to_string(), one.tally.used)).collect();
+    assert_eq!(tallies, [("recipient bigbank".to_owned(), 1), ("recipient mill".to_owned(), 1)]);
+}
+
+/// Found by the storm: an hour of looks every second, each of them written.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_set_back_makes_nobody_look_more_often() {
+    let stage = on(&capped(1, OnCap::Hold)).await;
+    let ids = post(&stage, 2).await;
+    stage.pass(secs(10)).await;
+    stage.clock.set(stage::START.before(secs(3_600)));
+    stage.pass(secs(3_000)).await;
+    let looks = stage.changes(ids[1]).await.len();
+    assert!((2..12).contains(&looks), "{looks} looks");
+}
+
+/// Who was delivered, by their numbers.
+async fn who(stage: &Stage, ids: &[DeliveryId]) -> Vec<usize> {
+    let all = states(stage, ids).await.into_iter().enumerate();
+    all.filter(|(_, state)| delivered(state)).map(|(number, _)| number).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_looks_again_when_a_cap_is_raised_oldest_first() {
+    let stage = on(&capped(1, OnCap::Hold)).await;
+    stage.door.will((0..99).map(|_| answered(200)));
+    let ids = post(&stage, 200).await;
+    assert_eq!(who(&stage, &ids).await, [0]);
+    stage.follow(&capped(3, OnCap::Hold), 2);
+    stage.pass(secs(2)).await;
+    assert_eq!((who(&stage, &ids).await, tally(&stage).used), (vec![0, 1, 2], 3));
+    // Lowered, nothing goes; taken away, all do.
+    stage.follow(&capped(2, OnCap::Hold), 3);
+    stage.pass(secs(2)).await;
+    assert_eq!(stage.door.sends(), 3);
+    stage.door.will((0..200).map(|_| answered(200)));
+    stage.follow(&settings(), 4);
+    stage.pass(secs(2)).await;
+    assert_eq!((accepted(&stage, &ids).await, stage.engine.open()), (200, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_looks_again_when_a_place_in_doubt_comes_free() {
+    let mut settings = capped(1, OnCap::Hold);
+    flow(&mut settings).in_doubt.mode = Some(InDoubtMode::Hold);
+    let stage = on(&settings).await;
+    stage.door.will([reset()]);
+    let ids = post(&stage, 3).await;
+    // It has looked in vain for an hour, later and later.
+    stage.pass(secs(3_600)).await;
+    assert_eq!(stage.door.sends(), 1);
+    stage.door.will([answered(200)]);
+    stage.act(ids[0], dismiss()).await.unwrap();
+    stage.pass(secs(1)).await;
+    assert_eq!((who(&stage, &ids).await, stage.door.sends()), (vec![1], 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -79,6 +79,19 @@ impl CapBook {
     }
 }
 
+/// Whether what a cap counts may be this delivery: of a source's it is not known here which of the flow's it is.
+pub fn is_bound_by(delivery: &Delivery, scope: &str) -> bool {
+    let Delivery { flow, step, endpoint, .. } = delivery;
+    let Some((kind, name)) = scope.split_once(' ') else { return false };
+    match kind {
+        "recipient" => name == endpoint.recipient.as_str(),
+        "flow" => name == flow.as_str(),
+        "step" => name.strip_suffix(step.as_str()).and_then(|rest| rest.strip_suffix('.')) == Some(flow.as_str()),
+        "source" => name.strip_prefix(flow.as_str()).is_some_and(|rest| rest.starts_with('.')),
+        _ => false,
+    }
+}
+
 impl Settings {
     /// Puts the caps into a book.
     pub(crate) fn plan_caps(&self, book: &mut Book) -> Vec<Fault> {

@@ -56,7 +56,7 @@ pub use amount::Amount;
 pub use body::{BODY_DEPTH_MAX, BODY_ENTRIES_MAX, BODY_INDEX_MAX, BodyEntry, BodySettings, Segment, SoapVersion};
 pub use calendars::{CalendarSettings, CalledWhen, MaintenanceSettings, NOTE_BYTES_MAX, WhenClosed};
 pub use callback::{CALLBACK_NAME_BYTES_MAX, CallbackSettings, CallbackWhen, callback_fields, callback_flow};
-pub use caps::{CapBook, CapSettings, CapsSettings};
+pub use caps::{CapBook, CapSettings, CapsSettings, is_bound_by};
 pub use changed::Changed;
 pub use compile::{LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
 pub use condition::{

@@ -135,6 +135,13 @@ pub struct CapPeriod {
     pub until: Timestamp,
 }
 
+impl CapPeriod {
+    /// Whether both are periods of one cap.
+    fn is_of(&self, other: &CapPeriod) -> bool {
+        (&self.scope, self.per) == (&other.scope, other.per)
+    }
+}
+
 /// What a settlement does to caps; `None` on a settlement for most.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CapChange {
@@ -192,8 +199,8 @@ impl CapLedger {
         ledger
     }
 
-    /// Reserves a place in every one of these periods for a delivery, in place of what it has reserved; each with its cap. A
-    /// delivery that has a place keeps it only where the cap, as it is now, has room for all.
+    /// Reserves a place in every one of these periods for a delivery, in place of what it has reserved of the same caps; each with
+    /// its cap. A delivery that has a place keeps it only where the cap, as it is now, has room for all.
     ///
     /// # Errors
     /// The first that is full; then the delivery keeps what it had.
@@ -206,7 +213,11 @@ impl CapLedger {
                 return Err(CapFull { which, tally });
             }
         }
-        self.hold(delivery, asked.iter().map(|(period, _)| period.clone()).collect());
+        // What may have been taken under another cap, before its step sent elsewhere, keeps that place too.
+        let elsewhere = |kept: &&CapPeriod| !asked.iter().any(|(period, _)| period.is_of(kept));
+        let kept = self.held.get(&delivery).map(|held| held.kept.as_slice()).unwrap_or_default();
+        let kept: Vec<CapPeriod> = kept.iter().filter(elsewhere).cloned().collect();
+        self.hold(delivery, asked.iter().map(|(period, _)| period.clone()).chain(kept).collect());
         Ok(())
     }
 
@@ -261,10 +272,16 @@ impl CapLedger {
         }
     }
 
-    /// A settlement is stored, with what [`CapLedger::change`] said of it.
-    pub fn settled(&mut self, settlement: &Settlement) {
+    /// A settlement is stored, with what [`CapLedger::change`] said of it. Answers with places that came free after they were in
+    /// doubt.
+    pub fn settled(&mut self, settlement: &Settlement) -> Vec<CapPeriod> {
         let id = settlement.delivery.id;
-        match (&settlement.caps, fate(settlement)) {
+        let fate = fate(settlement);
+        let freed = match fate {
+            Fate::Free => self.held.get(&id).map(|held| held.kept.clone()).unwrap_or_default(),
+            Fate::Taken | Fate::InDoubt => Vec::new(),
+        };
+        match (&settlement.caps, fate) {
             (None, Fate::InDoubt) => {}
             (None, Fate::Taken | Fate::Free) => drop(self.let_go(id)),
             (Some(change), _) => {
@@ -278,6 +295,7 @@ impl CapLedger {
                 }
             }
         }
+        freed
     }
 
     /// A delivery has no place any more, unless a store keeps it: then as much as that.
@@ -328,16 +346,17 @@ enum Fate {
     Free,
 }
 
-/// Who may have the lead keeps its place wherever it ended; to dismiss it is to say that the recipient does not have it.
+/// Who may have the lead keeps its place wherever it ended, forgotten or not: a person's word that sending again is right does not
+/// say that it was not taken. To dismiss it does.
 fn fate(settlement: &Settlement) -> Fate {
     let after = &settlement.delivery;
     match after.state {
         State::Delivered { .. } if was_counted(&settlement.entry) => Fate::Free,
         State::Delivered { .. } => Fate::Taken,
         State::Rejected { .. } => Fate::Free,
-        State::Closed { why: CloseReason::Dismissed | CloseReason::Erased | CloseReason::Returned, .. } => Fate::Free,
+        State::Closed { why: CloseReason::Dismissed | CloseReason::Returned, .. } => Fate::Free,
         State::Waiting { .. } | State::Held { .. } | State::InReview { .. } | State::Closed { .. } => {
-            if after.progress.is_unresolved() { Fate::InDoubt } else { Fate::Free }
+            if after.progress.may_be_taken() { Fate::InDoubt } else { Fate::Free }
         }
     }
 }
@@ -362,7 +381,7 @@ pub fn capped(
     now: Timestamp,
 ) -> Option<Settlement> {
     let due = before.state.due()?;
-    let on_cap = if before.progress.is_unresolved() { OnCap::Hold } else { cap.on_cap };
+    let on_cap = if before.progress.may_be_taken() { OnCap::Hold } else { cap.on_cap };
     let state = match on_cap {
         OnCap::Hold => State::Held { due, until: look, why: HoldReason::Cap },
         OnCap::Skip | OnCap::Next => State::Closed { at: now, why: CloseReason::Capped },
@@ -374,6 +393,13 @@ pub fn capped(
         OnCap::Hold | OnCap::Skip | OnCap::Next => {}
     }
     Some(settlement)
+}
+
+/// Has a delivery that is held for a cap looked at now. `None` where it is not, or not any more.
+pub fn look_again(before: &Delivery, fence: Fence, now: Timestamp) -> Option<Settlement> {
+    let State::Held { due, why: HoldReason::Cap, .. } = before.state else { return None };
+    let state = State::Held { due, until: now, why: HoldReason::Cap };
+    Some(change(before, state, "a cap may have room again".into(), None, fence, now))
 }
 
 fn told(cap: &Cap, tally: CapTally, until: Timestamp) -> Because {

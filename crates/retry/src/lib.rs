@@ -40,7 +40,7 @@ pub use admit::{Admission, admit};
 pub use after_sale::{AfterSale, Booking, Conversion, RefusedAfterSale, after_sale};
 pub use backoff::{Seed, Window, delay, nominal, window};
 pub use budget::{Budget, BudgetSnapshot};
-pub use cap::{CAP_MAX, Cap, CapChange, CapFull, CapLedger, CapPer, CapPeriod, CapTally, OnCap, capped};
+pub use cap::{CAP_MAX, Cap, CapChange, CapFull, CapLedger, CapPer, CapPeriod, CapTally, OnCap, capped, look_again};
 pub use change::{
     RefusedVerb, Verb, assume_delivered, close, doubt, hold, hold_because, park, refer, reject, replan, verb,
 };

@@ -5,15 +5,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use steadfast_lead::{DeliveryId, LeadId, NodeNumber, Timestamp};
-use steadfast_retry::{EventKind, State};
+use steadfast_retry::{CapChange, CapPer, CapPeriod, EventKind, State};
 use steadfast_store::conformance::{World, recounted, settlement};
-use steadfast_store::{Accepted, Cursor, Deliveries, Journal, Queues, Settled, Store, TermKey, Writes};
+use steadfast_store::{Accepted, Caps, Cursor, Deliveries, Filter, Journal, Queues, Settled, Store, TermKey, Writes};
 use steadfast_store_embedded::{EmbeddedStore, Options};
 use tokio::sync::Mutex;
 
@@ -59,11 +59,19 @@ async fn work(store: Arc<EmbeddedStore>, world: Arc<Mutex<World>>) {
                 0 => State::Waiting { due: now },
                 _ => State::Delivered { at: now, probable: false, by_hand: false },
             };
-            let settled = store.settle(settlement(&*store, &delivery, state, now)).await;
+            let mut settled = settlement(&*store, &delivery, state, now);
+            let (add, keep) = if round % 3 == 0 { (vec![], vec![day()]) } else { (vec![day()], vec![]) };
+            settled.caps = Some(Box::new(CapChange { add, keep }));
+            let settled = store.settle(settled).await;
             assert_eq!(settled, Ok(Settled::Applied));
             println!("settled {} {}", delivery.id.raw(), delivery.version + 1);
         }
     }
+}
+
+/// The period that everything counts in.
+fn day() -> CapPeriod {
+    CapPeriod { scope: "flow auto".into(), per: CapPer::Day, from: Timestamp::MIN, until: Timestamp::MAX }
 }
 
 /// What was acknowledged over all rounds.
@@ -115,6 +123,7 @@ impl Acknowledged {
         }
         let counts = store.counts().await.unwrap();
         assert_eq!(counts, recounted(store).await);
+        capped(store).await;
         let (accepted, attempts) = journalled(store).await;
         assert_eq!(counts.iter().map(|count| count.deliveries).sum::<u64>(), accepted);
         assert!(accepted >= 2 * self.leads.len() as u64 && attempts >= self.versions.len() as u64);
@@ -122,6 +131,32 @@ impl Acknowledged {
             assert_eq!(store.delivery(id).await.unwrap().unwrap().version, 0, "a settled delivery has no mark");
         }
     }
+}
+
+/// What is counted for the cap is what is delivered, and a place is kept for each that was settled as in doubt: whenever it was
+/// killed.
+async fn capped(store: &EmbeddedStore) {
+    const PAGE: usize = 1_000;
+    let (mut delivered, mut in_doubt, mut after) = (0, BTreeSet::new(), None);
+    loop {
+        let page = store.list(Filter::default(), after, PAGE).await.unwrap();
+        for delivery in page.items {
+            if let State::Delivered { .. } = delivery.state {
+                delivered += 1;
+            } else if delivery.version > 0 {
+                in_doubt.insert(delivery.id);
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let counts = store.cap_counts(Timestamp::MIN).await.unwrap();
+    assert_eq!(counts.iter().map(|(_, used)| used).sum::<u64>(), delivered);
+    let places: BTreeSet<DeliveryId> =
+        store.cap_places(Timestamp::MIN).await.unwrap().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(places, in_doubt);
 }
 
 /// Deliveries accepted and attempts settled, as the journal tells it.
