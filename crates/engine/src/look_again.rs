@@ -42,22 +42,28 @@ impl Inner {
     async fn look_at_held(self: &Arc<Self>, scopes: &Scopes) -> Result<(), StoreError> {
         let mut since = None;
         loop {
-            let (mut found, more) = self.held_for_caps(scopes, since).await?;
+            let (found, more) = self.held_for_caps(scopes, since).await?;
             since = found.back().map(|last| last.made_at().after(Duration::from_millis(1)));
-            while !found.is_empty() {
-                let room = self.room_of(scopes).min(AT_ONCE);
-                if room == 0 || self.draining.load(Ordering::SeqCst) {
-                    return Ok(());
-                }
-                for id in found.drain(..room.min(found.len())) {
-                    self.look_at(id).await;
-                }
-                self.clock.sleep_until(self.clock.now().after(PACE)).await;
-            }
-            if !more || since.is_none() {
+            let all = self.look_while_there_is_room(found, scopes).await;
+            if !all || !more || since.is_none() {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether there was room to the end.
+    async fn look_while_there_is_room(self: &Arc<Self>, mut found: VecDeque<DeliveryId>, scopes: &Scopes) -> bool {
+        while !found.is_empty() {
+            let room = self.room_of(scopes).min(AT_ONCE);
+            if room == 0 || self.draining.load(Ordering::SeqCst) {
+                return false;
+            }
+            for id in found.drain(..room.min(found.len())) {
+                self.look_at(id).await;
+            }
+            self.clock.sleep_until(self.clock.now().after(PACE)).await;
+        }
+        true
     }
 
     /// The oldest that are held for one of these caps, oldest first, and whether there are more.
@@ -66,21 +72,19 @@ impl Inner {
         scopes: &Scopes,
         since: Option<Timestamp>,
     ) -> Result<(VecDeque<DeliveryId>, bool), StoreError> {
-        let (mut found, mut more, mut after) = (VecDeque::new(), false, None);
+        let (mut found, mut after) = (VecDeque::new(), None);
+        let mut seen = 0_usize;
         loop {
             let filter = Filter { state: Some(StateName::Held), since, ..Filter::default() };
             let page = self.store.list(filter, after, PAGE).await?;
-            let held = page.items.iter().filter(|one| matches!(one.state, State::Held { why: HoldReason::Cap, .. }));
-            for one in held.filter(|one| scopes.iter().any(|scope| is_bound_by(one, scope))) {
+            for one in page.items.iter().filter(|one| is_held_for(one, scopes)) {
+                seen += 1;
                 found.push_front(one.id);
-                if found.len() > FOUND_MAX {
-                    found.pop_back();
-                    more = true;
-                }
             }
+            found.truncate(FOUND_MAX);
             after = page.next;
             if after.is_none() || self.draining.load(Ordering::SeqCst) {
-                return Ok((found, more));
+                return Ok((found, seen > FOUND_MAX));
             }
         }
     }
@@ -114,4 +118,9 @@ impl Inner {
         self.obey_and_finish(id, stands).await;
         self.end_work();
     }
+}
+
+fn is_held_for(delivery: &Delivery, scopes: &Scopes) -> bool {
+    let held = matches!(delivery.state, State::Held { why: HoldReason::Cap, .. });
+    held && scopes.iter().any(|scope| is_bound_by(delivery, scope))
 }
