@@ -122,6 +122,7 @@ impl Waiting {
             priority: Priority::Normal,
             test: false,
             tie: Tie::default(),
+            choice: None,
             booking: None,
             version: 0,
             attempts: 0,

@@ -271,6 +271,8 @@ impl FlowShape {
                 sale: Default::default(),
                 terms: Default::default(),
                 fallbacks: Vec::new(),
+                candidates: Vec::new(),
+                balance: Default::default(),
                 follow_ups: Default::default(),
                 caps: Default::default(),
             });

@@ -118,12 +118,16 @@ impl Inner {
     async fn frame(&self, mut delivery: Delivery, lead: &Lead, errand: Errand) -> Ended {
         let now = self.clock.now();
         let book = self.book();
-        let plan = match book.leg(&delivery) {
-            Ok(plan) => plan,
+        let leg = match book.leg(&delivery) {
+            Ok(leg) => leg,
             Err(gone) => {
                 let fence = self.fence(&delivery);
                 return settled(refer(&delivery, ReviewCause::StepGone, gone.to_string().into(), fence, now));
             }
+        };
+        let plan = match self.way(&mut delivery, lead, leg, now) {
+            Ok(plan) => plan,
+            Err(instead) => return settled(instead),
         };
         if let Some(elsewhere) = self.belongs_elsewhere(&delivery, lead, plan, now) {
             return elsewhere;
@@ -179,6 +183,7 @@ impl Inner {
         let mut settlement = settle(&delivery, sent, &terms);
         conditions::note(&mut settlement, plan, &in_force);
         self.tell(&settlement);
+        self.choose_again(&mut settlement, lead, &book);
         settled(Some(settlement))
     }
 

@@ -39,10 +39,12 @@ fn is_of_earlier_leg(
     lead: &Lead,
     rendered: &Rendered,
 ) -> bool {
-    let earlier = step.legs().take(usize::from(plan.leg));
-    let mut theirs = earlier.filter(|leg| leg.endpoint.recipient == plan.endpoint.recipient);
-    theirs.any(|leg| {
-        leg.render(lead).is_ok_and(|before| before.digest == frozen.digest && says_the_same(&before, rendered))
+    // The endpoints that a leg chooses between know each other's keys as legs do.
+    let several = plan.leg > 0 || step.balance.is_some();
+    let earlier = step.ways().filter(|way| several && way.leg <= plan.leg);
+    let mut theirs = earlier.filter(|way| way.endpoint.recipient == plan.endpoint.recipient);
+    theirs.any(|way| {
+        way.render(lead).is_ok_and(|before| before.digest == frozen.digest && says_the_same(&before, rendered))
     })
 }
 

@@ -183,7 +183,8 @@ impl Inner {
     /// At the start: what was counted, and who has a place. Before anything is settled.
     pub(crate) async fn restore_caps(&self) -> Result<(), StoreError> {
         let since = self.clock.now().before(KEEP);
-        let (counts, kept) = (self.store.cap_counts(since).await?, self.store.cap_places(since).await?);
+        let (mut counts, kept) = (self.store.cap_counts(since).await?, self.store.cap_places(since).await?);
+        self.chooser.restore(&mut counts);
         if !kept.is_empty() {
             self.caps.active.store(true, Ordering::Relaxed);
         }
@@ -197,6 +198,7 @@ impl Inner {
         if let Some(mut ledger) = self.caps.ledger() {
             ledger.forget_before(before);
         }
+        self.chooser.forget_before(before);
         while self.store.prune_caps(before).await? > 0 {}
         Ok(())
     }

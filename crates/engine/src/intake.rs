@@ -175,7 +175,7 @@ impl Inner {
         }
         let room = Room::take(self, flow.steps.len())?;
         let now = self.clock.now();
-        let (lead, deliveries) = {
+        let (lead, mut deliveries) = {
             let mut ids = self.ids.lock();
             let lead = Lead {
                 id: ids.next(now),
@@ -188,6 +188,7 @@ impl Inner {
             let deliveries = flow.deliveries(&lead, &mut ids);
             (Arc::new(lead), deliveries)
         };
+        self.choose_at_intake(&flow, &lead, &mut deliveries, now);
         let dedupe = posted.idempotency.map(|guard| {
             let until = now.after(guard.keep_for.unwrap_or(self.limits.dedupe_for));
             Dedupe { key: guard.key, digest: guard.digest, until }

@@ -10,6 +10,7 @@ mod attempt;
 mod bodies;
 mod callbacks;
 mod caps;
+mod choosing;
 mod clock;
 mod conditions;
 mod desk;

@@ -154,7 +154,7 @@ pub(crate) async fn keep_guards(inner: Arc<Inner>) {
 /// old for the shorter one is found when it is let go.
 pub(crate) fn protected_by(book: &Book) -> Protected {
     let mut used: HashMap<Endpoint, Duration> = HashMap::new();
-    for leg in book.all_flows().flat_map(|flow| flow.legs()) {
+    for leg in book.all_flows().flat_map(|flow| flow.ways()) {
         let age = used.entry(leg.endpoint.clone()).or_default();
         *age = leg.longest_lead_age().max(*age);
     }
@@ -166,7 +166,7 @@ pub(crate) fn protected_by(book: &Book) -> Protected {
 /// Where an open breaker lets deliveries go on to, endpoint by endpoint.
 fn next_by(book: &Book) -> HashMap<Endpoint, BTreeSet<Endpoint>> {
     let mut found: HashMap<Endpoint, BTreeSet<Endpoint>> = HashMap::new();
-    for leg in book.all_flows().flat_map(|flow| flow.legs()).filter(|leg| leg.on_open == OnOpen::NextLeg) {
+    for leg in book.all_flows().flat_map(|flow| flow.ways()).filter(|leg| leg.on_open == OnOpen::NextLeg) {
         found.entry(leg.endpoint.clone()).or_default().extend(leg.next.as_ref().map(|next| next.endpoint.clone()));
     }
     found

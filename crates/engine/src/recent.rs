@@ -79,6 +79,7 @@ mod tests {
             priority: Priority::Normal,
             test: false,
             tie: Tie::default(),
+            choice: None,
             booking: None,
             version: 0,
             attempts: 0,

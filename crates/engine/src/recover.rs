@@ -62,7 +62,7 @@ impl Inner {
         // Nothing was stored after the last commit, so the attempt was cut off then or later.
         let ended = identity.last_commit_at.unwrap_or(now).max(delivery.accepted_at).min(now);
         let book = self.book();
-        let settlement = match book.leg(&delivery) {
+        let settlement = match book.way(&delivery) {
             Err(gone) => {
                 let because = format!("cut off by an unclean stop, and {gone}");
                 let doubted = delivery.progress.clone().doubted();
@@ -113,7 +113,7 @@ impl Inner {
         let Some(delivery) = self.store.delivery(id).await? else { return Ok(()) };
         let book = self.book();
         // Where the step asks for it, or a cap binds it, the mark was durable before anything was sent: no mark, not sent.
-        let intent = book.leg(&delivery).is_ok_and(|plan| plan.in_doubt.wants_intent());
+        let intent = book.way(&delivery).is_ok_and(|plan| plan.in_doubt.wants_intent());
         let exact = same_config && (intent || book.caps.always_binds(&delivery));
         if delivery.progress.in_doubt || exact {
             return Ok(());

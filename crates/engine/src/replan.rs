@@ -320,10 +320,12 @@ impl Inner {
             return Ok(None);
         }
         let (book, fence, now) = (self.book(), self.fence(delivery), self.clock.now());
-        let plan = match book.leg(delivery) {
-            Ok(plan) => plan,
+        let leg = match book.leg(delivery) {
+            Ok(leg) => leg,
             Err(gone) => return Ok(refer(delivery, ReviewCause::StepGone, gone.to_string().into(), fence, now)),
         };
+        // One whose candidate is gone chooses anew when it fires.
+        let Some(plan) = leg.way(delivery) else { return Ok(None) };
         if plan.endpoint != delivery.endpoint {
             return Ok(replan(delivery, &plan.endpoint, fence, now));
         }

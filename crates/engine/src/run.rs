@@ -3,6 +3,7 @@
 use crate::apart::Apart;
 use crate::callbacks::{Answers, begin_reading, follow_journal};
 use crate::caps::{CapKeeper, CapStanding};
+use crate::choosing::Chooser;
 use crate::clock::Clock;
 use crate::dispatch::{Dispatch, DispatchLimits, Refill, Start};
 use crate::door::Door;
@@ -98,6 +99,8 @@ pub(crate) struct Inner {
     pub(crate) recent: Mutex<Recent>,
     /// What is counted and reserved of caps.
     pub(crate) caps: CapKeeper,
+    /// What is learned of endpoints that a leg chooses between.
+    pub(crate) chooser: Chooser,
     /// What sources were told, as far as it bears on calling them back.
     pub(crate) answers: Answers,
     /// Something changed that dispatch must look at.
@@ -143,6 +146,7 @@ impl Engine {
             reserved: Mutex::default(),
             recent: Mutex::default(),
             caps: CapKeeper::default(),
+            chooser: Chooser::default(),
             answers: Answers::default(),
             nudge: Notify::new(),
             guards_changed: Notify::new(),
@@ -276,6 +280,7 @@ impl Inner {
     fn put_in_force(&self, book: Book) {
         self.dispatch.lock().follow(&protected_by(&book), self.clock.now());
         self.caps.follow(&book);
+        self.chooser.follow(&book);
         *self.book.write() = Arc::new(book);
         self.nudge.notify_one();
     }

@@ -31,6 +31,7 @@ impl Inner {
         let _counted = Unsaved::begin(self);
         let mut settlement = self.with_caps(settlement).await;
         self.book_price(&mut settlement);
+        let share = self.count_share(&mut settlement);
         loop {
             let tied = match self.tie(&settlement).await {
                 Ok(tied) => tied,
@@ -42,6 +43,7 @@ impl Inner {
                     self.count_open(went_on, goes_on(&settlement.delivery.state));
                     self.observer.committed(&settlement.event);
                     self.caps.settled(settlement);
+                    self.chooser.settled(settlement, share.as_ref());
                     self.moved(settlement);
                     self.waiters.settled(settlement.delivery.lead);
                     return Saved::Applied(Box::new(settlement.delivery.clone()));

@@ -42,7 +42,7 @@ impl Inner {
             return Vec::new();
         }
         let legs =
-            flow.steps.iter().zip(deliveries).flat_map(|(step, delivery)| step.legs().map(move |leg| (leg, delivery)));
+            flow.steps.iter().zip(deliveries).flat_map(|(step, delivery)| step.ways().map(move |leg| (leg, delivery)));
         let marked = legs.filter_map(|(leg, delivery)| {
             let guard = leg.duplicates.as_ref()?;
             Some((self.mark(guard, &leg.endpoint.recipient, &lead.fields)?, delivery.id))

@@ -93,6 +93,7 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         place: None,
         after: None,
         conditions: Default::default(),
+        balance: None,
         leg: 0,
         ends: Default::default(),
         next: None,

@@ -22,6 +22,13 @@ impl Amount {
     }
 }
 
+impl Amount {
+    /// In millionths, cut there; `None` where it does not fit.
+    pub(crate) fn millionths(self) -> Option<u64> {
+        u64::try_from(self.0 / (ONE / 1_000_000)).ok()
+    }
+}
+
 impl AddAssign for Amount {
     fn add_assign(&mut self, other: Self) {
         self.0 = self.0.saturating_add(other.0);

@@ -138,6 +138,8 @@ pub(crate) fn as_step(
         sale: StepSaleSettings::default(),
         terms: Default::default(),
         fallbacks: Vec::new(),
+        candidates: Vec::new(),
+        balance: Default::default(),
         follow_ups: Default::default(),
         caps: Default::default(),
     };

@@ -47,8 +47,8 @@ impl Changed {
 
     fn step(&mut self, plan: &Arc<StepPlan>, now: Option<&Arc<StepPlan>>) {
         self.steps.insert((plan.flow.clone(), plan.step.clone()));
-        let legs = plan.legs().chain(now.into_iter().flat_map(|now| now.legs()));
-        self.endpoints.extend(legs.map(|leg| leg.endpoint.clone()));
+        let ways = plan.ways().chain(now.into_iter().flat_map(|now| now.ways()));
+        self.endpoints.extend(ways.map(|way| way.endpoint.clone()));
     }
 
     /// Whether there are none.
@@ -87,8 +87,12 @@ fn called_when<'a>(book: &'a Book, name: &RecipientName) -> Option<(Option<&'a A
 }
 
 fn plans_alike(one: &Arc<StepPlan>, other: &Arc<StepPlan>) -> bool {
-    one.fallbacks.len() == other.fallbacks.len()
-        && one.legs().zip(other.legs()).all(|(one, other)| leg_alike(one, other))
+    let names = |plan: &Arc<StepPlan>| {
+        let candidates = |leg: &Arc<StepPlan>| leg.balance.as_ref().map(|balance| balance.names());
+        plan.legs().map(candidates).collect::<Vec<_>>()
+    };
+    // Names and places of candidates alike, so that the same ways stand beside each other.
+    names(one) == names(other) && one.ways().zip(other.ways()).all(|(one, other)| leg_alike(one, other))
 }
 
 /// Whether a leg's waiting deliveries have the same place and time by both.

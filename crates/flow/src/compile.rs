@@ -39,11 +39,17 @@ impl Settings {
     /// # Errors
     /// Every [`Fault`] found, each once, in the order of the configuration's sections.
     pub fn compile(&self, version: u64) -> Result<Book, Vec<Fault>> {
+        let Some(spread) = self.spread() else { return self.compile_spread(version, self.parallel_faults()) };
+        spread.settings.compile_spread(version, self.parallel_faults()).map_err(|faults| each_once(spread.home(faults)))
+    }
+
+    /// Of settings without a step that sends to all of its endpoints.
+    fn compile_spread(&self, version: u64, mut faults: Vec<Fault>) -> Result<Book, Vec<Fault>> {
         let endless = endless_policies(&self.policies);
         if !endless.is_empty() {
             return Err(endless);
         }
-        let mut faults = self.count_faults();
+        faults.extend(self.count_faults());
         faults.extend(self.lookups.faults());
         faults.extend(policy_faults(&self.policies));
         faults.extend(self.chain(&[]).standing_faults());
@@ -253,15 +259,22 @@ impl<'a> StepScope<'a> {
         let level = Level::Step(self.step.id.clone());
         let place = self.steps_place().key("retry");
         levels.push(Laid { level, layer: &self.step.retry, place });
-        levels.extend(self.leg.as_ref().map(|leg| leg.level(self.place.key("retry"))));
+        levels.extend(self.leg.as_ref().and_then(LegScope::level));
         Chain { limits: Some((self.step.recipient.clone(), &recipient.limits)), ..self.settings.chain(&levels) }
     }
 
-    pub(crate) fn plan(&self) -> Result<StepPlan, Vec<Fault>> {
+    /// What is wrong with what it says by itself.
+    pub(crate) fn own_faults(&self) -> Vec<Fault> {
         let step = self.step;
         let mut faults = request_faults(&self.place, &step.request, step.auth.as_ref());
         faults.extend(in_doubt_fault(&self.place, &step.in_doubt));
         faults.extend(guard_faults(&self.place, step.duplicates.as_ref()));
+        faults
+    }
+
+    pub(crate) fn plan(&self) -> Result<StepPlan, Vec<Fault>> {
+        let step = self.step;
+        let mut faults = self.own_faults();
         let Some(recipient) = self.settings.recipients.get(&step.recipient) else {
             let known = names(self.settings.recipients.keys().map(RecipientName::as_str));
             let given = format!("{:?}", step.recipient.as_str());
@@ -301,6 +314,7 @@ impl<'a> StepScope<'a> {
                     place: self.flow.place_of_buyer(&step.id),
                     after: step.sale.after.clone(),
                     conditions,
+                    balance: None,
                     leg: 0,
                     ends: LegEnds::default(),
                     next: None,

@@ -1,16 +1,17 @@
 //! What is in force for a step, where each value came from, and when its retries would start.
 
 use crate::adjust::Adjustment;
+use crate::balance::{BalancePlan, CandidatePlan};
 use crate::look_up::ReadBy;
 use crate::plan::StepPlan;
 use crate::protection::OnOpen;
 use http::Method;
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_lead::{FlowName, Priority, RecipientName, StepName, Timestamp};
+use steadfast_lead::{CandidateName, FlowName, Priority, RecipientName, StepName, Timestamp};
 use steadfast_retry::calendar::{Calendar, Standing};
 use steadfast_retry::policy::{Conditions, Key, Resolved, RetryPolicy};
-use steadfast_retry::{Follow, InDoubt, LegEnds, Window, window};
+use steadfast_retry::{Balance, Criterion, Follow, InDoubt, LegEnds, ShareOf, Window, window};
 
 /// A step's retry settings and schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Explained {
     pub leg: u8,
     /// Where it goes: scheme, host and port.
     pub origin: Arc<str>,
+    /// What it chooses between; then what else stands here is of the first. `None` for one endpoint.
+    pub balance: Option<ExplainedBalance>,
     /// What follows its ends.
     pub ends: LegEnds,
     /// What becomes of its deliveries while its endpoint's breaker is open.
@@ -45,6 +48,67 @@ pub struct Explained {
     pub begins: String,
     /// What is different about some leads, in the order it is laid down.
     pub adjustments: Vec<ExplainedAdjustment>,
+}
+
+/// How a leg chooses between several endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainedBalance {
+    /// By what.
+    pub by: Balance,
+    /// What counts for a share, where each has one.
+    pub share_of: Option<ShareOf>,
+    /// The zone whose days shares are counted in.
+    pub time_zone: String,
+    /// What the best is the best in, the most important first.
+    pub criteria: Vec<Criterion>,
+    /// Between these.
+    pub candidates: Vec<ExplainedCandidate>,
+}
+
+/// One of several endpoints of a leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainedCandidate {
+    /// Its name.
+    pub name: CandidateName,
+    /// Whom it sends to.
+    pub recipient: RecipientName,
+    /// Where it goes: scheme, host and port.
+    pub origin: Arc<str>,
+    /// Its part of what the weights come to.
+    pub weight: u32,
+    /// What a lead costs there, in millionths.
+    pub cost_millionths: Option<u64>,
+    /// The regions it takes leads of; none for all.
+    pub regions: Vec<Box<str>>,
+    /// The regulations it may take leads under.
+    pub regulations: Vec<Box<str>>,
+}
+
+impl ExplainedBalance {
+    fn of(plan: &BalancePlan) -> Self {
+        let rules = &plan.rules;
+        ExplainedBalance {
+            by: rules.by,
+            share_of: (rules.by == Balance::Weighted).then_some(rules.share_of),
+            time_zone: plan.zone.name().to_owned(),
+            criteria: rules.criteria.clone(),
+            candidates: plan.candidates.iter().map(ExplainedCandidate::of).collect(),
+        }
+    }
+}
+
+impl ExplainedCandidate {
+    fn of(one: &CandidatePlan) -> Self {
+        ExplainedCandidate {
+            name: one.name.clone(),
+            recipient: one.plan.endpoint.recipient.clone(),
+            origin: Arc::clone(&one.plan.endpoint.origin),
+            weight: one.weight,
+            cost_millionths: one.cost_millionths,
+            regions: one.regions.clone(),
+            regulations: one.regulations.clone(),
+        }
+    }
 }
 
 /// An entry of `adjust`, and what it changes alone.
@@ -169,6 +233,7 @@ impl Explained {
             when: plan.conditions.when.as_ref().map(|when| when.text().to_owned()),
             leg: plan.leg,
             origin: Arc::clone(&plan.endpoint.origin),
+            balance: plan.balance.as_deref().map(ExplainedBalance::of),
             ends: plan.ends.clone(),
             on_open: plan.on_open,
             fallbacks: plan.fallbacks.iter().map(|leg| Explained::of(leg)).collect(),

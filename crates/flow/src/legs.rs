@@ -3,6 +3,7 @@
 //! A fallback to the step's own recipient lies over the step. One to another recipient starts from that recipient: nothing
 //! that says how to reach or to read one recipient, and no credential, goes along to another.
 
+use crate::balance::{BalanceSettings, CandidateSettings};
 use crate::compile::{StepScope, too_many};
 use crate::layers::Laid;
 use crate::place::{Fault, Place};
@@ -53,20 +54,27 @@ pub struct LegSettings {
     pub rules: Vec<RuleSettings>,
     /// What follows its end.
     pub follow_ups: FollowUpSettings,
+    /// Several endpoints it chooses between; none for its own alone.
+    pub candidates: Vec<CandidateSettings>,
+    /// How it chooses.
+    pub balance: BalanceSettings,
 }
 
 /// Which leg a scope is about, beside the primary.
 pub(crate) struct LegScope<'a> {
     pub(crate) number: u8,
-    pub(crate) retry: &'a Layer,
+    /// What it says about retrying, nearest of all; a candidate of the step's own leg says nothing.
+    pub(crate) retry: Option<&'a Layer>,
+    /// Where that stands.
+    pub(crate) retry_place: Place,
     /// Where its step stands.
     pub(crate) step_place: Place,
 }
 
 impl<'a> LegScope<'a> {
     /// What it says about retrying, nearest of all.
-    pub(crate) fn level(&self, place: Place) -> Laid<'a> {
-        Laid { level: Level::Fallback(self.number), layer: self.retry, place }
+    pub(crate) fn level(&self) -> Option<Laid<'a>> {
+        Some(Laid { level: Level::Fallback(self.number), layer: self.retry?, place: self.retry_place.clone() })
     }
 }
 
@@ -155,7 +163,7 @@ const fn speaks_of_endpoint(kind: ErrorKind) -> bool {
 
 impl LegSettings {
     /// The fallback as a step of its own.
-    fn laid_over(&self, step: &StepSettings) -> StepSettings {
+    pub(crate) fn laid_over(&self, step: &StepSettings) -> StepSettings {
         let elsewhere = self.recipient.as_ref().is_some_and(|recipient| *recipient != step.recipient);
         let own = StepSettings {
             recipient: self.recipient.clone().unwrap_or_else(|| step.recipient.clone()),
@@ -168,6 +176,8 @@ impl LegSettings {
                 delay: self.in_doubt.delay.or(step.in_doubt.delay),
                 look_up: self.in_doubt.look_up.clone(),
             },
+            candidates: self.candidates.clone(),
+            balance: self.balance.clone(),
             ..step.clone()
         };
         if elsewhere {
@@ -188,7 +198,7 @@ impl StepScope<'_> {
     /// The plan of a step with all its legs.
     pub(crate) fn plan_legs(&self) -> Result<StepPlan, Vec<Fault>> {
         let step = self.step;
-        let primary = self.plan();
+        let primary = self.plan_leg();
         let mut faults = self.follow_up_faults();
         let laid: Vec<StepSettings> = step.fallbacks.iter().map(|leg| leg.laid_over(step)).collect();
         let mut legs = Vec::with_capacity(laid.len() + 1);
@@ -200,7 +210,7 @@ impl StepScope<'_> {
         for (number, (leg, laid)) in (1_u8..).zip(step.fallbacks.iter().zip(&laid)) {
             let scope = self.fallback(number, leg, laid);
             faults.extend(self.same_as_before(&scope, number, &laid_before(step, &step.fallbacks, number)));
-            match scope.plan() {
+            match scope.plan_leg() {
                 Ok(plan) => legs.push(plan),
                 Err(found) => {
                     faults.extend(found.into_iter().filter(|fault| !is_told(fault, &scope.place, &told, &self.place)));
@@ -220,7 +230,12 @@ impl StepScope<'_> {
             flow: self.flow,
             step: laid,
             place: self.fallback_place(number),
-            leg: Some(LegScope { number, retry: &leg.retry, step_place: self.place.clone() }),
+            leg: Some(LegScope {
+                number,
+                retry: Some(&leg.retry),
+                retry_place: self.fallback_place(number).key("retry"),
+                step_place: self.place.clone(),
+            }),
         }
     }
 
@@ -251,6 +266,9 @@ impl StepScope<'_> {
             let recipient = self.settings.recipients.get(&step.recipient)?;
             step.request.over(&recipient.request).url
         };
+        if !scope.step.candidates.is_empty() || !before.candidates.is_empty() {
+            return None;
+        }
         let (here, there) = (url(scope.step)?, url(before)?);
         (scope.step.recipient == before.recipient && here == there).then(|| {
             let problem = format!("is where leg {} goes already", number.saturating_sub(1));
@@ -272,6 +290,7 @@ impl StepScope<'_> {
                 plan.on_open = OnOpen::Hold;
             }
             plan.next = next.map(|endpoint| NextLeg { leg: number.saturating_add(1), endpoint });
+            plan.tell_candidates();
         }
         let fallbacks = legs.split_off(1).into_iter().map(Arc::new).collect();
         let primary = legs.remove(0);
@@ -285,7 +304,7 @@ fn laid_before(step: &StepSettings, fallbacks: &[LegSettings], number: u8) -> St
 }
 
 /// Whether a fault of a leg is only what its step has wrong as well.
-fn is_told(fault: &Fault, leg: &Place, told: &[Fault], step: &Place) -> bool {
+pub(crate) fn is_told(fault: &Fault, leg: &Place, told: &[Fault], step: &Place) -> bool {
     let below = |fault: &Fault, place: &Place| fault.place.as_str().strip_prefix(place.as_str()).map(str::to_owned);
     let here = below(fault, leg);
     told.iter().any(|known| {

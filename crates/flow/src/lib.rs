@@ -7,6 +7,7 @@ mod address;
 mod adjust;
 mod amount;
 mod answers;
+mod balance;
 mod body;
 mod calendars;
 mod callback;
@@ -28,6 +29,7 @@ mod look_up;
 mod lookups;
 mod mapping;
 mod normal;
+mod parallel;
 mod person;
 mod place;
 mod plan;
@@ -53,6 +55,10 @@ mod warnings;
 pub use address::{ADDRESS_BYTES_MAX, Address, BadAddress};
 pub use adjust::{ADJUSTMENTS_MAX, AdjustSettings, Adjustment, InForce, StepConditions, TermsSettings};
 pub use amount::Amount;
+pub use balance::{
+    BalancePlan, BalanceSettings, CANDIDATES_MAX, CATCH_UP_THOUSANDTHS, CandidatePlan, CandidateSettings,
+    EXPLORE_PERCENT, TAGS_MAX, WEIGHT,
+};
 pub use body::{BODY_DEPTH_MAX, BODY_ENTRIES_MAX, BODY_INDEX_MAX, BodyEntry, BodySettings, Segment, SoapVersion};
 pub use calendars::{CalendarSettings, CalledWhen, MaintenanceSettings, NOTE_BYTES_MAX, WhenClosed};
 pub use callback::{CALLBACK_NAME_BYTES_MAX, CallbackSettings, CallbackWhen, callback_fields, callback_flow};
@@ -69,7 +75,8 @@ pub use declared::{ALIASES_MAX, FIELDS_MAX};
 pub use duplicates::{DuplicateAction, DuplicateGuard, DuplicateOn, DuplicateSettings, GUARD_FIELDS_MAX, GUARD_WINDOW};
 pub use erasure::{ErasureRules, OnReturn, REFUSE_FOR_DEFAULT, REFUSE_FOR_MAX};
 pub use explain::{
-    Explained, ExplainedAdjustment, ExplainedCalendar, ExplainedLookUp, ExplainedValue, Fits, PlannedRetry,
+    Explained, ExplainedAdjustment, ExplainedBalance, ExplainedCalendar, ExplainedCandidate, ExplainedLookUp,
+    ExplainedValue, Fits, PlannedRetry,
 };
 pub use in_doubt::IN_DOUBT_DELAY;
 pub use layers::EXTENDS_MAX;

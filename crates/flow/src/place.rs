@@ -41,6 +41,12 @@ impl Place {
         }
     }
 
+    /// Of a place below an entry of a list: which entry, and the place below that.
+    pub(crate) fn below(&self, list: &Place) -> Option<(usize, Place)> {
+        let (index, rest) = self.0.strip_prefix(&list.0)?.strip_prefix('[')?.split_once(']')?;
+        Some((index.parse().ok()?, Place(rest.trim_start_matches('.').to_owned())))
+    }
+
     /// As written.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,6 +1,7 @@
 //! The book: everything the engine needs to know, resolved and checked, one plan per step.
 
 use crate::adjust::StepConditions;
+use crate::balance::BalancePlan;
 use crate::calendars::WhenClosed;
 use crate::caps::CapBook;
 use crate::duplicates::DuplicateGuard;
@@ -68,6 +69,8 @@ pub struct StepPlan {
     pub after: Option<Follow>,
     /// Which leads it sends, and what is different about some.
     pub conditions: StepConditions,
+    /// The candidates of a leg with several endpoints; `None` on those themselves. What else stands here is the first's.
+    pub balance: Option<Arc<BalancePlan>>,
     /// Which leg of the step this is the plan of; 0 is the step's own.
     pub leg: u8,
     /// What follows the end of this leg.
@@ -94,6 +97,32 @@ impl StepPlan {
         std::iter::once(self).chain(&self.fallbacks)
     }
 
+    /// Every plan by which its deliveries may go: of each leg, or of each of its candidates.
+    pub fn ways(self: &Arc<Self>) -> impl Iterator<Item = &Arc<StepPlan>> {
+        self.legs().flat_map(|leg| {
+            let candidates = leg.balance.iter().flat_map(|balance| &balance.candidates).map(|one| &one.plan);
+            leg.balance.is_none().then_some(leg).into_iter().chain(candidates)
+        })
+    }
+
+    /// The plan of a delivery on this leg: of the candidate it goes to, or of the leg's one endpoint. `None` where the
+    /// configuration no longer has that candidate, or none is chosen.
+    pub fn way<'a>(self: &'a Arc<Self>, delivery: &Delivery) -> Option<&'a Arc<StepPlan>> {
+        let Some(balance) = &self.balance else { return Some(self) };
+        let choice = delivery.choice.as_ref()?;
+        balance.candidate(&choice.candidate).map(|one| &one.plan)
+    }
+
+    /// Tells the candidates of a leg what was found of the leg.
+    pub(crate) fn tell_candidates(&mut self) {
+        let StepPlan { leg, ends, next, balance, .. } = self;
+        let Some(balance) = balance else { return };
+        for one in &mut Arc::make_mut(balance).candidates {
+            let plan = Arc::make_mut(&mut one.plan);
+            (plan.leg, plan.ends, plan.next) = (*leg, ends.clone(), next.clone());
+        }
+    }
+
     /// What may follow this leg.
     pub fn route(&self) -> Route<'_> {
         Route { ends: Some(&self.ends), next: self.next.as_ref() }
@@ -114,6 +143,7 @@ impl StepPlan {
             priority: self.in_force(lead, 1, lead.accepted_at).map_or(self.priority, |in_force| in_force.priority),
             test: lead.test,
             tie: self.tie,
+            choice: None,
             booking: None,
             version: 0,
             attempts: 0,
@@ -165,9 +195,9 @@ impl FlowPlan {
         self.steps.iter().find(|step| step.step == *name)
     }
 
-    /// Every leg of every step.
-    pub fn legs(&self) -> impl Iterator<Item = &Arc<StepPlan>> {
-        self.steps.iter().flat_map(|step| step.legs())
+    /// Every plan by which deliveries of its steps may go.
+    pub fn ways(&self) -> impl Iterator<Item = &Arc<StepPlan>> {
+        self.steps.iter().flat_map(|step| step.ways())
     }
 
     /// The deliveries a lead makes in this flow: due at once, but for buyers whose turn comes later and steps that follow
@@ -249,7 +279,7 @@ impl Book {
     /// The steps that send to each recipient; a recipient of none is not there.
     pub(crate) fn steps_by_recipient(&self) -> HashMap<RecipientName, Vec<Arc<StepPlan>>> {
         let mut steps: HashMap<RecipientName, Vec<Arc<StepPlan>>> = HashMap::new();
-        for leg in self.flows.values().flat_map(|flow| flow.legs()) {
+        for leg in self.flows.values().flat_map(|flow| flow.ways()) {
             steps.entry(leg.endpoint.recipient.clone()).or_default().push(Arc::clone(leg));
         }
         steps
@@ -266,6 +296,16 @@ impl Book {
     /// Every flow, configured or built in.
     pub fn all_flows(&self) -> impl Iterator<Item = &Arc<FlowPlan>> {
         self.flows.values().chain(self.callbacks.values())
+    }
+
+    /// The plan by which a delivery goes: of the leg it is on, and there of its candidate. Where nobody has chosen one, or the
+    /// configuration no longer has it, of the first.
+    ///
+    /// # Errors
+    /// What the configuration no longer has: its step, or that leg of it.
+    pub fn way(&self, delivery: &Delivery) -> Result<&Arc<StepPlan>, LegGone> {
+        let leg = self.leg(delivery)?;
+        Ok(leg.way(delivery).unwrap_or(leg))
     }
 
     /// The plan of the leg that a delivery is on.

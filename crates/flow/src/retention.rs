@@ -94,7 +94,7 @@ fn place_of(flow: &FlowName) -> Place {
 /// recipient a second time. Told once for `[retention]`, and once for each flow with a word of its own.
 pub(crate) fn guard_faults(book: &Book) -> Vec<Fault> {
     let mut windows: HashMap<&RecipientName, Duration> = HashMap::new();
-    for step in book.flows.values().flat_map(|flow| flow.legs()) {
+    for step in book.flows.values().flat_map(|flow| flow.ways()) {
         let window = step.duplicates.as_ref().map_or(Duration::ZERO, |guard| guard.window());
         let longest = windows.entry(&step.endpoint.recipient).or_default();
         *longest = window.max(*longest);
@@ -104,7 +104,7 @@ pub(crate) fn guard_faults(book: &Book) -> Vec<Fault> {
     for (name, plan) in flows {
         let own = book.flow_retention.get(name);
         let keep = own.copied().unwrap_or(book.retention.leads);
-        for recipient in plan.legs().map(|leg| &leg.endpoint.recipient) {
+        for recipient in plan.ways().map(|leg| &leg.endpoint.recipient) {
             let window = windows.get(recipient).copied().unwrap_or_default();
             if keep.is_shorter_than(window) {
                 let place = own.map_or_else(|| Place::of("retention").key("leads"), |_| place_of(name));

@@ -3,6 +3,7 @@
 //! Holds nothing that prints a credential. What the levels make together is found by [`Settings::compile`].
 
 use crate::adjust::{AdjustSettings, TermsSettings};
+use crate::balance::{BalanceSettings, CandidateSettings};
 use crate::calendars::{CalendarSettings, CalledWhen};
 use crate::caps::CapsSettings;
 use crate::contact_zones::ContactZones;
@@ -159,6 +160,10 @@ pub struct StepSettings {
     pub sale: StepSaleSettings,
     /// Which leads it sends, and what is different about some.
     pub terms: TermsSettings,
+    /// Several endpoints it chooses between; none for its own alone.
+    pub candidates: Vec<CandidateSettings>,
+    /// How it chooses.
+    pub balance: BalanceSettings,
     /// Where a delivery goes when the step's own request came to nothing, in order.
     pub fallbacks: Vec<LegSettings>,
     /// What follows the end of a leg.

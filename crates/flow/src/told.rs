@@ -205,6 +205,7 @@ mod tests {
             priority: Default::default(),
             test: false,
             tie: Tie::default(),
+            choice: None,
             booking: None,
             version: 1,
             attempts: 1,

@@ -17,6 +17,14 @@ use steadfast_retry::{InDoubt, window};
 impl Settings {
     /// What is worth a second look in a configuration that compiled to `book`, each thing once.
     pub fn warnings(&self, book: &Book) -> Vec<Warning> {
+        match self.spread() {
+            None => self.warnings_spread(book),
+            Some(spread) => spread.warnings_home(spread.settings.warnings_spread(book)),
+        }
+    }
+
+    /// Of settings without a step that sends to all of its endpoints.
+    fn warnings_spread(&self, book: &Book) -> Vec<Warning> {
         let plans = self.flows.keys().filter_map(|name| Some((name, book.flows.get(name)?)));
         let steps = plans.flat_map(|(name, plan)| (0..).zip(&plan.steps).map(move |(index, step)| (name, index, step)));
         let scopes = steps.filter_map(|(name, index, step)| Some((self.step_scope(name, index)?, step)));

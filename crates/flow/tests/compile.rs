@@ -47,6 +47,8 @@ fn step(id: &str) -> StepSettings {
         sale: Default::default(),
         terms: Default::default(),
         fallbacks: Vec::new(),
+        candidates: Vec::new(),
+        balance: Default::default(),
         follow_ups: Default::default(),
         caps: Default::default(),
     }

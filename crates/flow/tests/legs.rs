@@ -46,6 +46,8 @@ fn settings(fallbacks: Vec<LegSettings>) -> Settings {
         terms: Default::default(),
         shadow: Default::default(),
         fallbacks,
+        candidates: Vec::new(),
+        balance: Default::default(),
         follow_ups: FollowUpSettings::default(),
     };
     let mut settings = Settings::default();

@@ -21,7 +21,8 @@ pub use json::{JsonLimits, JsonRefusal, parse_object, write_object, write_value}
 pub use lead::{Lead, Priority};
 pub use lines::{LineRead, LineReader};
 pub use name::{
-    AccountName, BUILT_IN_PREFIX, BadName, CalendarName, FlowName, PolicyName, RecipientName, SourceName, StepName,
+    AccountName, BUILT_IN_PREFIX, BadName, CalendarName, CandidateName, FlowName, PolicyName, RecipientName,
+    SourceName, StepName,
 };
 pub use timestamp::Timestamp;
 pub use value::{Fields, Number, Value};

@@ -92,6 +92,10 @@ name_type!(
     StepName
 );
 name_type!(
+    /// One of several endpoints that a leg chooses between; unique within its leg.
+    CandidateName
+);
+name_type!(
     /// A partner system.
     RecipientName
 );

@@ -160,6 +160,7 @@ fn delivery() -> Delivery {
         priority: Priority::Normal,
         test: false,
         tie: Tie::default(),
+        choice: None,
         booking: None,
         version: 1,
         attempts: 0,

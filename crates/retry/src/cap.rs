@@ -361,6 +361,11 @@ fn fate(settlement: &Settlement) -> Fate {
     }
 }
 
+/// Whether a settlement brings that a lead was taken, which no earlier one did.
+pub(crate) fn newly_taken(settlement: &Settlement) -> bool {
+    fate(settlement) == Fate::Taken
+}
+
 /// A person's word on what was delivered long ago, such as to erase it: it stays delivered, and was counted then.
 fn was_counted(entry: &Entry) -> bool {
     match entry {

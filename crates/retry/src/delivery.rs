@@ -1,6 +1,7 @@
 //! One lead on its way to one recipient: where it stands, and what it has used up.
 
 use crate::after_sale::Booking;
+use crate::choice::Choice;
 use crate::evidence::named_enum;
 use crate::outcome::FailureKind;
 use crate::tie::Tie;
@@ -100,6 +101,8 @@ named_enum! {
         HeldTooLong = "held_too_long",
         /// A condition of its step has no answer for this lead.
         ConditionError = "condition_error",
+        /// No endpoint of its leg may take this lead.
+        NoEndpoint = "no_endpoint",
     }
 }
 
@@ -298,6 +301,8 @@ pub struct Delivery {
     pub step: StepName,
     /// Where it goes, as of the last planning.
     pub endpoint: Endpoint,
+    /// How its endpoint was chosen, where its leg has several; `None` where it has one, or is still to choose.
+    pub choice: Option<Arc<Choice>>,
     /// When the lead was accepted.
     pub accepted_at: Timestamp,
     /// How urgent it is.

@@ -11,6 +11,7 @@ mod budget;
 pub mod calendar;
 mod cap;
 mod change;
+mod choice;
 mod classify;
 mod decide;
 mod delivery;
@@ -43,6 +44,10 @@ pub use budget::{Budget, BudgetSnapshot};
 pub use cap::{CAP_MAX, Cap, CapChange, CapFull, CapLedger, CapPer, CapPeriod, CapTally, OnCap, capped, look_again};
 pub use change::{
     RefusedVerb, Verb, assume_delivered, close, doubt, hold, hold_because, park, refer, reject, replan, verb,
+};
+pub use choice::{
+    Balance, BalanceRules, Candidate, Choice, Chosen, Criterion, EndpointLoad, Rating, ShareLedger, ShareOf,
+    ShareTally, TrackRecord, choose, explore_dice, go_to, move_to,
 };
 pub use classify::classify_status;
 pub use decide::{Because, Decided, Decision, InDoubt, Situation, decide};

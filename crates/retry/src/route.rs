@@ -82,6 +82,8 @@ impl LegEnds {
             }
             ReviewCause::Unrecognized => self.unrecognized,
             ReviewCause::HeldTooLong => self.held_too_long,
+            // Another leg may well have one.
+            ReviewCause::NoEndpoint => FollowUp::NextLeg,
             ReviewCause::FinalError
             | ReviewCause::Expired
             | ReviewCause::InDoubt
@@ -99,6 +101,7 @@ impl LegEnds {
             ReviewCause::FinalError => "on_final_error",
             ReviewCause::Unrecognized => "on_unrecognized",
             ReviewCause::HeldTooLong => "on_held_too_long",
+            ReviewCause::NoEndpoint => "no endpoint may take it",
             ReviewCause::Exhausted
             | ReviewCause::Expired
             | ReviewCause::InDoubt
@@ -175,6 +178,7 @@ fn begin_leg(delivery: &mut Delivery, next: &NextLeg) {
         LegProgress { revision: revision.saturating_add(1), ..fresh }
     };
     delivery.endpoint = next.endpoint.clone();
+    delivery.choice = None;
 }
 
 /// As [`crate::refer`], where more may follow: the end of a leg that no attempt brought. `None` where the delivery has ended.

@@ -2,6 +2,7 @@
 
 use crate::backoff::Seed;
 use crate::cap::CapChange;
+use crate::choice::Choice;
 use crate::decide::{Because, Decided, Decision, InDoubt, Situation, decide};
 use crate::delivery::{BodyMark, Delivery, Endpoint, HoldReason, State};
 use crate::event::{AttemptSettled, Event, EventKind};
@@ -13,6 +14,7 @@ use crate::policy::RetryPolicy;
 use crate::route::Route;
 use crate::shard::Fence;
 use crate::tie::Tied;
+use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::Timestamp;
 
@@ -68,6 +70,8 @@ pub struct Attempt {
     pub retry: u32,
     /// Where it went.
     pub endpoint: Endpoint,
+    /// How that was chosen, where its leg had several endpoints.
+    pub choice: Option<Arc<Choice>>,
     /// When it was due.
     pub due: Timestamp,
     /// When it started.
@@ -177,6 +181,7 @@ pub fn settle(before: &Delivery, sent: Sent, terms: &Terms<'_>) -> Settlement {
         revision: before.progress.revision,
         retry: before.progress.retries_used,
         endpoint: sent.endpoint,
+        choice: before.choice.clone(),
         due,
         started: sent.started,
         ended: sent.ended,

@@ -68,6 +68,7 @@ fn attempt() -> Attempt {
         revision: 2,
         retry: 1,
         endpoint: endpoint(),
+        choice: None,
         due: at(1),
         started: at(2),
         ended: at(3),

@@ -196,6 +196,7 @@ impl<'a> World<'a> {
             priority: Priority::Normal,
             test: false,
             tie: Tie::default(),
+            choice: None,
             booking: None,
             version: 1,
             attempts: 0,

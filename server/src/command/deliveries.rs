@@ -184,12 +184,26 @@ fn print_list(answer: &Value, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
+/// How its endpoint was chosen, with every candidate.
+fn print_choice(choice: &Value, out: &mut impl Write) -> Result<()> {
+    writeln!(out, "{:<12} {}", "chosen", text(choice, "because"))?;
+    for one in choice.get("candidates").and_then(Value::as_array).into_iter().flatten() {
+        let (score, left_out) = (text(one, "score"), text(one, "left_out"));
+        let rated = if left_out.is_empty() { format!("score {score}") } else { format!("left out: {left_out}") };
+        writeln!(out, "{:<12}   {}: {rated}", "", text(one, "name"))?;
+    }
+    Ok(())
+}
+
 fn print_one(answer: &Value, out: &mut impl Write) -> Result<()> {
     for name in ["id", "lead_id", "state", "flow", "step", "recipient", "endpoint", "accepted_at"] {
         let said = text(answer, name);
         if !said.is_empty() {
             writeln!(out, "{name:<12} {said}")?;
         }
+    }
+    if let Some(choice) = answer.get("choice") {
+        print_choice(choice, out)?;
     }
     let mut rows = table(&["#", "retry", "started", "outcome", "status", "kind", "decision", "because"]);
     for item in answer.get("attempts").and_then(Value::as_array).into_iter().flatten() {

@@ -10,7 +10,8 @@ use std::path::Path;
 use std::time::Duration;
 use steadfast_engine::{Clock as _, SystemClock};
 use steadfast_flow::{
-    Book, Explained, ExplainedAdjustment, ExplainedCalendar, ExplainedLookUp, Fits, FlowPlan, PlannedRetry, StepPlan,
+    Book, Explained, ExplainedAdjustment, ExplainedBalance, ExplainedCalendar, ExplainedCandidate, ExplainedLookUp,
+    Fits, FlowPlan, PlannedRetry, StepPlan,
 };
 use steadfast_lead::{Priority, Timestamp};
 use steadfast_retry::calendar::Standing;
@@ -97,6 +98,7 @@ pub(crate) fn to_json(explained: &Explained) -> Value {
         "look_up": explained.look_up.as_ref().map(look_up_json),
         "leg": explained.leg,
         "origin": &*explained.origin,
+        "balance": explained.balance.as_ref().map(balance_json),
         "follow_ups": ends_json(explained),
         "values": values,
         "schedule": schedule,
@@ -115,6 +117,56 @@ fn ends_json(explained: &Explained) -> Value {
         "on_held_too_long": ends.held_too_long.name(),
         "on_open": explained.on_open.name(),
     })
+}
+
+fn balance_json(balance: &ExplainedBalance) -> Value {
+    let endpoint = |one: &ExplainedCandidate| {
+        json!({
+            "name": one.name.as_str(),
+            "recipient": one.recipient.as_str(),
+            "origin": &*one.origin,
+            "weight": one.weight,
+            "cost_millionths": one.cost_millionths,
+            "regions": one.regions,
+            "regulations": one.regulations,
+        })
+    };
+    json!({
+        "by": balance.by.name(),
+        "share_of": balance.share_of.map(|word| word.name()),
+        "time_zone": balance.time_zone,
+        "criteria": balance.criteria.iter().map(|word| word.name()).collect::<Vec<_>>(),
+        "endpoints": balance.candidates.iter().map(endpoint).collect::<Vec<_>>(),
+    })
+}
+
+/// What a leg chooses between, one line each.
+fn balance_lines(balance: &ExplainedBalance, terminal: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    let how = match (balance.share_of, balance.criteria.as_slice()) {
+        (Some(share), _) => format!(": shares of the day in {}, of leads that are {share}", balance.time_zone),
+        (None, []) => String::new(),
+        (None, criteria) => {
+            let words: Vec<&str> = criteria.iter().map(|word| word.name()).collect();
+            format!(" by {}", words.join(", "))
+        }
+    };
+    writeln!(out, "chooses one of {} endpoints, {}{how}", balance.candidates.len(), balance.by)?;
+    let weights: u32 = balance.candidates.iter().map(|one| one.weight).sum();
+    let mut rows = table(["endpoint", "recipient", "goes to", "weight", "regions", "regulations"], terminal);
+    for one in &balance.candidates {
+        let weight = format!("{} of {weights}", one.weight);
+        let any = |tags: &[Box<str>], none: &str| if tags.is_empty() { none.to_owned() } else { tags.join(", ") };
+        rows.add_row([
+            one.name.as_str(),
+            one.recipient.as_str(),
+            &one.origin,
+            &weight,
+            &any(&one.regions, "all"),
+            &any(&one.regulations, "none"),
+        ]);
+    }
+    writeln!(out, "{rows}")?;
+    Ok(())
 }
 
 fn adjustment_json(adjustment: &ExplainedAdjustment) -> Value {
@@ -218,6 +270,9 @@ fn tables(explained: &Explained, terminal: bool, out: &mut impl Write) -> anyhow
     writeln!(out, "flow {}, step {}{leg}, recipient {}", explained.flow, explained.step, explained.recipient)?;
     if explained.leg > 0 || !explained.fallbacks.is_empty() {
         writeln!(out, "goes to {}; then: {}", explained.origin, ends_line(explained))?;
+    }
+    if let Some(balance) = &explained.balance {
+        balance_lines(balance, terminal, out)?;
     }
     writeln!(out, "begins {}", explained.begins)?;
     let mut values = table(["key", "value", "level"], terminal);

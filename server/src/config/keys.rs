@@ -4,6 +4,7 @@
 //! other does not.
 
 use super::auth_keys::AUTH;
+use super::balance_keys::{BALANCE, BALANCE_KEY, ENDPOINT, ENDPOINTS_KEY};
 use super::calendar_keys::{
     ACCOUNT_ZONE, CALENDAR, CALENDAR_TABLE, CALENDARS, CLOSED, HOLIDAYS, HOURS, HOURS_LIMIT, MAINTENANCE,
     MAINTENANCE_LIST, TIME_ZONE,
@@ -65,7 +66,7 @@ pub(crate) const fn key(
     Key { name, kind, allowed, default, about }
 }
 
-const NAME: &str = "1 to 64 of A-Z a-z 0-9 - _ . and beginning with a letter or a digit";
+pub(super) const NAME: &str = "1 to 64 of A-Z a-z 0-9 - _ . and beginning with a letter or a digit";
 const PRIORITIES: &str = "critical, high, normal, low";
 
 /// The whole file.
@@ -370,6 +371,8 @@ pub(crate) const STEP: Table = Table {
         PRICE,
         SCORE,
         AFTER_KEY,
+        ENDPOINTS_KEY,
+        BALANCE_KEY,
         FALLBACKS_KEY,
         ON_EXHAUSTED,
         ON_FINAL_ERROR,
@@ -382,7 +385,7 @@ pub(crate) const STEP: Table = Table {
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 38] = [
+pub(crate) const TABLES: [&Table; 40] = [
     &ROOT,
     &SERVER,
     &API_KEY,
@@ -408,6 +411,8 @@ pub(crate) const TABLES: [&Table; 38] = [
     &STEP,
     &AFTER,
     &RETURNS,
+    &ENDPOINT,
+    &BALANCE,
     &FALLBACK,
     &CAP,
     &REQUEST,

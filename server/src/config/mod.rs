@@ -7,6 +7,10 @@
 mod answer_table_tests;
 mod auth_keys;
 mod auth_section;
+mod balance_keys;
+mod balance_section;
+#[cfg(test)]
+mod balance_tests;
 mod body_section;
 mod calendar_keys;
 mod calendar_section;

@@ -1,5 +1,6 @@
 //! The keys of a step's fallbacks, and of what follows the end of a leg.
 
+use super::balance_keys::{BALANCE_KEY, ENDPOINTS_KEY};
 use super::keys::{AUTH_KEY, IN_DOUBT, IN_DOUBT_DELAY, Key, REQUEST_KEY, Table, VERIFY, key};
 use super::response_keys::{RESPONSE_KEY, RULES_KEY};
 
@@ -70,6 +71,8 @@ pub(crate) const FALLBACK: Table = Table {
         AUTH_KEY,
         RESPONSE_KEY,
         RULES_KEY,
+        ENDPOINTS_KEY,
+        BALANCE_KEY,
         ON_EXHAUSTED,
         ON_FINAL_ERROR,
         FINAL_ERRORS,

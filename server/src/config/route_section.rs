@@ -1,6 +1,7 @@
 //! Reading a step's fallbacks, and what follows the end of a leg.
 
 use super::auth_section::auth;
+use super::balance_section::{balance, endpoints};
 use super::request_section::request;
 use super::response_section::{response, rules};
 use super::retry_section::{conditions, name};
@@ -31,6 +32,8 @@ fn leg(leg: &Section<'_>) -> LegSettings {
         response: response(leg),
         rules: rules(leg),
         follow_ups: follow_ups(leg),
+        candidates: endpoints(leg),
+        balance: balance(leg),
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn step_sale(step: &Section<'_>) -> StepSaleSettings {
 }
 
 /// A number as it is written, or a text that holds one.
-fn decimal(step: &Section<'_>, key: &'static str) -> Option<Box<str>> {
+pub(crate) fn decimal(step: &Section<'_>, key: &'static str) -> Option<Box<str>> {
     let found = step.get(key)?;
     if found.is_decimals() {
         return found.decimals().map(|number| number.as_str().into());

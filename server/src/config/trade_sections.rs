@@ -1,6 +1,7 @@
 //! Reading accounts, recipients and flows.
 
 use super::auth_section::auth;
+use super::balance_section::{balance, endpoints};
 use super::calendar_section::called_when;
 use super::cap_section::caps;
 use super::condition_section::{adjust, terms};
@@ -108,6 +109,7 @@ fn step(step: &Section<'_>, index: usize) -> Option<StepSettings> {
     let (response, rules, duplicates) = (response(step), rules(step), duplicates(step));
     let (test_leads, sale, terms) = (test_leads(step), step_sale(step), terms(step));
     let (fallbacks, follow_ups, caps) = (fallbacks(step), follow_ups(step), caps(step));
+    let (candidates, balance) = (endpoints(step), balance(step));
     let id = id.or_else(|| StepName::new(&format!("unreadable-{index}")).ok())?;
     let recipient = recipient.or_else(|| RecipientName::new("unreadable").ok())?;
     Some(StepSettings {
@@ -125,6 +127,8 @@ fn step(step: &Section<'_>, index: usize) -> Option<StepSettings> {
         shadow: step.boolean("shadow").unwrap_or(false),
         sale,
         terms,
+        candidates,
+        balance,
         fallbacks,
         follow_ups,
         caps,

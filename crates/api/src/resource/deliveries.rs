@@ -8,6 +8,7 @@ use crate::query::{NAME, Query};
 use crate::resource::leads::HISTORY_MAX;
 use crate::state::ApiState;
 use crate::wire::PageView;
+use crate::wire::choice::ChoiceView;
 use crate::wire::delivery::{BodyView, BookingView, DeliveryDetail, DeliveryView, HoldView, LegView, NextView};
 use crate::wire::legs::legs;
 use crate::wire::policy::ExplainView;
@@ -232,12 +233,13 @@ pub(crate) async fn detail(state: &ApiState, delivery: &Delivery) -> Result<Deli
     let entries = engine.store().history(delivery.id, 0, HISTORY_MAX + 1).await?;
     let history_cut = entries.len() > HISTORY_MAX;
     let book = engine.book();
-    let plan = book.leg(delivery).ok();
+    let plan = book.way(delivery).ok();
     let endpoint = plan.map_or(&delivery.endpoint, |plan| &plan.endpoint);
     let shown = entries.get(..HISTORY_MAX).unwrap_or(&entries);
     Ok(DeliveryDetail {
         delivery: DeliveryView::of(delivery, engine.is_in_flight(delivery.id)),
         leg: LegView::of(delivery),
+        choice: delivery.choice.as_deref().map(ChoiceView::from),
         legs: legs(delivery, book.step(&delivery.flow, &delivery.step), shown),
         body: BodyView::of(delivery),
         booking: BookingView::of(delivery),

@@ -160,7 +160,7 @@ fn known(caller: &Caller, book: &Book, counts: Vec<Count>) -> BTreeMap<Recipient
         known.extend(book.recipients.keys().map(|name| (name.clone(), CountsView::default())));
     }
     let flows = book.all_flows().filter(|flow| caller.sees(&flow.name, book));
-    for step in flows.flat_map(|flow| flow.legs()) {
+    for step in flows.flat_map(|flow| flow.ways()) {
         known.entry(step.endpoint.recipient.clone()).or_default();
     }
     for count in counts.into_iter().filter(|count| caller.sees(&count.flow, book)) {

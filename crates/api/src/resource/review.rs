@@ -190,6 +190,9 @@ fn suggestion(cause: ReviewCause, last: Option<Outcome>) -> &'static str {
         ReviewCause::HeldTooLong => {
             "The recipient's breaker was open for longer than longest_hold. Look whether the recipient is back, then retry, or dismiss it."
         }
+        ReviewCause::NoEndpoint => {
+            "No endpoint of its leg takes leads of this region or under these regulations. Correct the lead, or give an endpoint the region or regulation, then retry; or reroute it."
+        }
         ReviewCause::LimitLowered => {
             "max_retries was lowered below what was used already. Retry for a fresh budget, or dismiss it."
         }

@@ -294,7 +294,7 @@ fn operated(state: &ApiState, caller: &Caller, recipient: PathText) -> Result<Re
         return Err(unknown(&name));
     }
     let Some(account) = caller.account() else { return Ok(name) };
-    let mut flows = book.flows.values().filter(|flow| flow.legs().any(|leg| leg.endpoint.recipient == name));
+    let mut flows = book.flows.values().filter(|flow| flow.ways().any(|leg| leg.endpoint.recipient == name));
     let foreign = flows.clone().any(|flow| !caller.sees(&flow.name, &book));
     if foreign || flows.next().is_none() {
         let detail =

@@ -1,5 +1,6 @@
 //! One attempt as it is shown: what was seen, what it meant, what was decided and why.
 
+use crate::wire::choice::ChoiceView;
 use crate::wire::{fine_millis, words};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,6 +23,9 @@ pub(crate) struct AttemptView {
     retry: u32,
     /// Where it went.
     endpoint: String,
+    /// How that was chosen, where its leg had several endpoints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choice: Option<ChoiceView>,
     /// When it was due.
     #[schema(schema_with = words::time)]
     due: String,
@@ -220,6 +224,7 @@ impl From<&Attempt> for AttemptView {
             revision: attempt.revision,
             retry: attempt.retry,
             endpoint: attempt.endpoint.origin.to_string(),
+            choice: attempt.choice.as_deref().map(ChoiceView::from),
             due: attempt.due.to_string(),
             started: attempt.started.to_string(),
             ended: attempt.ended.to_string(),

@@ -1,6 +1,7 @@
 //! A delivery as it is shown: short in lists, whole on its own page.
 
 use crate::wire::attempt::{AttemptView, ChangeView, LookUpView};
+use crate::wire::choice::ChoiceView;
 use crate::wire::legs::LegLine;
 use crate::wire::policy::ExplainView;
 use crate::wire::{hex, millis, words};
@@ -75,6 +76,9 @@ pub(crate) struct DeliveryDetail {
     pub(crate) delivery: DeliveryView,
     /// The present leg.
     pub(crate) leg: LegView,
+    /// How its present endpoint was chosen, where its leg has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) choice: Option<ChoiceView>,
     /// Every leg it has been on, in order.
     pub(crate) legs: Vec<LegLine>,
     /// What its body was made from, once an attempt may have been sent.

@@ -1,5 +1,6 @@
 //! Retry settings as they are shown: value, origin, schedule.
 
+use crate::wire::choice::BalanceView;
 use crate::wire::millis;
 use serde::Serialize;
 use steadfast_flow::{Explained, ExplainedAdjustment, ExplainedValue, OnOpen, PlannedRetry, ReadBy, StepPlan};
@@ -36,6 +37,9 @@ pub(crate) struct ExplainView {
     leg: u8,
     /// Where it goes: scheme, host and port.
     origin: String,
+    /// What it chooses between, where it has several endpoints; then what else stands here is of the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balance: Option<BalanceView>,
     /// What follows its ends.
     follow_ups: FollowUpsView,
     /// Every retry setting.
@@ -163,6 +167,7 @@ impl ExplainView {
             when: explained.when,
             leg: explained.leg,
             origin: explained.origin.to_string(),
+            balance: explained.balance.map(BalanceView::from),
             follow_ups: FollowUpsView::of(&explained.ends, explained.on_open),
             fallbacks: explained.fallbacks.into_iter().map(|leg| ExplainView::told(leg, config_version)).collect(),
             values: explained.values.into_iter().map(ValueView::from).collect(),

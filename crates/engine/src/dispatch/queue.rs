@@ -105,6 +105,11 @@ impl Queue {
         self.window.len() <= self.window_max / 4
     }
 
+    /// How many of its deliveries are known.
+    pub(super) fn known(&self) -> usize {
+        self.window.len()
+    }
+
     /// Since when its first has been due, if it is.
     pub(super) fn due_since(&self, now: Timestamp) -> Option<Timestamp> {
         self.window.first().map(|position| position.due).filter(|due| *due <= now)

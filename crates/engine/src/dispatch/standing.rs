@@ -4,7 +4,7 @@ use super::Dispatch;
 use super::station::{Duty, EndpointHold};
 use steadfast_lead::{RecipientName, Timestamp};
 use steadfast_retry::breaker::{BreakerSnapshot, Counted, Totals};
-use steadfast_retry::{Endpoint, StopTarget, Took};
+use steadfast_retry::{Endpoint, EndpointLoad, HoldReason, StopTarget, Took};
 
 /// How one recipient stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,22 @@ impl Dispatch {
             .collect();
         standings.sort_by(|one, two| one.recipient.as_str().cmp(two.recipient.as_str()));
         standings
+    }
+
+    /// How busy an endpoint is, and whether it may be called; one that nothing was ever planned for is idle.
+    pub fn load_of(&self, endpoint: &Endpoint, now: Timestamp) -> EndpointLoad {
+        let Some(number) = self.numbers.get(endpoint).copied() else { return EndpointLoad::default() };
+        let station = &self.stations[number];
+        // What waits for its turn only may still be called.
+        let hold = self.hold_of(number, now).filter(|hold| !matches!(hold.why, HoldReason::Rate | HoldReason::Budget));
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        EndpointLoad {
+            hold: hold.map(|hold| hold.why),
+            in_flight: count(self.fair.in_flight_of(station.party)),
+            waiting: count(station.known()),
+            limit: self.recipients[station.recipient].pace.limit(),
+            share_thousandths: station.guard.breaker().share_thousandths(now),
+        }
     }
 
     fn endpoint_standings(&self, recipient: usize, now: Timestamp) -> Vec<EndpointStanding> {

@@ -123,6 +123,11 @@ impl Station {
         })
     }
 
+    /// How many deliveries wait here, as far as they are known.
+    pub(super) fn known(&self) -> usize {
+        self.queues.iter().flatten().map(|queue| queue.known()).sum()
+    }
+
     /// The queues of a class that may start something: while the budget is empty, those of first attempts only.
     fn open_queues(&self, class: Priority, now: Timestamp) -> impl Iterator<Item = (bool, &Queue)> {
         let retries_wait = self.budget_until.is_some_and(|until| until > now);

@@ -90,6 +90,8 @@ pub(crate) fn step(id: &str) -> StepSettings {
         sale: Default::default(),
         terms: Default::default(),
         fallbacks: Vec::new(),
+        candidates: Vec::new(),
+        balance: Default::default(),
         follow_ups: Default::default(),
         caps: Default::default(),
     }

@@ -158,6 +158,7 @@ impl<'a> World<'a> {
             priority: self.doors[door].plan.priority,
             test: false,
             tie: Tie::default(),
+            choice: None,
             booking: None,
             version: 1,
             attempts: 0,

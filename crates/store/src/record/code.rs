@@ -50,7 +50,7 @@ codes!(HoldReason, "hold reason", {
 });
 codes!(ReviewCause, "review cause", {
     Exhausted = 0, FinalError = 1, Expired = 2, Unrecognized = 3, InDoubt = 4, StepGone = 5, Interrupted = 6,
-    LimitLowered = 7, Duplicate = 8, HeldTooLong = 9, ConditionError = 10,
+    LimitLowered = 7, Duplicate = 8, HeldTooLong = 9, ConditionError = 10, NoEndpoint = 11,
 });
 codes!(BreakerState, "breaker state", {
     Closed = 0, Open = 1, HalfOpen = 2, Recovery = 3, Credentials = 4, ForcedOpen = 5, Disabled = 6,

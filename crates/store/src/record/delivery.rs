@@ -1,5 +1,6 @@
 //! A delivery as it is kept. Its id is the key it stands under.
 
+use super::choice::ChoiceTwin;
 use super::lead::flow_name;
 use super::time::{at, from_duration, offset, to_duration};
 use super::{Code, Dictionary, RecordError, code_of_kind, kind_of_code, read, write};
@@ -49,6 +50,9 @@ struct DeliveryTwin {
     tie: Option<u8>,
     #[n(14)]
     booking: Option<BookingTwin>,
+    /// `None` is one endpoint: records that were written before this field, and most since.
+    #[n(15)]
+    choice: Option<ChoiceTwin>,
 }
 
 /// Times are differences from the lead's acceptance.
@@ -152,6 +156,7 @@ pub fn encode_delivery(delivery: &Delivery, names: &Dictionary) -> Vec<u8> {
         state: StateTwin::of(&delivery.state, base),
         tie: code_of_tie(delivery.tie),
         booking: delivery.booking.as_deref().map(|booking| BookingTwin::of(booking, base)),
+        choice: delivery.choice.as_deref().map(|choice| ChoiceTwin::of(choice, names)),
     };
     write(&twin, 128)
 }
@@ -180,6 +185,7 @@ pub fn decode_delivery(id: DeliveryId, record: &[u8], names: &Dictionary) -> Res
         state: twin.state.value(base)?,
         tie: twin.tie.map(tie_of_code).transpose()?.unwrap_or_default(),
         booking: twin.booking.map(|booking| Box::new(booking.value(base))),
+        choice: twin.choice.map(|choice| choice.value(names)).transpose()?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! One line of a delivery's history: an attempt with all it saw, or a change without one. Times are differences from the
 //! attempt's start, or from the change.
 
+use super::choice::ChoiceTwin;
 use super::delivery::{EndpointTwin, StateTwin};
 use super::time::{at, from_duration, offset, to_duration};
 use super::{Code, Dictionary, RecordError, read, write};
@@ -52,6 +53,9 @@ struct AttemptTwin<'a> {
     because: &'a str,
     #[n(12)]
     config_version: u64,
+    /// `None` is one endpoint: lines that were written before this field, and most since.
+    #[n(13)]
+    choice: Option<ChoiceTwin>,
 }
 
 #[derive(Encode, Decode)]
@@ -266,6 +270,7 @@ fn attempt_twin<'a>(attempt: &'a Attempt, names: &Dictionary) -> AttemptTwin<'a>
         decision: decision_twin(attempt.decision, base),
         because: &attempt.because,
         config_version: attempt.config_version,
+        choice: attempt.choice.as_deref().map(|choice| ChoiceTwin::of(choice, names)),
     }
 }
 
@@ -285,6 +290,7 @@ fn attempt(twin: AttemptTwin<'_>, names: &Dictionary) -> Result<Attempt, RecordE
         decision: decision(&twin.decision, base)?,
         because: twin.because.into(),
         config_version: twin.config_version,
+        choice: twin.choice.map(|choice| choice.value(names)).transpose()?,
     })
 }
 

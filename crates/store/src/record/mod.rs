@@ -10,6 +10,7 @@
 //!
 //! Must never: guess at a record it does not know, or print what a record holds.
 
+mod choice;
 mod code;
 mod delivery;
 mod dictionary;

@@ -7,15 +7,15 @@ use proptest::sample::select;
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{
-    DeliveryId, Fields, FlowName, JsonLimits, Lead, LeadId, Number, Priority, RecipientName, SourceName, StepName,
-    Timestamp, Value, parse_object,
+    CandidateName, DeliveryId, Fields, FlowName, JsonLimits, Lead, LeadId, Number, Priority, RecipientName, SourceName,
+    StepName, Timestamp, Value, parse_object,
 };
 use steadfast_retry::breaker::{BreakerSnapshot, BreakerState, ByHand, Counted, Figures, Reason, Transition};
 use steadfast_retry::{
-    Answer, Attempt, AttemptSettled, BodyMark, Booking, BudgetSnapshot, Change, CloseReason, Conversion, Decision,
-    DecisionName, Delivery, Endpoint, Entry, ErrorKind, Event, EventKind, Evidence, FailureKind, Fault, FaultKind,
-    GuardSnapshot, HoldReason, LegProgress, LookUp, LookUpAnswer, LookUpSettled, Outcome, Phase, ReviewCause, State,
-    StateName, Stop, StopTarget, Tie, Timings, Took, Verdict, Window,
+    Answer, Attempt, AttemptSettled, BodyMark, Booking, BudgetSnapshot, Change, Choice, CloseReason, Conversion,
+    Decision, DecisionName, Delivery, Endpoint, Entry, ErrorKind, Event, EventKind, Evidence, FailureKind, Fault,
+    FaultKind, GuardSnapshot, HoldReason, LegProgress, LookUp, LookUpAnswer, LookUpSettled, Outcome, Phase, Rating,
+    ReviewCause, State, StateName, Stop, StopTarget, Tie, Timings, Took, Verdict, Window,
 };
 use steadfast_retry::{PersonMark, Suppressed, Within};
 
@@ -142,6 +142,14 @@ fn booking() -> impl Strategy<Value = Box<Booking>> {
     )
 }
 
+fn choice() -> impl Strategy<Value = Arc<Choice>> {
+    let candidate = || name().prop_map(|name| CandidateName::new(&name).unwrap());
+    let rating = prop_oneof![any::<i64>().prop_map(Rating::Score), text().prop_map(Rating::Out)];
+    let rated = prop::collection::vec((candidate(), rating), 0..4);
+    (candidate(), time(), rated, text())
+        .prop_map(|(candidate, at, rated, because)| Arc::new(Choice { candidate, at, rated, because }))
+}
+
 fn kind_word() -> impl Strategy<Value = &'static str> {
     prop_oneof![select(ErrorKind::ALL).prop_map(ErrorKind::name), select(FailureKind::ALL).prop_map(FailureKind::name),]
 }
@@ -160,12 +168,13 @@ prop_compose! {
         state in state(),
         (buyer, follows, followed) in any::<(bool, bool, bool)>(),
         booking in option::of(booking()),
+        choice in option::of(choice()),
     ) -> Delivery {
         let body = body.map(|(mapping_version, digest)| BodyMark { mapping_version, digest });
         let (flow, step) = (FlowName::new(&flow).unwrap(), StepName::new(&step).unwrap());
         Delivery {
             id, lead, flow, step, endpoint, accepted_at, priority, test, version, attempts, progress, body, last_kind,
-            state, tie: Tie { buyer, follows, followed }, booking,
+            state, tie: Tie { buyer, follows, followed }, booking, choice,
         }
     }
 }
@@ -238,10 +247,11 @@ prop_compose! {
         verdict in verdict(),
         decision in decision(),
         because in text(),
+        choice in option::of(choice()),
     ) -> Attempt {
         Attempt {
             number, leg, revision, retry, endpoint, due, started, ended, evidence, verdict, decision, because,
-            config_version,
+            config_version, choice,
         }
     }
 }

@@ -1,0 +1,203 @@
+//! Choosing between the candidates of a leg: what is known of each is gathered, the pure part chooses, and what is learned is
+//! kept. A lead whose legs have one endpoint each pays one look at a pointer for it.
+//!
+//! Must never: choose anew for a delivery of which an attempt may have been taken.
+
+use crate::run::Inner;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use steadfast_flow::{BalancePlan, Book, CandidatePlan, FlowPlan, StepPlan};
+use steadfast_lead::{CandidateName, Lead, Timestamp};
+use steadfast_retry::{
+    Candidate, CapPeriod, Delivery, Endpoint, EndpointLoad, Entry, Outcome, Phase, ReviewCause, Settlement,
+    ShareLedger, State, TrackRecord, choose, end_leg, explore_dice, go_to, move_to, refer,
+};
+
+/// What the periods of shares begin with among those of caps.
+const SHARE_SCOPE: &str = "share ";
+
+/// What choosing has learned, in this process.
+#[derive(Default)]
+pub(crate) struct Chooser {
+    /// A leg has several endpoints, or had.
+    active: AtomicBool,
+    learned: Mutex<Learned>,
+}
+
+#[derive(Default)]
+struct Learned {
+    shares: ShareLedger,
+    records: BTreeMap<Endpoint, TrackRecord>,
+}
+
+impl Chooser {
+    /// A configuration comes into force.
+    pub(crate) fn follow(&self, book: &Book) {
+        let mut steps = book.all_flows().flat_map(|flow| &flow.steps);
+        if steps.any(|step| step.legs().any(|leg| leg.balance.is_some())) {
+            self.active.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes what was counted of shares out of what was counted in all.
+    pub(crate) fn restore(&self, counts: &mut Vec<(CapPeriod, u64)>) {
+        let shares = counts.extract_if(.., |(period, _)| period.scope.starts_with(SHARE_SCOPE));
+        self.learned.lock().shares.restore(shares);
+    }
+
+    pub(crate) fn forget_before(&self, time: Timestamp) {
+        self.learned.lock().shares.forget_before(time);
+    }
+
+    /// A settlement is stored, which counted in this period of a candidate's share.
+    pub(crate) fn settled(&self, settlement: &Settlement, counted: Option<&CapPeriod>) {
+        if self.active.load(Ordering::Relaxed) {
+            self.learned.lock().shares.settled(settlement, counted);
+        }
+    }
+
+    /// How an attempt went is learned of its endpoint. What came to nothing before anything was sent says nothing of it.
+    fn heard(&self, settlement: &Settlement) {
+        let Entry::Attempt(attempt) = &settlement.entry else { return };
+        let answered = match attempt.verdict.outcome {
+            Outcome::Success | Outcome::Failure(_) => true,
+            Outcome::Error(_) if attempt.evidence.phase == Phase::Prepare => return,
+            Outcome::Error(_) => false,
+        };
+        let took = attempt.ended.since(attempt.started);
+        let mut learned = self.learned.lock();
+        learned.records.entry(attempt.endpoint.clone()).or_default().handle_attempt(answered, took);
+    }
+}
+
+impl Inner {
+    /// Where the deliveries of a new lead go that begin at once. Others choose when their time comes.
+    pub(crate) fn choose_at_intake(&self, flow: &FlowPlan, lead: &Lead, deliveries: &mut [Delivery], now: Timestamp) {
+        for (step, delivery) in flow.steps.iter().zip(deliveries) {
+            let Some(balance) = &step.balance else { continue };
+            if delivery.state.next_look().is_some() {
+                // One that none may take asks a person when it comes due.
+                self.choose_for(delivery, lead, balance, None, now);
+            }
+        }
+    }
+
+    /// The plan by which a delivery goes on this leg.
+    ///
+    /// # Errors
+    /// What becomes of it in place of that: it goes to another endpoint, or a person looks.
+    pub(crate) fn way<'a>(
+        &self,
+        delivery: &mut Delivery,
+        lead: &Lead,
+        leg: &'a Arc<StepPlan>,
+        now: Timestamp,
+    ) -> Result<&'a Arc<StepPlan>, Option<Settlement>> {
+        if let Some(way) = leg.way(delivery) {
+            return Ok(way);
+        }
+        let Some(balance) = &leg.balance else { return Ok(leg) };
+        let fence = self.fence(delivery);
+        if let Some(gone) = delivery.choice.as_ref().filter(|_| delivery.progress.may_be_taken()) {
+            let because = format!("an attempt is in doubt at {}, which its leg no longer has", gone.candidate);
+            return Err(refer(delivery, ReviewCause::StepGone, because.into(), fence, now));
+        }
+        let mut chosen = delivery.clone();
+        if !self.choose_for(&mut chosen, lead, balance, None, now) {
+            let because = "no endpoint of its leg may take this lead, by its region or its regulations";
+            return Err(end_leg(delivery, ReviewCause::NoEndpoint, because.into(), leg.route(), fence, now));
+        }
+        if chosen.endpoint != delivery.endpoint {
+            return Err(chosen.choice.and_then(|choice| move_to(delivery, choice, &chosen.endpoint, fence, now)));
+        }
+        *delivery = chosen;
+        Ok(leg.way(delivery).unwrap_or(leg))
+    }
+
+    /// After an attempt on a leg with several endpoints: what it says of its endpoint is learned, and what is to be sent again
+    /// and was certainly not taken chooses anew. One in doubt stays where it is.
+    pub(crate) fn choose_again(&self, settlement: &mut Settlement, lead: &Lead, book: &Book) {
+        if settlement.delivery.choice.is_some() {
+            self.chooser.heard(settlement);
+        }
+        let now = settlement.event.at;
+        let after = &mut settlement.delivery;
+        let waits = matches!(after.state, State::Waiting { .. });
+        let stays = after.choice.is_some() && after.progress.may_be_taken();
+        if !waits || stays {
+            return;
+        }
+        let Some(balance) = book.leg(after).ok().and_then(|leg| leg.balance.as_ref()) else { return };
+        let before = after.endpoint.clone();
+        let failed = after.choice.as_ref().map(|choice| choice.candidate.clone());
+        self.choose_for(after, lead, balance, failed.as_ref(), now);
+        if let (Entry::Attempt(attempt), Some(choice)) = (&mut settlement.entry, &after.choice)
+            && after.endpoint != before
+        {
+            attempt.because = format!("{}; then {} at {}", attempt.because, choice.candidate, after.endpoint).into();
+        }
+    }
+
+    /// Chooses for a delivery, and has it go there. `false` where no candidate may take it.
+    fn choose_for(
+        &self,
+        delivery: &mut Delivery,
+        lead: &Lead,
+        balance: &BalancePlan,
+        failed: Option<&CandidateName>,
+        now: Timestamp,
+    ) -> bool {
+        let loads: Vec<EndpointLoad> = {
+            let dispatch = self.dispatch.lock();
+            balance.candidates.iter().map(|one| dispatch.load_of(&one.plan.endpoint, now)).collect()
+        };
+        let dice = explore_dice(self.store.identity().seed, delivery.id, delivery.attempts);
+        let mut learned = self.chooser.learned.lock();
+        let candidates = balance.candidates.iter().zip(loads).map(|(one, load)| Candidate {
+            name: one.name.clone(),
+            weight: one.weight,
+            cost_millionths: one.cost_millionths,
+            barred: barred(balance, one, lead, delivery),
+            near: balance.near(one, &lead.fields),
+            failed: failed == Some(&one.name),
+            load,
+            record: learned.records.get(&one.plan.endpoint).copied().unwrap_or_default(),
+            tally: learned.shares.tally(&balance.day(one, now)),
+            credit: learned.shares.credit(&one.scope),
+        });
+        let candidates: Vec<Candidate> = candidates.collect();
+        let Some(chosen) = choose(&balance.rules, &candidates, dice, now) else { return false };
+        for (one, credit) in balance.candidates.iter().zip(&chosen.credits) {
+            learned.shares.set_credit(&one.scope, *credit);
+        }
+        let Some(one) = balance.candidates.get(chosen.index) else { return false };
+        if !delivery.test {
+            learned.shares.chose(delivery.id, &one.scope);
+        }
+        go_to(delivery, chosen.choice, &one.plan.endpoint);
+        true
+    }
+
+    /// The period of a share that a settlement counts in; it is stored with it.
+    pub(crate) fn count_share(&self, settlement: &mut Settlement) -> Option<CapPeriod> {
+        let choice = settlement.delivery.choice.as_ref()?;
+        let book = self.book();
+        let balance = book.leg(&settlement.delivery).ok()?.balance.as_ref()?;
+        let one = balance.candidate(&choice.candidate)?;
+        if !balance.rules.share_of.counts(settlement) {
+            return None;
+        }
+        let day = balance.day(one, settlement.event.at);
+        settlement.caps.get_or_insert_default().add.push(day.clone());
+        Some(day)
+    }
+}
+
+/// Why a candidate must not take a delivery. Where a leg begins in doubt it stays with the recipient that may have the lead.
+fn barred(balance: &BalancePlan, one: &CandidatePlan, lead: &Lead, delivery: &Delivery) -> Option<&'static str> {
+    let elsewhere = one.plan.endpoint.recipient != delivery.endpoint.recipient;
+    let doubtful = delivery.progress.may_be_taken() && elsewhere;
+    balance.barred(one, &lead.fields).or(doubtful.then_some("in_doubt"))
+}
