@@ -21,7 +21,7 @@ use utoipa::{Modify, OpenApi};
         post_lead::post_lead, post_batch::post_batch, submit::post_submission, submit::get_submission, ping::post_ping, ping::get_ping, leads::get_lead,
         erasures::erase_lead, erasures::erase_person,
         suppressions::suppress, suppressions::list_suppressions, suppressions::unsuppress,
-        deliveries::list_deliveries, deliveries::get_delivery, verbs::retry, verbs::mark_delivered, verbs::dismiss,
+        deliveries::list_deliveries, deliveries::get_delivery, verbs::retry, verbs::reroute, verbs::mark_delivered, verbs::dismiss,
         returns::return_delivery, returns::convert_delivery, returns::post_returns, returns::post_conversions,
         reconciliation::reconcile,
         review::list_review, recipients::list_recipients, recipients::get_recipient, stops::pause_recipient,

@@ -42,6 +42,7 @@ routes! {
     get "/v1/deliveries" => deliveries::list_deliveries,
     get "/v1/deliveries/{id}" => deliveries::get_delivery,
     post "/v1/deliveries/{id}/retry" => verbs::retry,
+    post "/v1/deliveries/{id}/reroute" => verbs::reroute,
     post "/v1/deliveries/{id}/mark-delivered" => verbs::mark_delivered,
     post "/v1/deliveries/{id}/dismiss" => verbs::dismiss,
     post "/v1/deliveries/{id}/return" => returns::return_delivery,

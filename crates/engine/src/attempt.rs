@@ -401,6 +401,7 @@ impl Inner {
             // Nothing was changed: delivered wins.
             Err(
                 RefusedAction::Verb(_)
+                | RefusedAction::Reroute(_)
                 | RefusedAction::Sale(_)
                 | RefusedAction::AfterSale(_)
                 | RefusedAction::Erased(_),

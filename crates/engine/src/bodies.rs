@@ -18,7 +18,7 @@ pub(crate) fn keep_body(
 ) -> Option<BodyMark> {
     let mark = BodyMark { mapping_version: plan.request.mapping_version(), digest: rendered.digest };
     let Some(frozen) = delivery.body.filter(|frozen| frozen.digest != mark.digest) else { return Some(mark) };
-    if step.is_some_and(|step| is_of_earlier_leg(frozen, step, plan, lead, rendered)) {
+    if step.is_some_and(|step| is_of_another_way(frozen, step, plan, lead, rendered)) {
         delivery.body = Some(mark);
         return Some(mark);
     }
@@ -30,19 +30,18 @@ pub(crate) fn keep_body(
     Some(mark)
 }
 
-/// Whether what is frozen went out on an earlier leg to the same recipient, and says the same lead in the same bytes: only the
+/// Whether what is frozen went out another way to the same recipient, and says the same lead in the same bytes: only the
 /// address is another.
-fn is_of_earlier_leg(
+fn is_of_another_way(
     frozen: BodyMark,
     step: &Arc<StepPlan>,
     plan: &StepPlan,
     lead: &Lead,
     rendered: &Rendered,
 ) -> bool {
-    // The endpoints that a leg chooses between know each other's keys as legs do.
-    let several = plan.leg > 0 || step.balance.is_some();
-    let earlier = step.ways().filter(|way| several && way.leg <= plan.leg);
-    let mut theirs = earlier.filter(|way| way.endpoint.recipient == plan.endpoint.recipient);
+    // The endpoints that a leg chooses between know each other's keys as legs do; and a person may have sent it back a leg.
+    let several = step.ways().nth(1).is_some();
+    let mut theirs = step.ways().filter(|way| several && way.endpoint.recipient == plan.endpoint.recipient);
     theirs.any(|way| {
         way.render(lead).is_ok_and(|before| before.digest == frozen.digest && says_the_same(&before, rendered))
     })

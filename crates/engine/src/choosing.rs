@@ -141,7 +141,7 @@ impl Inner {
     }
 
     /// Chooses for a delivery, and has it go there. `false` where no candidate may take it.
-    fn choose_for(
+    pub(crate) fn choose_for(
         &self,
         delivery: &mut Delivery,
         lead: &Lead,

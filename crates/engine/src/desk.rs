@@ -6,7 +6,7 @@ use crate::run::{Engine, Inner};
 use crate::settling::{Saved, goes_on};
 use std::sync::Arc;
 use steadfast_lead::{DeliveryId, LeadId};
-use steadfast_retry::{Delivery, RefusedAfterSale, RefusedBySale, RefusedVerb, Verb, verb};
+use steadfast_retry::{Delivery, RefusedAfterSale, RefusedBySale, RefusedReroute, RefusedVerb, Verb, verb};
 use steadfast_store::StoreError;
 
 /// Why a verb was not applied. Nothing was changed.
@@ -18,6 +18,9 @@ pub enum RefusedAction {
     /// It does not fit where the delivery stands.
     #[error(transparent)]
     Verb(#[from] RefusedVerb),
+    /// It cannot go that way.
+    #[error(transparent)]
+    Reroute(#[from] RefusedReroute),
     /// It does not fit how the sale of the lead stands.
     #[error(transparent)]
     Sale(#[from] RefusedBySale),
@@ -83,7 +86,14 @@ impl Inner {
         given: &Verb,
         by: &str,
     ) -> Result<Box<Delivery>, RefusedAction> {
-        let settlement = verb(before, given, by, self.fence(before), self.clock.now())?;
+        let now = self.clock.now();
+        let settlement = match given {
+            Verb::Reroute(asked) => self.rerouted(before, asked, by, now).await?,
+            Verb::Retry => self.retried(before, by, now).await?,
+            Verb::MarkDelivered { .. } | Verb::Dismiss { .. } | Verb::Erase => {
+                verb(before, given, by, self.fence(before), now)?
+            }
+        };
         if *given != Verb::Erase && self.store.tombstone(before.lead).await?.is_some() {
             return Err(RefusedAction::Erased(before.lead));
         }

@@ -26,6 +26,7 @@ mod prune;
 mod recent;
 mod recover;
 mod replan;
+mod rerouting;
 mod run;
 mod settling;
 mod shadow;

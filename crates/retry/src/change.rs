@@ -5,6 +5,7 @@ use crate::delivery::{CloseReason, Delivery, Endpoint, HoldReason, LegProgress, 
 use crate::erase::erase;
 use crate::event::{Event, EventKind};
 use crate::outcome::FailureKind;
+use crate::reroute::Reroute;
 use crate::settle::{Change, Entry, Settlement};
 use crate::shard::Fence;
 use crate::stop::StopTarget;
@@ -15,6 +16,8 @@ use steadfast_lead::Timestamp;
 pub enum Verb {
     /// Try again now, with a fresh budget.
     Retry,
+    /// Try again now, another way, with a fresh budget.
+    Reroute(Box<Reroute>),
     /// The recipient has it: somebody knows from elsewhere.
     MarkDelivered {
         /// Why they know.
@@ -35,6 +38,7 @@ impl Verb {
     pub const fn name(&self) -> &'static str {
         match self {
             Verb::Retry => "retry",
+            Verb::Reroute(_) => "reroute",
             Verb::MarkDelivered { .. } => "mark-delivered",
             Verb::Dismiss { .. } => "dismiss",
             Verb::Erase => "erase",
@@ -57,23 +61,23 @@ pub struct RefusedVerb {
 /// Applies a person's verb to a delivery that is not in flight.
 ///
 /// # Errors
-/// [`RefusedVerb`] when the delivery is delivered, erased, or where the verb wants it already.
+/// [`RefusedVerb`] when the delivery is delivered, erased, or where the verb wants it already; and for a reroute, which
+/// [`crate::reroute`] is for.
 pub fn verb(before: &Delivery, verb: &Verb, by: &str, fence: Fence, now: Timestamp) -> Result<Settlement, RefusedVerb> {
     let refused = |why| RefusedVerb { verb: verb.name(), state: before.state.name(), why };
     match &before.state {
-        State::Delivered { .. } => return Err(refused("; what was delivered stays delivered")),
-        State::Closed { why: CloseReason::Erased, .. } => return Err(refused("; the person asked for deletion")),
-        State::Closed { why: CloseReason::Returned, .. } if *verb != Verb::Erase => {
-            return Err(refused("; the buyer has returned it"));
-        }
+        State::Closed { why: CloseReason::Returned, .. } if *verb == Verb::Erase => {}
         State::Closed { why: CloseReason::Dismissed, .. } if matches!(verb, Verb::Dismiss { .. }) => {
             return Err(refused(" already"));
         }
-        State::Closed { .. } | State::Rejected { .. } | State::InReview { .. } => {}
+        State::Delivered { .. } | State::Closed { .. } | State::Rejected { .. } | State::InReview { .. } => {
+            refuse_ended(before, verb.name())?;
+        }
         State::Waiting { .. } | State::Held { .. } => {}
     }
     let (state, because): (State, Because) = match verb {
         Verb::Erase => return Ok(erase(before, by, fence, now)),
+        Verb::Reroute(_) => return Err(refused("; it is to be told which way")),
         Verb::Retry => (State::Waiting { due: now }, "a person asked for another try".into()),
         Verb::MarkDelivered { reason } => {
             (State::Delivered { at: now, probable: false, by_hand: true }, reason.clone())
@@ -88,6 +92,18 @@ pub fn verb(before: &Delivery, verb: &Verb, by: &str, fence: Fence, now: Timesta
         changed.delivery.progress = LegProgress { leg, revision, in_doubt, cleared, ..LegProgress::default() };
     }
     Ok(changed)
+}
+
+/// What has ended for good takes no verb.
+pub(crate) fn refuse_ended(before: &Delivery, verb: &'static str) -> Result<(), RefusedVerb> {
+    let why = match &before.state {
+        State::Delivered { .. } => "; what was delivered stays delivered",
+        State::Closed { why: CloseReason::Erased, .. } => "; the person asked for deletion",
+        State::Closed { why: CloseReason::Returned, .. } => "; the buyer has returned it",
+        State::Closed { .. } | State::Rejected { .. } | State::InReview { .. } => return Ok(()),
+        State::Waiting { .. } | State::Held { .. } => return Ok(()),
+    };
+    Err(RefusedVerb { verb, state: before.state.name(), why })
 }
 
 /// Refers a delivery to a person without another attempt. `None` where it has ended: nothing is to change then.

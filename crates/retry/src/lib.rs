@@ -28,6 +28,7 @@ pub mod pace;
 pub mod policy;
 mod ramp;
 pub mod reading;
+mod reroute;
 mod reschedule;
 mod route;
 mod settle;
@@ -62,6 +63,7 @@ pub use look_up::{LOOK_UPS_MAX, LookUp, LookUpAnswer, LookedUp, not_found_rule, 
 pub use outcome::{ErrorKind, FailureKind, Outcome, Verdict};
 pub use ramp::{Ramp, Took};
 pub use reading::Reading;
+pub use reroute::{RefusedReroute, Reroute, Way, reroute};
 pub use reschedule::reschedule;
 pub use route::{FollowUp, LegEnds, NextLeg, Route, end_leg, leave_leg};
 pub use settle::{Attempt, Change, EndpointPause, Entry, Sent, Settlement, Terms, settle};

@@ -94,7 +94,7 @@ fn each_verb_in_each_state_is_done_or_refused_with_the_reason() {
 fn check(before: &Delivery, one: &Verb, settlement: &Settlement) {
     let after = &settlement.delivery;
     let expected = match one {
-        Verb::Retry => State::Waiting { due: at(99) },
+        Verb::Retry | Verb::Reroute(_) => State::Waiting { due: at(99) },
         Verb::MarkDelivered { .. } => State::Delivered { at: at(99), probable: false, by_hand: true },
         Verb::Dismiss { .. } => State::Closed { at: at(99), why: CloseReason::Dismissed },
         Verb::Erase => State::Closed { at: at(99), why: CloseReason::Erased },

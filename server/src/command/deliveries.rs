@@ -46,6 +46,8 @@ pub(crate) enum Action {
         /// The delivery's id, dl_...
         id: String,
     },
+    /// Send it another way: on another leg, to another endpoint, or to another recipient of its step.
+    Reroute(RerouteArgs),
     /// Note that the recipient has it.
     MarkDelivered {
         /// The delivery's id, dl_...
@@ -62,6 +64,42 @@ pub(crate) enum Action {
         #[arg(long)]
         reason: String,
     },
+}
+
+/// Which way a delivery goes.
+#[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("to").required(true).multiple(true).args(["leg", "endpoint", "recipient"])))]
+pub(crate) struct RerouteArgs {
+    /// The delivery's id, dl_...
+    id: String,
+    /// On this leg; 0 is the step's own.
+    #[arg(long)]
+    leg: Option<u8>,
+    /// To the endpoint of this name.
+    #[arg(long)]
+    endpoint: Option<String>,
+    /// To this recipient, one of its step's.
+    #[arg(long)]
+    recipient: Option<String>,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+    /// Where an attempt is in doubt: its recipient says that it does not have the lead.
+    #[arg(long)]
+    not_taken: bool,
+}
+
+impl RerouteArgs {
+    fn body(&self) -> String {
+        serde_json::json!({
+            "leg": self.leg,
+            "endpoint": self.endpoint,
+            "recipient": self.recipient,
+            "reason": self.reason,
+            "not_taken": self.not_taken,
+        })
+        .to_string()
+    }
 }
 
 /// Which deliveries to list.
@@ -125,6 +163,7 @@ pub(crate) async fn run(connection: &Connection, action: Action, out: &mut impl 
         Action::List(list) => (client.get(&format!("/v1/deliveries?{}", list.query())).await?, true),
         Action::Show { id } => (client.get(&one(&id)?).await?, false),
         Action::Retry { id } => (client.post(&format!("{}/retry", one(&id)?), "{}".to_owned()).await?, false),
+        Action::Reroute(to) => (client.post(&format!("{}/reroute", one(&to.id)?), to.body()).await?, false),
         Action::MarkDelivered { id, reason } => {
             let body = serde_json::json!({ "reason": reason }).to_string();
             (client.post(&format!("{}/mark-delivered", one(&id)?), body).await?, false)

@@ -13,9 +13,10 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use steadfast_engine::{Acted, RefusedAction};
-use steadfast_lead::DeliveryId;
-use steadfast_retry::Verb;
+use steadfast_lead::{BadName, CandidateName, DeliveryId, RecipientName};
+use steadfast_retry::{RefusedReroute, Reroute, Verb};
 use utoipa::ToSchema;
 
 /// How long a reason or a name may be, in characters.
@@ -42,11 +43,88 @@ pub(crate) struct VerbRequest {
     )
 )]
 pub(crate) async fn retry(State(state): State<ApiState>, id: PathText, request: Request) -> Result<Response, Problem> {
-    act(&state, id, request, |asked| {
+    act(&state, id, request, |asked: &VerbRequest| {
         bounded("reason", asked.reason.as_deref())?;
         Ok(Verb::Retry)
     })
     .await
+}
+
+/// Which way a delivery is to go. One of `leg`, `endpoint` and `recipient` is needed; of several ways that fit, the one on its
+/// present leg.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RerouteRequest {
+    /// On this leg; 0 is the step's own. Of several endpoints there one is chosen as ever.
+    leg: Option<u8>,
+    /// To the endpoint of this name.
+    endpoint: Option<String>,
+    /// To this recipient, one that its step sends to.
+    recipient: Option<String>,
+    /// Where an attempt is in doubt: its recipient says that it does not have the lead. Without it a lead in doubt goes to no other.
+    #[serde(default)]
+    not_taken: bool,
+    /// Why. At most 500 characters.
+    reason: Option<String>,
+    /// Who, for the history; the API key's name unless given. At most 500 characters.
+    by: Option<String>,
+}
+
+/// Send a delivery another way: on another leg, to another endpoint, or to another recipient of its step, with a fresh budget.
+#[utoipa::path(
+    post, path = "/v1/deliveries/{id}/reroute", tag = "Deliveries", operation_id = "rerouteDelivery",
+    params(("id" = String, Path, description = "The delivery's id")),
+    request_body(content = RerouteRequest, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Done; the delivery now", body = DeliveryDetail),
+        (status = 202, description = "An attempt is under way; done when it settles, unless the recipient takes the lead or leaves it in doubt", body = DeliveryDetail),
+    )
+)]
+pub(crate) async fn reroute(
+    State(state): State<ApiState>,
+    id: PathText,
+    request: Request,
+) -> Result<Response, Problem> {
+    act(&state, id, request, |asked: &RerouteRequest| {
+        if asked.leg.is_none() && asked.endpoint.is_none() && asked.recipient.is_none() {
+            let detail = "nothing says which way: leg, endpoint or recipient is needed";
+            return Err(Problem::new(ProblemKind::BadRequest, detail).naming("leg"));
+        }
+        Ok(Verb::Reroute(Box::new(Reroute {
+            leg: asked.leg,
+            endpoint: asked.endpoint.as_deref().map(|text| named("endpoint", CandidateName::new(text))).transpose()?,
+            recipient: asked
+                .recipient
+                .as_deref()
+                .map(|text| named("recipient", RecipientName::new(text)))
+                .transpose()?,
+            not_taken: asked.not_taken,
+            reason: needed_reason(asked.reason.as_deref(), "the delivery's history")?.into(),
+        })))
+    })
+    .await
+}
+
+fn named<T>(key: &str, read: Result<T, BadName>) -> Result<T, Problem> {
+    read.map_err(|bad| Problem::new(ProblemKind::BadRequest, format!("{key}: {bad}")).naming(key))
+}
+
+/// What a person's request says beside the verb itself.
+trait Asked: DeserializeOwned {
+    /// Who, for the history.
+    fn by(&self) -> Option<&str>;
+}
+
+impl Asked for VerbRequest {
+    fn by(&self) -> Option<&str> {
+        self.by.as_deref()
+    }
+}
+
+impl Asked for RerouteRequest {
+    fn by(&self) -> Option<&str> {
+        self.by.as_deref()
+    }
 }
 
 /// Note that the recipient has it.
@@ -64,7 +142,7 @@ pub(crate) async fn mark_delivered(
     id: PathText,
     request: Request,
 ) -> Result<Response, Problem> {
-    act(&state, id, request, |asked| Ok(Verb::MarkDelivered { reason: reason(asked)? })).await
+    act(&state, id, request, |asked: &VerbRequest| Ok(Verb::MarkDelivered { reason: reason(asked)? })).await
 }
 
 /// End a delivery without another try.
@@ -82,22 +160,22 @@ pub(crate) async fn dismiss(
     id: PathText,
     request: Request,
 ) -> Result<Response, Problem> {
-    act(&state, id, request, |asked| Ok(Verb::Dismiss { reason: reason(asked)? })).await
+    act(&state, id, request, |asked: &VerbRequest| Ok(Verb::Dismiss { reason: reason(asked)? })).await
 }
 
-async fn act(
+async fn act<T: Asked>(
     state: &ApiState,
     id: PathText,
     request: Request,
-    verb: impl FnOnce(&VerbRequest) -> Result<Verb, Problem>,
+    verb: impl FnOnce(&T) -> Result<Verb, Problem>,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let caller = state.authorize(&parts.headers, Scope::Operate)?;
     Query::read(parts.uri.query(), &[])?;
     let id: DeliveryId = path::id(id)?;
-    let asked: VerbRequest = asked(&parts.headers, body, state).await?;
+    let asked: T = asked(&parts.headers, body, state).await?;
     let verb = verb(&asked)?;
-    let by = bounded("by", asked.by.as_deref())?.unwrap_or(caller.name());
+    let by = bounded("by", asked.by())?.unwrap_or(caller.name());
     visible(state, &caller, id).await?;
     let (status, delivery) = match state.engine().act(id, verb, by).await.map_err(refused)? {
         Acted::Done(delivery) => (StatusCode::OK, *delivery),
@@ -132,6 +210,12 @@ pub(crate) fn refused(refused: RefusedAction) -> Problem {
     let detail = refused.to_string();
     match refused {
         RefusedAction::Unknown(id) => unknown(id),
+        RefusedAction::Reroute(RefusedReroute::NoWay { known, .. }) => {
+            Problem::new(ProblemKind::BadRequest, detail).allowing(&known)
+        }
+        RefusedAction::Reroute(
+            RefusedReroute::State(_) | RefusedReroute::SameWay(_) | RefusedReroute::InDoubt { .. },
+        ) => Problem::new(ProblemKind::VerbRefused, detail),
         RefusedAction::Verb(_) | RefusedAction::Sale(_) | RefusedAction::AfterSale(_) | RefusedAction::Erased(_) => {
             Problem::new(ProblemKind::VerbRefused, detail)
         }

@@ -19,10 +19,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use steadfast_engine::{Clock as _, Door, Engine, EngineLimits, ManualClock, Observer, Order, Parts};
 use steadfast_flow::{
-    AccountSettings, Address, FlowPlan, FlowSettings, Format, RecipientSettings, RequestSettings, RequestWindow,
-    SaidOutcome, Settings, SourceAnswer, SourceSettings, StepSettings,
+    AccountSettings, Address, CandidateSettings, FlowPlan, FlowSettings, Format, LegSettings, RecipientSettings,
+    RequestSettings, RequestWindow, SaidOutcome, Settings, SourceAnswer, SourceSettings, StepSettings,
 };
-use steadfast_lead::{AccountName, FlowName, NodeNumber, RecipientName, SourceName, StepName, Timestamp};
+use steadfast_lead::{
+    AccountName, CandidateName, FlowName, NodeNumber, RecipientName, SourceName, StepName, Timestamp,
+};
 use steadfast_retry::policy::Layer;
 use steadfast_retry::{Answer, Event, EventKind, Evidence, Seed};
 use steadfast_store::{Cursor, Journal as _, MemoryStore};
@@ -277,6 +279,25 @@ impl Server {
         while self.engine.in_flight() > 0 {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// From now on what auto sells chooses between two endpoints of bigbank.
+    pub(crate) fn balance(&self) {
+        let candidate = |name: &str| {
+            let url = Some(Address::parse(&format!("https://{name}.bigbank.example/leads")).unwrap());
+            let request = RequestSettings { url, ..RequestSettings::default() };
+            CandidateSettings {
+                name: CandidateName::new(name).unwrap(),
+                way: LegSettings { request, ..LegSettings::default() },
+                weight: None,
+                cost: None,
+                regions: Vec::new(),
+                regulations: Vec::new(),
+            }
+        };
+        let mut settings = settings();
+        settings.flows.get_mut("auto").unwrap().steps[0].candidates = ["east", "west"].map(candidate).into();
+        self.engine.replace_book(settings.compile(4).unwrap());
     }
 
     /// Moves the clock.

@@ -280,6 +280,47 @@ async fn the_desk() {
 }
 
 #[tokio::test]
+async fn a_delivery_says_how_its_endpoint_was_chosen_and_is_sent_another_way() {
+    let server = Server::start().await;
+    server.balance();
+    server.recipient.will(Act::Answers(404));
+    let (_, id) = server.lead("auto").await;
+    server.settled(1).await;
+    let page = server.get(&format!("/v1/deliveries/{id}")).await.json();
+    assert_eq!((at(&page, "/state"), at(&page, "/choice/endpoint")), (&json!("in_review"), &json!("east")));
+    assert_eq!(at(&page, "/choice/because"), "weighted: east has 0 of 0 of the day, for 1 of 2");
+    let candidates = json!([{"name": "east", "score": 1_000}, {"name": "west", "score": 1_000}]);
+    assert_eq!(at(&page, "/choice/candidates"), &candidates);
+    assert_eq!(at(&page, "/attempts/0/choice"), at(&page, "/choice"));
+    let path = format!("/v1/deliveries/{id}/reroute");
+    for (body, status, told) in [
+        (r#"{"reason":"x"}"#, 422, "nothing says which way: leg, endpoint or recipient is needed"),
+        (r#"{"leg":0}"#, 422, "reason is missing: say why, it is kept in the delivery's history"),
+        (r#"{"endpoint":"no name","reason":"x"}"#, 422, "endpoint: \"no name\" is not a name"),
+        (
+            r#"{"endpoint":"north","reason":"x"}"#,
+            422,
+            "the step has no endpoint north: it has leg 0 endpoint east to bigbank",
+        ),
+        (r#"{"recipient":"smallbank","reason":"x"}"#, 422, "the step has no way to smallbank"),
+        (r#"{"endpoint":"east","reason":"x"}"#, 409, "it goes to bigbank at https://east.bigbank.example:443 already"),
+    ] {
+        let refused = server.post(&path, body).await;
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(refused.status == status && detail.starts_with(told), "{body}: {detail}");
+    }
+    let sent = server.post(&path, r#"{"endpoint":"west","reason":"east is slow","by":"ann"}"#).await;
+    assert_eq!(sent.status, 200);
+    server.settled(2).await;
+    let page = server.get(&format!("/v1/deliveries/{id}")).await.json();
+    assert_eq!((at(&page, "/state"), at(&page, "/choice/because")), (&json!("delivered"), &json!("a person chose it")));
+    assert_eq!((at(&page, "/changes/0/verb"), at(&page, "/changes/0/by")), (&json!("reroute"), &json!("ann")));
+    let explained = server.get("/v1/explain?flow=auto&step=sell").await.json();
+    assert_eq!(at(&explained, "/balance/by"), "weighted");
+    assert_eq!(at(&explained, "/balance/endpoints/1/name"), "west");
+}
+
+#[tokio::test]
 async fn lists_are_filtered_and_paged() {
     let server = Server::start().await;
     server.recipient.will(Act::Answers(404));
@@ -552,8 +593,15 @@ async fn every_promised_answer_comes() {
     for verb in ["retry", "mark-delivered", "dismiss"] {
         server.post(&format!("/v1/deliveries/{first}/{verb}"), r#"{"reason":"x"}"#).await;
     }
+    server.post(&format!("/v1/deliveries/{first}/reroute"), r#"{"leg":0,"reason":"x"}"#).await;
     open.send(200).unwrap();
     server.settled(8).await;
+    server.recipient.will(Act::Answers(404));
+    let (_, other) = server.lead("auto").await;
+    server.settled(9).await;
+    server.balance();
+    server.post(&format!("/v1/deliveries/{other}/reroute"), r#"{"endpoint":"west","reason":"x"}"#).await;
+    server.settled(10).await;
     server.post(&format!("/v1/deliveries/{second}/dismiss"), r#"{"reason":"x"}"#).await;
     after_sale(&server, &second).await;
     let open = server.recipient.gated();
