@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use stage::{PATIENCE, Recipient, Reply, Server, binary};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Two flows to one recipient, and one to another.
@@ -182,4 +182,76 @@ async fn a_breaker_opened_by_hand_stays_open_over_a_restart() {
     assert_eq!(bank.log().len(), 0);
     steadfast(&server, &["recipients", "breaker", "bank", "close", "--reason", "they are done"]);
     server.delivery_in(&id, "delivered").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_killed_during_a_probe_is_not_stuck_afterwards() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let bank = Recipient::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0..5 => Reply::Status(503),
+        // The probe that the kill cuts off.
+        5 => Reply::After(Duration::from_secs(600), 200),
+        _ => Reply::Status(200),
+    })
+    .await;
+    let other = Recipient::start(|_| Reply::Status(200)).await;
+    let server = Server::start(&config(&bank, &other).replace("\"2s\"", "\"60s\"")).await;
+    let mut ids = Vec::new();
+    for number in 0..8 {
+        let (_, id) = server.lead("auto", "{}").await;
+        if number < 5 {
+            until(&server, &format!("/v1/deliveries/{id}"), |seen| seen["attempts_sent"] == 1).await;
+        }
+        ids.push(id);
+    }
+    steadfast(&server, &["recipients", "breaker", "bank", "probe", "--reason", "they say they are back"]);
+    bank.arrivals(6).await;
+    let half_open = |seen: &Value| seen["endpoints"][0]["breaker"]["state"] == "half_open";
+    until(&server, "/v1/recipients/bank", half_open).await;
+    until(&server, "/v1/events?limit=200", |page| page["items"].to_string().contains("half_open")).await;
+    let server = server.kill_and_restart().await;
+    for id in &ids {
+        server.delivery_in(id, "delivered").await;
+    }
+    let told = events(&server, "breaker_changed").await;
+    let states: Vec<&str> = told.iter().map(|event| event["to"].as_str().unwrap()).collect();
+    assert_eq!(states, ["open", "half_open", "recovery"], "the probe was not waited for: {told:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_the_queues_capacity_posts_are_refused_with_a_time_and_cost_no_memory() {
+    const CAPACITY: usize = 1_000;
+    const MEMORY_MAX: u64 = 12 << 20;
+    let (bank, other) =
+        (Recipient::start(|_| Reply::Status(200)).await, Recipient::start(|_| Reply::Status(200)).await);
+    let text = format!("{}[store]\nqueue_capacity = {CAPACITY}\n", config(&bank, &other));
+    let server = Server::start(&text).await;
+    steadfast(&server, &["recipients", "pause", "other", "--reason", "nothing goes"]);
+    for _ in 0..CAPACITY {
+        server.lead("solar", "{}").await;
+    }
+    // Each is large enough that keeping them would show.
+    let large = format!("{{\"text\":\"{}\"}}", "x".repeat(256 << 10));
+    let mut before = 0;
+    for number in 0..150 {
+        let refused = server.post("/v1/flows/auto/leads", large.clone()).await;
+        assert_eq!(refused.status, 429, "{:?}", refused.body);
+        let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=3_600).contains(&wait));
+        if number == 50 {
+            before = server.rss_bytes();
+        }
+    }
+    let grown = server.rss_bytes().saturating_sub(before);
+    assert!(grown < MEMORY_MAX, "{grown} bytes for 25 MiB of refused posts");
+    assert_eq!(bank.log().len(), 0, "nothing of what was refused was sent");
+    steadfast(&server, &["recipients", "resume", "other", "--reason", "it goes on"]);
+    other.arrivals(CAPACITY).await;
+    let (_, id) = server.lead("auto", "{}").await;
+    server.delivery_in(&id, "delivered").await;
+    let mut taken: Vec<String> = other.log().into_iter().map(|arrival| arrival.delivery).collect();
+    taken.sort_unstable();
+    taken.dedup();
+    assert_eq!((taken.len(), other.log().len()), (CAPACITY, CAPACITY), "all that was taken, once each");
 }

@@ -16,6 +16,7 @@ const SICK: usize = 2;
 const RATE: u32 = 1_000;
 const SHARE_MIN: f64 = 0.9;
 const SLOWER_MAX: f64 = 1.1;
+const GROWN_MIB_MAX: f64 = 16.0;
 /// What the well are given to take everything after the last post.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -32,13 +33,16 @@ pub(crate) async fn run(bench: &Bench) -> Result<Vec<Line>> {
     let well_server = bench.programs.server(folders.0.path(), &well, &bench.sink)?;
     let sick_server = bench.programs.server(folders.1.path(), &sick, &bench.sink)?;
     let (mut shares, mut with, mut without) = (Vec::new(), Vec::new(), Vec::new());
+    let mut memory = Vec::new();
     for _ in 0..bench.rounds() {
         let quiet = rates(bench, &well, &well_server).await?;
         let beside = rates(bench, &sick, &sick_server).await?;
         shares.push(beside.0 / quiet.0);
         without.push(quiet);
         with.push(beside);
+        memory.push((mib(&sick_server)?, mib(&well_server)?));
     }
+    let (first, last) = (memory.first().copied().unwrap_or_default(), memory.last().copied().unwrap_or_default());
     // The sick one's deliveries would keep it from ending for long: it is killed.
     drop(sick_server);
     well_server.stop().await?;
@@ -47,14 +51,27 @@ pub(crate) async fn run(bench: &Bench) -> Result<Vec<Line>> {
         (median(rounds.iter().map(|round| round.0)), median(rounds.iter().map(|round| round.1)))
     };
     let ((rate, p99), (quiet_rate, quiet_p99)) = (figures(&with), figures(&without));
-    Ok(vec![Line {
+    let memory = Line {
+        row: "bystanders-memory",
+        what: "memory of the two servers, after the first round and after the last".to_owned(),
+        target: "flat: no more than the well one's, and 16 MiB",
+        measured: format!("{:.0} MiB, {:.0} MiB", first.0, last.0),
+        beside: format!("all well {:.0} MiB, {:.0} MiB", first.1, last.1),
+        met: Some(last.0 - first.0 <= (last.1 - first.1).max(0.0) + GROWN_MIB_MAX),
+    };
+    let throughput = Line {
         row: "bystanders",
         what: "98 recipients beside one that is silent and one 50 times as slow".to_owned(),
         target: "throughput at least 0.9, p99 within 10 %",
         measured: format!("{rate:.0}/s, share {share:.2}, p99 {p99:.1} ms at 1,000/s"),
         beside: format!("all well {quiet_rate:.0}/s, p99 {quiet_p99:.1} ms"),
         met: Some(share >= SHARE_MIN && p99 <= quiet_p99 * SLOWER_MAX),
-    }])
+    };
+    Ok(vec![throughput, memory])
+}
+
+fn mib(server: &Child) -> Result<f64> {
+    Ok(server.usage()?.rss_bytes as f64 / f64::from(1 << 20))
 }
 
 /// Of the ninety-eight: delivered a second as fast as it goes, and p99 in milliseconds from due to taken at a fixed rate.

@@ -6,7 +6,7 @@ mod stage;
 
 use stage::{Mood, Stage, answered, at, delivered, idle, in_doubt, recipient, reset, secs, settings, with_header};
 use steadfast_engine::{EngineLimits, Purpose};
-use steadfast_flow::{Address, InDoubtMode, Settings};
+use steadfast_flow::{Address, BreakerKeys, InDoubtMode, Settings};
 use steadfast_retry::{EventKind, LookUpAnswer, ReviewCause, State, Verb};
 use steadfast_store::{Cursor, Journal};
 
@@ -99,6 +99,24 @@ async fn the_endpoints_pause_holds_look_ups() {
     stage.lead().await;
     stage.pass(secs(59)).await;
     assert_eq!(stage.door.sends(), 2, "paused: neither sent nor asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_asked_of_a_recipient_whose_breaker_is_open_not_even_about_what_was_held_too_long() {
+    let mut settings = verifying();
+    recipient(&mut settings).protection.breaker =
+        BreakerKeys { longest_hold: Some(secs(10)), ..BreakerKeys::default() };
+    let stage = stage(settings).await;
+    stage.door.will(std::iter::repeat_n(reset(), 5));
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(stage.lead().await);
+    }
+    stage.pass(secs(20)).await;
+    assert_eq!(stage.door.sends(), 5, "no look-up either");
+    for id in ids {
+        assert_eq!(stage.review_cause(id).await, ReviewCause::HeldTooLong);
+    }
 }
 
 #[tokio::test(start_paused = true)]

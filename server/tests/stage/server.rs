@@ -108,6 +108,13 @@ impl Server {
         (id, std::mem::replace(&mut self.folder, TempDir::new().unwrap()))
     }
 
+    /// Memory it holds, in bytes.
+    pub fn rss_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().expect("it runs"))).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel tells");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+    }
+
     /// Asks it to stop and waits until it has; its exit code.
     pub async fn stop(mut self) -> (Option<i32>, TempDir) {
         self.signal("TERM");
