@@ -199,7 +199,7 @@ mod tests {
             ("60601-1234", "America/Chicago"),
             ("79901", "America/Denver"),
             ("75201", "America/Chicago"),
-            ("32401", "America/Chicago"),
+            ("32501", "America/Chicago"),
             ("33101", "America/New_York"),
             ("99501", "America/Anchorage America/Adak"),
             ("96813", "Pacific/Honolulu"),
@@ -230,7 +230,8 @@ mod tests {
     #[test]
     fn each_code_of_the_table_compiled_in_stands_once() {
         let mut seen = std::collections::HashSet::new();
-        let lines = BUILT_IN.lines().filter_map(|line| line.split_once(" = ")).map(|(codes, _)| codes);
+        let lines = BUILT_IN.lines().filter(|line| !line.starts_with('#'));
+        let lines = lines.filter_map(|line| line.split_once(" = ")).map(|(codes, _)| codes);
         for (word, codes) in lines.filter_map(|line| line.split_once(' ')) {
             let each = |code: &str| prefixes(code).unwrap_or_else(|_| vec![code.to_owned()]);
             for code in codes.split_whitespace().flat_map(each) {
