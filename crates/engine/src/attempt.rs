@@ -152,6 +152,9 @@ impl Inner {
         if let Some(held) = self.outside_contact_hours(&delivery, lead, plan, &in_force, now) {
             return settled(Some(held));
         }
+        if let Some(held) = self.outside_retry_hours(&delivery, plan, &in_force, now) {
+            return settled(Some(held));
+        }
         if let Some(kept) = self.guard(&delivery, lead, plan, now).await {
             return settled(Some(kept));
         }

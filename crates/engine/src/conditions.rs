@@ -5,8 +5,8 @@ use crate::run::Inner;
 use steadfast_flow::{ConditionFailed, ContactTime, InForce, StepPlan, WhenClosed};
 use steadfast_lead::{Lead, Timestamp};
 use steadfast_retry::{
-    CloseReason, Delivery, Entry, FailureKind, HoldReason, ReviewCause, Settlement, close, hold, hold_because, refer,
-    reject,
+    CloseReason, Delivery, Entry, FailureKind, HoldReason, ReviewCause, Settlement, close, hold, hold_because,
+    leave_leg, refer, reject,
 };
 
 impl Inner {
@@ -46,13 +46,20 @@ impl Inner {
         let recipient = &plan.endpoint.recipient;
         let when_closed = self.book().recipients.get(recipient).map(|recipient| recipient.when_closed);
         let fence = self.fence(delivery);
+        let oldest = delivery.accepted_at.after(plan.longest_lead_age());
+        let held = || hold(delivery, wait.until.unwrap_or(oldest).min(oldest), HoldReason::Closed, fence, now);
         if delivery.progress.is_unresolved() {
-            let oldest = delivery.accepted_at.after(plan.longest_lead_age());
-            return hold(delivery, wait.until.unwrap_or(oldest).min(oldest), HoldReason::Closed, fence, now);
+            return held();
         }
-        let because = |word: &str| format!("{recipient} is closed, and closed = {word:?}").into();
+        let said = |word: &str| format!("{recipient} is closed, and closed = {word:?}");
+        let because = |word: &str| said(word).into();
         match when_closed.unwrap_or_default() {
             WhenClosed::Hold => None,
+            WhenClosed::Next => {
+                let leg = plan.next.as_ref().and_then(|next| leave_leg(delivery, &said("next"), next, fence, now));
+                let buyer = || close(delivery, CloseReason::ClosedHours, because("next"), fence, now);
+                leg.or_else(|| plan.has_next_buyer().then(buyer).flatten()).or_else(held)
+            }
             WhenClosed::Skip => close(delivery, CloseReason::ClosedHours, because("skip"), fence, now),
             WhenClosed::Reject => reject(delivery, FailureKind::Rejected, because("reject"), fence, now),
         }
@@ -77,6 +84,24 @@ impl Inner {
         let until = opens.unwrap_or(oldest).min(oldest);
         let because = format!("outside the contact hours {} in {zones}", hours.hours());
         hold_because(delivery, until, HoldReason::ContactTime, because.into(), self.fence(delivery), now)
+    }
+}
+
+impl Inner {
+    /// Holds a retry outside its step's hours for retries until they open; `None` where it may go.
+    pub(crate) fn outside_retry_hours(
+        &self,
+        delivery: &Delivery,
+        plan: &StepPlan,
+        in_force: &InForce<'_>,
+        now: Timestamp,
+    ) -> Option<Settlement> {
+        let hours = plan.conditions.retry_hours.as_ref()?;
+        let oldest = delivery.accepted_at.after(in_force.policy.max_lead_age.get());
+        let opens = hours.waits(delivery.progress.retries_used, oldest, now)?;
+        let (retry, written) = (delivery.progress.retries_used, hours.hours());
+        let because = format!("retry {retry} waits for the retry hours {written} in {}", hours.calendar.zone());
+        hold_because(delivery, opens, HoldReason::RetryHours, because.into(), self.fence(delivery), now)
     }
 }
 

@@ -330,9 +330,10 @@ impl Inner {
             return Ok(replan(delivery, &plan.endpoint, fence, now));
         }
         match delivery.state {
-            State::Held { why: HoldReason::ContactTime | HoldReason::Cap | HoldReason::Closed, .. } => {
-                self.held_anew(delivery, plan, &book, now).await
-            }
+            State::Held {
+                why: HoldReason::ContactTime | HoldReason::RetryHours | HoldReason::Cap | HoldReason::Closed,
+                ..
+            } => self.held_anew(delivery, plan, &book, now).await,
             State::Held { why: HoldReason::RetryAfter, .. } | State::Waiting { .. } if delivery.is_retry() => {
                 self.rescheduled(delivery, plan, book.version, now).await
             }
@@ -381,6 +382,9 @@ impl Inner {
                 ContactTime::Now => None,
                 ContactTime::NotBefore { opens, .. } => Some(opens.unwrap_or(oldest)),
             })
+        } else if why == HoldReason::RetryHours {
+            let hours = plan.conditions.retry_hours.as_ref();
+            hours.and_then(|hours| hours.waits(delivery.progress.retries_used, oldest, now))
         } else {
             self.dispatch.lock().closed_until(&plan.endpoint, now).map(|until| until.unwrap_or(oldest))
         };

@@ -4,11 +4,14 @@
 
 mod stage;
 
-use stage::{Stage, answered, bigbank, delivered, recipient, reset, secs, settings};
+use stage::{Stage, answered, bigbank, delivered, flow, recipient, reset, secs, settings, unprotected};
 use std::time::Duration;
 use steadfast_engine::{Clock, EndpointHold, EngineLimits};
-use steadfast_flow::{CalendarSettings, CalledWhen, MaintenanceSettings, Settings, WhenClosed};
-use steadfast_lead::Timestamp;
+use steadfast_flow::{
+    Address, CalendarSettings, CalledWhen, LegSettings, MaintenanceSettings, RecipientSettings, RequestSettings,
+    RetryHoursSettings, Settings, WhenClosed,
+};
+use steadfast_lead::{RecipientName, Timestamp};
 use steadfast_retry::policy::Layer;
 use steadfast_retry::{CloseReason, FailureKind, HoldReason, ReviewCause, State};
 
@@ -143,6 +146,61 @@ async fn closed_hours_may_end_what_comes_due_in_them_and_maintenance_never_does(
             assert_eq!(stage.last_because(id).await, said);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn closed_hours_may_begin_the_next_leg_and_where_nothing_follows_it_waits() {
+    let mut settings = office();
+    recipient(&mut settings).called_when.when_closed = WhenClosed::Next;
+    let opens = time("2027-11-09T14:00:00Z");
+    let alone = friday(settings.clone(), "2027-11-05T22:00:00Z").await;
+    let id = alone.lead().await;
+    let State::Held { until, why, .. } = alone.state(id).await else { panic!("it waits") };
+    assert_eq!((until, why), (opens, HoldReason::Closed));
+
+    let night = RecipientName::new("nightbank").unwrap();
+    let url = Some(Address::parse("http://night.test/leads").unwrap());
+    let request = RequestSettings { url, ..RequestSettings::default() };
+    let plain = RecipientSettings { request, protection: unprotected(), ..RecipientSettings::default() };
+    settings.recipients.insert(night.clone(), plain);
+    flow(&mut settings).steps[0].fallbacks = vec![LegSettings { recipient: Some(night), ..LegSettings::default() }];
+    let stage = friday(settings, "2027-11-05T20:59:59Z").await;
+    stage.door.will([answered(503), answered(201)]);
+    let failed = stage.lead().await;
+    stage.pass(secs(3)).await;
+    assert!(delivered(&stage.state(failed).await), "{}", stage.last_because(failed).await);
+    let changes = stage.changes(failed).await;
+    let said = "bigbank is closed, and closed = \"next\"; leg 1 begins, at nightbank at http://night.test:80";
+    assert_eq!((&*changes[0].because, changes[0].leg), (said, Some(1)));
+    assert_eq!(stage.door.seen()[1].url, "http://night.test/leads");
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_wait_for_the_off_peak_window_and_first_attempts_do_not() {
+    let mut settings = settings();
+    settings.system = Layer { max_lead_age: Some(secs(7 * DAY)), ..settings.system };
+    let zone = Some("America/New_York".into());
+    let hours = RetryHoursSettings { hours: "Mo-Su 20:00-06:00".into(), time_zone: zone, after: 1 };
+    flow(&mut settings).steps[0].terms.retry_hours = Some(hours);
+    // Noon in New York.
+    let stage = friday(settings.clone(), "2027-11-05T16:00:00Z").await;
+    stage.door.will([answered(503), answered(503), answered(201)]);
+    let id = stage.lead().await;
+    stage.pass(secs(10)).await;
+    let evening = time("2027-11-06T00:00:00Z");
+    let State::Held { until, why, .. } = stage.state(id).await else { panic!("the second retry waits") };
+    assert_eq!((until, why, stage.attempts(id).await.len()), (evening, HoldReason::RetryHours, 2));
+    assert_eq!(stage.last_because(id).await, "retry 2 waits for the retry hours Mo-Su 20:00-06:00 in America/New_York");
+    stage.pass(evening.since(stage.clock.now())).await;
+    assert!(delivered(&stage.state(id).await));
+    assert_eq!(stage.delivery(id).await.progress.retries_used, 2, "waiting used none");
+
+    settings.system.max_lead_age = Some(secs(3_600));
+    let stage = friday(settings, "2027-11-05T16:00:00Z").await;
+    stage.door.will([answered(503), answered(503), answered(201)]);
+    let old = stage.lead().await;
+    stage.pass(secs(10)).await;
+    assert!(delivered(&stage.state(old).await), "it would be too old by the evening");
 }
 
 #[tokio::test(start_paused = true)]

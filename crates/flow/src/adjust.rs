@@ -6,6 +6,7 @@ use crate::condition::{Condition, ConditionFailed, Facts, Ground};
 use crate::contact_hours::{ContactHours, ContactHoursSettings};
 use crate::place::{Fault, Place};
 use crate::plan::StepPlan;
+use crate::retry_hours::{RetryHours, RetryHoursSettings};
 use crate::settings::{RecipientSettings, Settings};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub struct TermsSettings {
     pub adjust: Vec<AdjustSettings>,
     /// When its leads may be contacted, by their own clocks.
     pub contact_hours: Option<ContactHoursSettings>,
+    /// When it is retried.
+    pub retry_hours: Option<RetryHoursSettings>,
 }
 
 /// A step's conditions, checked.
@@ -50,6 +53,8 @@ pub struct StepConditions {
     pub adjustments: Vec<Adjustment>,
     /// When its leads may be contacted; `None` for always.
     pub contact_hours: Option<Arc<ContactHours>>,
+    /// When it is retried; `None` for at any time.
+    pub retry_hours: Option<Arc<RetryHours>>,
     limits: Option<(RecipientName, Limits)>,
 }
 
@@ -175,8 +180,9 @@ impl<'a> StepScope<'a> {
         faults: &mut Vec<Fault>,
     ) -> Option<StepConditions> {
         let contact_hours = self.contact_hours().map_err(|found| faults.push(found));
+        let retry_hours = self.retry_hours(recipient).map_err(|found| faults.extend(found));
         let conditions = self.conditions(recipient, retry?).map_err(|found| faults.extend(found)).ok()?;
-        Some(StepConditions { contact_hours: contact_hours.ok()?, ..conditions })
+        Some(StepConditions { contact_hours: contact_hours.ok()?, retry_hours: retry_hours.ok()?, ..conditions })
     }
 
     /// The step's conditions, over the policy it has without them.

@@ -56,6 +56,8 @@ pub enum WhenClosed {
     /// It waits for the opening.
     #[default]
     Hold,
+    /// Its next leg begins; without one, in a sale the next buyer has its turn; without that it waits for the opening.
+    Next,
     /// It is closed.
     Skip,
     /// It counts as rejected.
@@ -64,12 +66,13 @@ pub enum WhenClosed {
 
 impl WhenClosed {
     /// All of them.
-    pub const ALL: [WhenClosed; 3] = [WhenClosed::Hold, WhenClosed::Skip, WhenClosed::Reject];
+    pub const ALL: [WhenClosed; 4] = [WhenClosed::Hold, WhenClosed::Next, WhenClosed::Skip, WhenClosed::Reject];
 
     /// The word used in config.
     pub const fn name(self) -> &'static str {
         match self {
             WhenClosed::Hold => "hold",
+            WhenClosed::Next => "next",
             WhenClosed::Skip => "skip",
             WhenClosed::Reject => "reject",
         }
@@ -328,7 +331,7 @@ pub(crate) fn zone(place: &Place, text: Option<&str>, faults: &mut Vec<Fault>) -
     Zone::new(text).map_err(|unknown| faults.push(fault(unknown.to_string()))).ok()
 }
 
-fn hours(place: &Place, text: Option<&str>, faults: &mut Vec<Fault>) -> Option<Hours> {
+pub(crate) fn hours(place: &Place, text: Option<&str>, faults: &mut Vec<Fault>) -> Option<Hours> {
     let text = text?;
     let fault = |problem: String| Fault::of(place.clone(), &format!("{text:?}"), &problem, HOURS);
     Hours::new(text).map_err(|bad| faults.push(fault(format!("is not opening hours: {bad}")))).ok()

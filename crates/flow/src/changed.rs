@@ -103,6 +103,7 @@ fn leg_alike(one: &StepPlan, other: &StepPlan) -> bool {
         && one.retry.policy == other.retry.policy
         && one.in_doubt == other.in_doubt
         && one.conditions.contact_hours == other.conditions.contact_hours
+        && one.conditions.retry_hours == other.conditions.retry_hours
         && !adjusts(one)
         && !adjusts(other)
 }

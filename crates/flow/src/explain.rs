@@ -5,6 +5,7 @@ use crate::balance::{BalancePlan, CandidatePlan};
 use crate::look_up::ReadBy;
 use crate::plan::StepPlan;
 use crate::protection::OnOpen;
+use crate::retry_hours::RetryHours;
 use http::Method;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,8 +45,12 @@ pub struct Explained {
     pub values: Vec<ExplainedValue>,
     /// Every retry that is allowed, from 1.
     pub schedule: Vec<PlannedRetry>,
+    /// How old a lead may grow.
+    pub max_lead_age: Duration,
     /// When it begins, in words.
     pub begins: String,
+    /// The hours its retries wait for.
+    pub retry_hours: Option<Arc<RetryHours>>,
     /// What is different about some leads, in the order it is laid down.
     pub adjustments: Vec<ExplainedAdjustment>,
 }
@@ -150,6 +155,8 @@ pub struct ExplainedCalendar {
     pub maintenance: usize,
     /// How it stands now.
     pub standing: Standing,
+    /// What the maintenance is for that closes it now.
+    pub note: Option<String>,
     /// The next times it is open, from and until.
     pub openings: Vec<(Timestamp, Timestamp)>,
 }
@@ -166,6 +173,7 @@ impl ExplainedCalendar {
             holidays: calendar.holidays().len(),
             maintenance: calendar.maintenance().len() + calendar.recurring().len(),
             standing: calendar.at(now),
+            note: calendar.maintenance_note(now).map(str::to_owned),
             openings: calendar.openings(now).take(OPENINGS_SHOWN).collect(),
         }
     }
@@ -239,9 +247,31 @@ impl Explained {
             fallbacks: plan.fallbacks.iter().map(|leg| Explained::of(leg)).collect(),
             values: values(&plan.retry),
             schedule: schedule(&plan.retry.policy),
+            max_lead_age: plan.retry.policy.max_lead_age.get(),
             begins: begins(plan),
+            retry_hours: plan.conditions.retry_hours.clone(),
             adjustments: plan.conditions.adjustments.iter().map(|one| adjustment(one, &plan.retry)).collect(),
         }
+    }
+}
+
+impl Explained {
+    /// When its retries would go at the earliest, by its recipient's calendar and its own retry hours, if its first attempt
+    /// were made now and every attempt failed at once. Ends with the first that has no time.
+    pub fn example(&self, calendar: Option<&Calendar>, now: Timestamp) -> Vec<Timestamp> {
+        let opens = |calendar: Option<&Calendar>, at| calendar.map_or(Some(at), |calendar| calendar.next_open(at));
+        let age = self.max_lead_age;
+        let mut times = Vec::new();
+        let Some(mut at) = opens(calendar, now) else { return times };
+        for retry in &self.schedule {
+            at = at.after(retry.after_failure.earliest);
+            let hours = self.retry_hours.as_ref();
+            let waits = |at| hours.and_then(|hours| hours.waits(retry.retry, now.after(age), at)).unwrap_or(at);
+            let Some(open) = opens(calendar, at).and_then(|at| opens(calendar, waits(at))) else { break };
+            at = open;
+            times.push(at);
+        }
+        times
     }
 }
 

@@ -39,6 +39,7 @@ mod region;
 mod request;
 mod request_settings;
 mod retention;
+mod retry_hours;
 mod returns;
 mod sale;
 mod secret;
@@ -95,6 +96,7 @@ pub use request_settings::{
     RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX_DEFAULT, RequestSettings, TIMEOUT, TIMEOUT_DEFAULT, header_place,
 };
 pub use retention::{KEEP_MAX, KEEP_MIN, Keep, RetentionRules};
+pub use retry_hours::{RETRY_HOURS_AFTER, RetryHours, RetryHoursSettings};
 pub use returns::{RESELL_WITHIN, RETURN_WITHIN, ReturnRules, ReturnSettings};
 pub use sale::{AFTER_ENDS, SaleMode, SaleOrder, SaleSettings, StepSaleSettings};
 pub use secret::Secret;

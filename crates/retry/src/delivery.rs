@@ -61,6 +61,8 @@ named_enum! {
         ContactTime = "contact_time",
         /// A cap is full until its period is over.
         Cap = "cap",
+        /// Outside the hours in which its step is retried.
+        RetryHours = "retry_hours",
     }
 }
 
@@ -72,6 +74,7 @@ impl HoldReason {
             HoldReason::RetryAfter | HoldReason::Paused | HoldReason::Breaker | HoldReason::Closed => false,
             HoldReason::Maintenance | HoldReason::Budget | HoldReason::Rate | HoldReason::Credentials => false,
             HoldReason::Duplicate | HoldReason::ContactTime | HoldReason::Cap => false,
+            HoldReason::RetryHours => false,
         }
     }
 }

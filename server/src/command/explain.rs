@@ -51,11 +51,13 @@ pub(crate) fn explain(path: &Path, wanted: Wanted<'_>, out: &mut impl Write) -> 
         }
     };
     let explained = Explained::of(plan);
-    let calendar = book.calendar(&explained.recipient);
-    let calendar = calendar.map(|calendar| ExplainedCalendar::of(calendar, SystemClock.now()));
+    let (calendar, now) = (book.calendar(&explained.recipient), SystemClock.now());
+    let example = explained.example(calendar.map(|calendar| &**calendar), now);
+    let calendar = calendar.map(|calendar| ExplainedCalendar::of(calendar, now));
     if wanted.json {
         let mut value = to_json(&explained);
         value["called_when"] = calendar.as_ref().map_or(Value::Null, calendar_json);
+        value["example"] = example.iter().map(ToString::to_string).collect();
         let text = serde_json::to_string_pretty(&value).context("cannot write JSON")?;
         writeln!(out, "{text}")?;
     } else {
@@ -66,6 +68,7 @@ pub(crate) fn explain(path: &Path, wanted: Wanted<'_>, out: &mut impl Write) -> 
             tables(leg, wanted.terminal, out)?;
         }
         calendar_lines(calendar.as_ref(), out)?;
+        example_lines(&explained, calendar.is_some(), &example, out)?;
     }
     Ok(true)
 }
@@ -93,6 +96,9 @@ pub(crate) fn to_json(explained: &Explained) -> Value {
         "step": explained.step.as_str(),
         "recipient": explained.recipient.as_str(),
         "begins": explained.begins,
+        "retry_hours": explained.retry_hours.as_ref().map(|hours| {
+            json!({ "hours": hours.hours(), "time_zone": hours.calendar.zone().name(), "after": hours.after })
+        }),
         "when": explained.when,
         "in_doubt": doubt(explained.in_doubt),
         "look_up": explained.look_up.as_ref().map(look_up_json),
@@ -226,6 +232,7 @@ fn calendar_json(calendar: &ExplainedCalendar) -> Value {
         "maintenance": calendar.maintenance,
         "now": state,
         "closed_by": why,
+        "note": calendar.note,
         "until": time(until),
         "openings": openings,
     })
@@ -246,7 +253,32 @@ fn calendar_lines(calendar: Option<&ExplainedCalendar>, out: &mut impl Write) ->
     let until = |until: Option<Timestamp>| until.map_or_else(|| "further notice".to_owned(), |until| until.to_string());
     match calendar.standing {
         Standing::Open { until: closes } => writeln!(out, "now open until {}", until(closes))?,
-        Standing::Closed { until: opens, why } => writeln!(out, "now closed ({}) until {}", why.name(), until(opens))?,
+        Standing::Closed { until: opens, why } => {
+            let note = calendar.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+            writeln!(out, "now closed ({}{note}) until {}", why.name(), until(opens))?;
+        }
+    }
+    Ok(())
+}
+
+/// The hours retries wait for, and when each would go: where no calendar bears on them, the schedule says it all.
+fn example_lines(
+    explained: &Explained,
+    has_calendar: bool,
+    example: &[Timestamp],
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    if let Some(hours) = &explained.retry_hours {
+        let (written, zone) = (hours.hours(), hours.calendar.zone());
+        let first = if hours.after == 0 { String::new() } else { format!(", but for the first {}", hours.after) };
+        writeln!(out, "retries wait for {written} in {zone}{first}")?;
+    }
+    if !has_calendar && explained.retry_hours.is_none() {
+        return Ok(());
+    }
+    let times: Vec<String> = example.iter().map(ToString::to_string).collect();
+    if !times.is_empty() {
+        writeln!(out, "if the first attempt came due now, and all failed: retries from {}", times.join(", "))?;
     }
     Ok(())
 }

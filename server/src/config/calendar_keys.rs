@@ -63,9 +63,9 @@ pub(crate) const CALENDAR: Key = key(
 pub(crate) const CLOSED: Key = key(
     "closed",
     "text",
-    "hold, skip, reject",
+    "hold, next, skip, reject",
     "\"hold\"",
-    "What becomes of a delivery that comes due in closed hours or on a holiday: it waits, it is closed, or it counts as rejected. In maintenance it waits.",
+    "What becomes of a delivery that comes due in closed hours or on a holiday: it waits; its next leg begins, or in a sale the next buyer has its turn, and where nothing follows it waits (next); it is closed; it counts as rejected. In maintenance it waits.",
 );
 /// On a recipient.
 pub(crate) const HOLIDAYS: Key = HOLIDAYS_KEY;

@@ -16,13 +16,8 @@ pub(crate) fn calendars(entries: Vec<(String, Found<'_>)>) -> BTreeMap<CalendarN
 /// What stands on a recipient, and in its limits.
 pub(crate) fn called_when(recipient: &Section<'_>, limits: &Section<'_>) -> CalledWhen {
     let when_closed = recipient.get("closed").and_then(|found| {
-        found.parsed(|word| match WhenClosed::from_name(word) {
-            Some(known) => Ok(known),
-            None if word == "next" => {
-                Err("is not possible yet: a sale goes on to the next buyer after skip and reject")
-            }
-            None => Err("is not a word known here"),
-        })
+        let words = WhenClosed::ALL.map(WhenClosed::name);
+        found.word(WhenClosed::from_name, &words)
     });
     CalledWhen {
         calendar: recipient.get("calendar").and_then(|found| name(&found, CalendarName::new)),

@@ -103,8 +103,8 @@ const REFUSED: [(&str, &str); 17] = [
         "recipients.bank.maintenance[1]: overlaps with recipients.bank.maintenance[0]",
     ),
     (
-        "hours = \"24/7\"\nclosed = \"next\"",
-        "recipients.bank.closed = \"next\": is not possible yet: a sale goes on to the next buyer after skip and reject (allowed: hold, skip, reject)",
+        "hours = \"24/7\"\nclosed = \"later\"",
+        "recipients.bank.closed = \"later\": is not a word known here (allowed: hold, next, skip, reject)",
     ),
 ];
 

@@ -29,6 +29,43 @@ pub(crate) const CONTACT_HOURS_KEY: Key = key(
     "",
     "When its leads may be contacted, by their own clocks; what comes due outside is held until then and uses no retry. See [calendars](calendars.md#contact-hours).",
 );
+/// On a step.
+pub(crate) const RETRY_HOURS_KEY: Key = key(
+    "retry_hours",
+    "table",
+    "see retry_hours",
+    "",
+    "When it is retried: an off-peak window that retries wait for, using none of them. See [calendars](calendars.md#retry-hours).",
+);
+
+/// `retry_hours` of a step.
+pub(crate) const RETRY_HOURS: Table = Table {
+    header: "retry_hours",
+    about: "On a step. First attempts, and what a person asks for, go at any time; so does a retry whose lead would be too old by the next opening.",
+    keys: &[
+        key(
+            "hours",
+            "text",
+            "OSM opening_hours, such as Mo-Fr 20:00-06:00; see calendars.md",
+            "",
+            "When retries go. Required.",
+        ),
+        key(
+            "time_zone",
+            "text",
+            "an IANA name, such as America/Chicago",
+            "that of the recipient, its calendar or an account",
+            "The zone the hours are read in.",
+        ),
+        key(
+            "after",
+            "whole number",
+            "0 to 1000",
+            "0",
+            "So many retries of a leg go on the schedule, whatever the hours.",
+        ),
+    ],
+};
 /// Of the whole file.
 pub(crate) const CONTACT_ZONES_KEY: Key =
     key("contact_zones", "table", "see [contact_zones]", "", "Where the clocks of leads are, for contact_hours.");

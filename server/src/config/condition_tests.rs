@@ -19,7 +19,7 @@ fn config(keys: &str, step: &str) -> String {
 }
 
 /// Keys of the flow and of the step, and what is said about them.
-const REFUSED: [(&str, &str, &str); 17] = [
+const REFUSED: [(&str, &str, &str); 22] = [
     (
         "",
         "when = \"lead.incme > 1\"",
@@ -61,6 +61,27 @@ const REFUSED: [(&str, &str, &str); 17] = [
     ),
     ("adjust = { when = \"true\" }", "", "flows.auto.adjust = { when = \"true\" }: is a table, not a list"),
     ("", "contact_hours = { unknown = \"send\" }", "flows.auto.steps[0].contact_hours.hours: is missing"),
+    ("", "retry_hours = { after = 1 }", "flows.auto.steps[0].retry_hours.hours: is missing"),
+    (
+        "",
+        "retry_hours = { hours = \"20-6\", time_zone = \"UTC\" }",
+        "flows.auto.steps[0].retry_hours.hours = \"20-6\": is not opening hours",
+    ),
+    (
+        "",
+        "retry_hours = { hours = \"Mo-Su 20:00-06:00\", time_zone = \"Mars\" }",
+        "flows.auto.steps[0].retry_hours.time_zone = \"Mars\": is not a time zone known here",
+    ),
+    (
+        "",
+        "retry_hours = { hours = \"2020 Mo-Su 20:00-06:00\", time_zone = \"UTC\" }",
+        "flows.auto.steps[0].retry_hours.hours: never opens",
+    ),
+    (
+        "",
+        "retry_hours = { hours = \"24/7\", time_zone = \"UTC\", after = 1001 }",
+        "flows.auto.steps[0].retry_hours.after = 1001: is out of range",
+    ),
     (
         "",
         "contact_hours = { hours = \"8-21\" }",

@@ -11,7 +11,8 @@ use super::calendar_keys::{
 };
 use super::cap_keys::{CAP, CAPS_KEY, ON_CAP};
 use super::condition_keys::{
-    ADJUST, ADJUST_KEY, CONTACT_HOURS, CONTACT_HOURS_KEY, CONTACT_ZONES, CONTACT_ZONES_KEY, WHEN_KEY,
+    ADJUST, ADJUST_KEY, CONTACT_HOURS, CONTACT_HOURS_KEY, CONTACT_ZONES, CONTACT_ZONES_KEY, RETRY_HOURS,
+    RETRY_HOURS_KEY, WHEN_KEY,
 };
 use super::field_keys::FIELD;
 use super::forgetting_keys::{DUPLICATES, DUPLICATES_KEY, ERASURE};
@@ -356,6 +357,7 @@ pub(crate) const STEP: Table = Table {
         ADJUST_KEY,
         WHEN_KEY,
         CONTACT_HOURS_KEY,
+        RETRY_HOURS_KEY,
         IN_DOUBT,
         IN_DOUBT_DELAY,
         VERIFY,
@@ -385,7 +387,7 @@ pub(crate) const STEP: Table = Table {
 };
 
 /// Every table, in the order of the page.
-pub(crate) const TABLES: [&Table; 40] = [
+pub(crate) const TABLES: [&Table; 41] = [
     &ROOT,
     &SERVER,
     &API_KEY,
@@ -397,6 +399,7 @@ pub(crate) const TABLES: [&Table; 40] = [
     &CALENDAR_TABLE,
     &MAINTENANCE,
     &CONTACT_HOURS,
+    &RETRY_HOURS,
     &CONTACT_ZONES,
     &RECIPIENT,
     &CONCURRENCY,

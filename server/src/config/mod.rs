@@ -174,6 +174,7 @@ pub(crate) fn read(file: &str, text: String, around: &Surroundings<'_>) -> Resul
     let compiled = compiled.and_then(|book| {
         let mut never = settings.never_open(&book, around.now);
         never.extend(settings.never_contacted(&book, around.now));
+        never.extend(settings.never_retried(&book, around.now));
         if never.is_empty() { Ok(book) } else { Err(never) }
     });
     let book = match compiled {

@@ -263,6 +263,15 @@ impl Calendar {
         closings.filter(|(_, lasts)| !lasts.is_zero())
     }
 
+    /// What the maintenance is for that closes it at a time; `None` where none does, or nothing was said.
+    pub fn maintenance_note(&self, at: Timestamp) -> Option<&str> {
+        let (date, minute) = self.zone.shown(at);
+        let once = self.maintenance.iter().filter(|window| (window.from..window.until).contains(&at));
+        let again = self.recurring.iter().filter(|window| self.spans_of(&window.hours, date).hold(minute));
+        let mut notes = once.map(|window| &window.note).chain(again.map(|window| &window.note));
+        notes.find(|note| !note.is_empty()).map(|note| &**note)
+    }
+
     fn closed_by(&self, at: Timestamp) -> Option<ClosedBy> {
         let (date, minute) = self.zone.shown(at);
         let is_maintained = self.maintenance.iter().any(|window| (window.from..window.until).contains(&at))

@@ -46,7 +46,7 @@ codes!(StateName, "state", {
 });
 codes!(HoldReason, "hold reason", {
     RetryAfter = 0, Paused = 1, Breaker = 2, Closed = 3, Maintenance = 4, Budget = 5, Rate = 6, Credentials = 7, Duplicate = 8,
-    Turn = 9, After = 10, ContactTime = 11, Cap = 12,
+    Turn = 9, After = 10, ContactTime = 11, Cap = 12, RetryHours = 13,
 });
 codes!(ReviewCause, "review cause", {
     Exhausted = 0, FinalError = 1, Expired = 2, Unrecognized = 3, InDoubt = 4, StepGone = 5, Interrupted = 6,
