@@ -57,6 +57,14 @@ impl ApiClient {
         self.call(Method::POST, path, Bytes::from(body)).await
     }
 
+    /// Deletes a resource.
+    ///
+    /// # Errors
+    /// When there is no answer, or the answer is a refusal.
+    pub(crate) async fn delete(&self, path: &str) -> Result<serde_json::Value> {
+        self.call(Method::DELETE, path, Bytes::new()).await
+    }
+
     /// Posts lines of JSON under an idempotency key. Whatever the status, it is told.
     ///
     /// # Errors

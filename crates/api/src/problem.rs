@@ -61,6 +61,7 @@ problems! {
     UnknownFlow = 404, "unknown-flow", "There is no such flow";
     UnknownSource = 404, "unknown-source", "There is no such source";
     UnknownRecipient = 404, "unknown-recipient", "There is no such recipient";
+    UnknownMaintenance = 404, "unknown-maintenance", "There is no such maintenance";
     UnknownStep = 404, "unknown-step", "There is no such step";
     UnknownLead = 404, "unknown-lead", "There is no such lead";
     UnknownDelivery = 404, "unknown-delivery", "There is no such delivery";

@@ -3,8 +3,9 @@
 use crate::frame::frame;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::resource::{
-    about, caps, classify, configs, deliveries, erasures, events, explain, health, leads, ping, post_batch, post_lead,
-    recipients, reconciliation, render, returns, review, simulations, stats, stops, submit, suppressions, verbs,
+    about, caps, classify, configs, deliveries, erasures, events, explain, health, leads, maintenance, ping,
+    post_batch, post_lead, recipients, reconciliation, render, returns, review, simulations, stats, stops, submit,
+    suppressions, verbs,
 };
 use crate::source::refusing;
 use crate::state::ApiState;
@@ -56,6 +57,8 @@ routes! {
     post "/v1/recipients/{recipient}/pause" => stops::pause_recipient,
     post "/v1/recipients/{recipient}/resume" => stops::resume_recipient,
     post "/v1/recipients/{recipient}/breaker" => stops::breaker,
+    post "/v1/recipients/{recipient}/maintenance" => maintenance::maintain,
+    delete "/v1/recipients/{recipient}/maintenance/{id}" => maintenance::cancel,
     post "/v1/flows/{flow}/pause" => stops::pause_flow,
     post "/v1/flows/{flow}/resume" => stops::resume_flow,
     post "/v1/flows/{flow}/sources/{source}/pause" => stops::pause_source,

@@ -104,6 +104,10 @@ impl Inner {
                 self.suppressed.write().insert(suppressed.clone(), stop);
                 continue;
             }
+            if matches!(stop.target, StopTarget::Maintenance(..)) {
+                self.maintained.write().insert(stop.target.clone(), stop);
+                continue;
+            }
             dispatch.set_stop(&stop.target, true);
             self.stops.write().insert(stop.target.clone(), stop);
         }

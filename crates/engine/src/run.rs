@@ -113,6 +113,8 @@ pub(crate) struct Inner {
     pub(crate) apart: Apart,
     /// What people stopped.
     pub(crate) stops: RwLock<BTreeMap<StopTarget, Stop>>,
+    /// When recipients are in maintenance by a person's word.
+    pub(crate) maintained: RwLock<BTreeMap<StopTarget, Stop>>,
     /// Of whom nothing more is sent.
     pub(crate) suppressed: RwLock<BTreeMap<Suppressed, Stop>>,
     /// Attempts and verbs under way: raised before one starts, lowered after it is settled.
@@ -153,6 +155,7 @@ impl Engine {
             replanner: Replanner::default(),
             apart: Apart::default(),
             stops: RwLock::default(),
+            maintained: RwLock::default(),
             suppressed: RwLock::default(),
             under_way: watch::Sender::new(0),
             draining: AtomicBool::new(false),
@@ -165,6 +168,7 @@ impl Engine {
         let read_to = begin_reading(&engine.inner.store).await?;
         engine.inner.restore_caps().await?;
         engine.inner.recover(identity).await?;
+        engine.inner.restore_maintenance();
         engine.inner.resume_erasures().await?;
         engine.inner.resume_replanning().await?;
         tokio::spawn(dispatch_loop(Arc::clone(&engine.inner)));

@@ -121,6 +121,8 @@ impl StepPlan {
             let plan = Arc::make_mut(&mut one.plan);
             (plan.leg, plan.ends, plan.next) = (*leg, ends.clone(), next.clone());
         }
+    }
+
     /// Whether another buyer comes after it.
     pub fn has_next_buyer(&self) -> bool {
         self.place.is_some_and(|(place, of)| place < of)

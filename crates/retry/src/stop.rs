@@ -1,4 +1,5 @@
-//! A stop: a person says that nothing goes to a recipient, or of a flow or a source, until a person says otherwise.
+//! A stop: a person says that nothing goes to a recipient, or of a flow or a source, until a person says otherwise; or, in
+//! maintenance, from one time until another.
 //!
 //! What a stop holds loses nothing: leads are still taken, no retry is used, and the total timeout stands still. A stopped
 //! recipient's endpoints start nothing, and nothing is written on what waits for them. A stopped flow or source shares its
@@ -27,6 +28,8 @@ pub enum StopTarget {
     Source(FlowName, SourceName),
     /// Everything of a person: closed, and not held.
     Person(Suppressed),
+    /// Everything that goes to a recipient, from a time until just before another.
+    Maintenance(RecipientName, Timestamp, Timestamp),
 }
 
 impl fmt::Display for StopTarget {
@@ -36,6 +39,9 @@ impl fmt::Display for StopTarget {
             StopTarget::Flow(flow) => write!(f, "flow {flow}"),
             StopTarget::Source(flow, source) => write!(f, "source {source} of flow {flow}"),
             StopTarget::Person(suppressed) => write!(f, "person {suppressed}"),
+            StopTarget::Maintenance(recipient, from, until) => {
+                write!(f, "maintenance of {recipient} from {from} until {until}")
+            }
         }
     }
 }
@@ -64,7 +70,7 @@ impl StopTarget {
     /// they are, and for a person's, whose do not wait.
     pub fn lot(&self, recipient: &RecipientName) -> Option<Endpoint> {
         let origin: Arc<str> = match self {
-            StopTarget::Recipient(_) | StopTarget::Person(_) => return None,
+            StopTarget::Recipient(_) | StopTarget::Person(_) | StopTarget::Maintenance(..) => return None,
             StopTarget::Flow(flow) => format!("{FLOW}{flow}").into(),
             StopTarget::Source(flow, source) => format!("{SOURCE}{flow}{BETWEEN}{source}").into(),
         };

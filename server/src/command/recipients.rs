@@ -46,6 +46,27 @@ pub(crate) enum RecipientAction {
         #[arg(long)]
         reason: String,
     },
+    /// Send it nothing from one time until another: maintenance that it announced.
+    Maintenance {
+        /// The recipient.
+        name: String,
+        /// From when, such as 2026-12-24T22:00 in the zone of its calendar, or with an offset; now unless given.
+        #[arg(long)]
+        from: Option<String>,
+        /// Until just before when.
+        #[arg(long)]
+        until: String,
+        /// What for, for the journal and whoever asks what holds a delivery.
+        #[arg(long)]
+        reason: String,
+    },
+    /// End maintenance now, or take it back before it begins.
+    CancelMaintenance {
+        /// The recipient.
+        name: String,
+        /// The window's id, as `show` names it.
+        id: String,
+    },
     /// List what people stopped: recipients, flows and sources.
     Stops,
 }
@@ -122,6 +143,14 @@ pub(crate) async fn recipients(connection: &Connection, action: RecipientAction,
             let body = json!({ "verb": verb.name(), "endpoint": endpoint, "reason": reason }).to_string();
             (client.post(&format!("{}/breaker", at(&name)?), body).await?, Printed::One)
         }
+        RecipientAction::Maintenance { name, from, until, reason } => {
+            let body = json!({ "from": from, "until": until, "reason": reason }).to_string();
+            (client.post(&format!("{}/maintenance", at(&name)?), body).await?, Printed::One)
+        }
+        RecipientAction::CancelMaintenance { name, id } => {
+            let id = window_id(&id)?;
+            (client.delete(&format!("{}/maintenance/{id}", at(&name)?)).await?, Printed::One)
+        }
         RecipientAction::Stops => (client.get("/v1/stops").await?, Printed::Stops),
     };
     if connection.json {
@@ -165,6 +194,11 @@ async fn say(client: &ApiClient, path: &str, verb: &str, reason: &str) -> Result
     client.post(&format!("{path}/{verb}"), json!({ "reason": reason }).to_string()).await
 }
 
+/// An id as it may stand in a path.
+fn window_id(text: &str) -> Result<i64> {
+    text.parse().map_err(|_| anyhow::anyhow!("{text:?} is no id of maintenance: `recipients show` names them"))
+}
+
 /// A name as it may stand in a path: names have no characters that would need writing otherwise.
 fn name(text: &str) -> Result<&str> {
     match steadfast_lead::RecipientName::new(text) {
@@ -196,6 +230,16 @@ fn print_one(answer: &Value, out: &mut impl Write) -> Result<()> {
     if let Some(stop) = answer.get("stopped") {
         let (by, since, reason) = (text(stop, "by"), text(stop, "since"), text(stop, "reason"));
         writeln!(out, "{:<12} by {by} since {since}: {reason}", "stopped")?;
+    }
+    if let Some(when) = answer.get("called_when") {
+        let (now, why, until) = (text(when, "now"), text(when, "closed_by"), text(when, "until"));
+        let why = if why.is_empty() { why } else { format!(" ({why})") };
+        let until = if until.is_empty() { "further notice".to_owned() } else { until };
+        writeln!(out, "{:<12} {now}{why} until {until}, by the clock of {}", "calendar", text(when, "time_zone"))?;
+    }
+    for window in answer.get("maintenance").and_then(Value::as_array).into_iter().flatten() {
+        let [id, from, until, reason, by] = ["id", "from", "until", "reason", "by"].map(|key| text(window, key));
+        writeln!(out, "{:<12} {from} until {until}: {reason}, by {by} (id {id})", "maintenance")?;
     }
     if let Some(pace) = answer.get("pace") {
         let (now, most, under_way) =

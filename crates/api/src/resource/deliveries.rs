@@ -244,7 +244,7 @@ pub(crate) async fn detail(state: &ApiState, delivery: &Delivery) -> Result<Deli
         body: BodyView::of(delivery),
         booking: BookingView::of(delivery),
         next: NextView::of(delivery, last(&entries)),
-        hold: HoldView::of(delivery, engine.hold_of(endpoint)),
+        hold: HoldView::of(delivery, endpoint, engine),
         policy: plan.map(|plan| ExplainView::of(plan, book.version)),
         attempts: shown.iter().filter_map(|entry| Some(as_attempt(entry)?.into())).collect(),
         changes: shown

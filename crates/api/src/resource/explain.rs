@@ -5,11 +5,27 @@ use crate::auth::{Caller, Scope};
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::query::Query;
 use crate::state::ApiState;
+use crate::wire::calendar::CalledWhenView;
 use crate::wire::policy::ExplainView;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use steadfast_flow::{Book, FlowPlan, StepPlan};
+use serde::Serialize;
+use steadfast_flow::{Book, Explained, ExplainedCalendar, FlowPlan, StepPlan};
+use utoipa::ToSchema;
+
+/// What is in force for a step, and when its recipient may be called.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StepExplainView {
+    #[serde(flatten)]
+    explained: ExplainView,
+    /// When the recipient may be called, seen from now; missing where that is always.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    called_when: Option<CalledWhenView>,
+    /// When its retries would go at the earliest, if its first attempt came due now and all failed at once: by the calendar
+    /// and the retry hours.
+    example: Vec<String>,
+}
 
 /// Every retry setting of a step with its origin, and the schedule they make.
 #[utoipa::path(
@@ -19,7 +35,7 @@ use steadfast_flow::{Book, FlowPlan, StepPlan};
         ("step" = String, Query, description = "The step's name"),
     ),
     responses(
-        (status = 200, description = "What is in force", body = ExplainView),
+        (status = 200, description = "What is in force", body = StepExplainView),
     )
 )]
 pub(crate) async fn explain(
@@ -32,7 +48,11 @@ pub(crate) async fn explain(
     let (flow, step) = (query.required("flow")?, query.required("step")?);
     let book = state.engine().book();
     let step = step_of(&book, &caller, flow, step)?;
-    Ok(json(StatusCode::OK, &ExplainView::of(step, book.version)))
+    let engine = state.engine();
+    let (calendar, now) = (engine.calendar(&step.endpoint.recipient), engine.now());
+    let example = Explained::of(step).example(calendar.as_deref(), now).iter().map(ToString::to_string).collect();
+    let called_when = calendar.map(|calendar| CalledWhenView::of(&ExplainedCalendar::of(&calendar, now)));
+    Ok(json(StatusCode::OK, &StepExplainView { called_when, example, explained: ExplainView::of(step, book.version) }))
 }
 
 /// A step by name, of a flow the caller may see.

@@ -10,6 +10,7 @@ pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod leads;
+pub(crate) mod maintenance;
 pub(crate) mod ping;
 pub(crate) mod post_batch;
 pub(crate) mod post_lead;

@@ -6,6 +6,7 @@ use crate::path::{self, PathText};
 use crate::problem::{Problem, ProblemKind};
 use crate::query::Query;
 use crate::state::ApiState;
+use crate::wire::calendar::{CalledWhenView, MaintenanceView};
 use crate::wire::counts::CountsView;
 use crate::wire::protection::{EndpointView, Health, PaceView, StopView};
 use crate::wire::words;
@@ -15,9 +16,9 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use steadfast_engine::RecipientStanding;
-use steadfast_flow::Book;
-use steadfast_lead::RecipientName;
+use steadfast_engine::{Engine, RecipientStanding};
+use steadfast_flow::{Book, ExplainedCalendar};
+use steadfast_lead::{RecipientName, Timestamp};
 use steadfast_retry::StopTarget;
 use steadfast_retry::breaker::BreakerMode;
 use steadfast_store::Count;
@@ -51,6 +52,11 @@ pub(crate) struct RecipientView {
     /// A person stopped it.
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped: Option<StopView>,
+    /// When it may be called; missing where that is always.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    called_when: Option<CalledWhenView>,
+    /// Maintenance by people's word that is not over, in order.
+    maintenance: Vec<MaintenanceView>,
     /// Where it is reached.
     endpoints: Vec<EndpointView>,
 }
@@ -114,6 +120,8 @@ pub(crate) fn recipient_name(text: &str) -> Result<RecipientName, Problem> {
 
 /// Everything that is shown of recipients, read at one moment.
 struct Standing {
+    engine: Engine,
+    now: Timestamp,
     book: Arc<Book>,
     known: BTreeMap<RecipientName, CountsView>,
     standings: Vec<RecipientStanding>,
@@ -125,8 +133,9 @@ impl Standing {
         let engine = state.engine();
         let (book, counts) = (engine.book(), engine.store().counts().await?);
         let stops = engine.stops().iter().map(|stop| (stop.target.clone(), StopView::of(stop))).collect();
-        let known = known(caller, &book, counts);
-        Ok(Standing { known, standings: engine.recipients(), stops, book })
+        let (known, standings) = (known(caller, &book, counts), engine.recipients());
+        let (engine, now) = (engine.clone(), engine.now());
+        Ok(Standing { engine, now, known, standings, stops, book })
     }
 
     fn views(&self) -> Vec<RecipientView> {
@@ -139,6 +148,7 @@ impl Standing {
         let mode = plan.map_or(BreakerMode::On, |plan| plan.guard.breaker.mode);
         let standing = self.standings.iter().find(|standing| standing.recipient == *name);
         let endpoints = standing.map(|standing| &standing.endpoints[..]).unwrap_or_default();
+        let calendar = self.engine.calendar(name);
         let is_held = !endpoints.is_empty() && endpoints.iter().all(|endpoint| endpoint.hold.is_some());
         Some(RecipientView {
             name: name.to_string(),
@@ -147,6 +157,8 @@ impl Standing {
             pace: plan.map(|plan| PaceView::of(plan, standing)),
             deliveries,
             held_now: if is_held { deliveries.open() } else { deliveries.held() },
+            called_when: calendar.map(|calendar| CalledWhenView::of(&ExplainedCalendar::of(&calendar, self.now))),
+            maintenance: self.engine.maintenance(name).iter().filter_map(MaintenanceView::of).collect(),
             stopped: self.stops.get(&StopTarget::Recipient(name.clone())).cloned(),
             endpoints: endpoints.iter().map(|endpoint| EndpointView::of(endpoint, mode)).collect(),
         })

@@ -5,7 +5,7 @@
 use crate::answer::json;
 use crate::auth::{Caller, Scope};
 use crate::content::asked;
-use crate::path::{self, PathText};
+use crate::path::{self, PathText, TwoTexts};
 use crate::problem::{Problem, ProblemKind};
 use crate::query::Query;
 use crate::resource::post_lead::known_flow;
@@ -13,8 +13,7 @@ use crate::resource::recipients::{RecipientView, one, recipient_name, unknown};
 use crate::resource::verbs::{bounded, needed_reason};
 use crate::state::ApiState;
 use crate::wire::protection::StopView;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -24,9 +23,7 @@ use steadfast_retry::breaker::{BreakerVerb, ByHand};
 use utoipa::ToSchema;
 
 /// Where the reason is kept.
-const JOURNAL: &str = "the journal";
-
-type TwoTexts = Result<Path<(String, String)>, PathRejection>;
+pub(crate) const JOURNAL: &str = "the journal";
 
 /// Why, and who.
 #[derive(Default, Deserialize, ToSchema)]
@@ -133,7 +130,7 @@ pub(crate) async fn breaker(
     let (parts, body) = request.into_parts();
     let caller = state.authorize(&parts.headers, Scope::Operate)?;
     Query::read(parts.uri.query(), &[])?;
-    let name = operated(&state, &caller, recipient)?;
+    let name = operated(&state, &caller, &path::text(recipient)?)?;
     let wish: BreakerRequest = asked(&parts.headers, body, &state).await?;
     let verb = breaker_verb(wish.verb.as_deref())?;
     let reason = needed_reason(wish.reason.as_deref(), JOURNAL)?;
@@ -192,7 +189,7 @@ pub(crate) async fn pause_source(
     names: TwoTexts,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (flow, source) = two(names)?;
+    let (flow, source) = path::two(names)?;
     on_flow(&state, flow, Some(source), request, true).await
 }
 
@@ -211,7 +208,7 @@ pub(crate) async fn resume_source(
     names: TwoTexts,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (flow, source) = two(names)?;
+    let (flow, source) = path::two(names)?;
     on_flow(&state, flow, Some(source), request, false).await
 }
 
@@ -222,7 +219,7 @@ async fn on_recipient(
     stop: bool,
 ) -> Result<Response, Problem> {
     let caller = state.authorize(request.headers(), Scope::Operate)?;
-    let name = operated(state, &caller, recipient)?;
+    let name = operated(state, &caller, &path::text(recipient)?)?;
     act(state, &caller, StopTarget::Recipient(name.clone()), request, stop).await?;
     Ok(json(StatusCode::OK, &one(state, &caller, &name).await?))
 }
@@ -264,7 +261,7 @@ async fn act(
 /// A flow or source that is configured, or that is stopped and no more configured: a stop must not outlive its end.
 fn target(state: &ApiState, caller: &Caller, flow: String, source: Option<String>) -> Result<StopTarget, Problem> {
     let left = state.engine().stops().into_iter().map(|stop| stop.target).find(|target| match target {
-        StopTarget::Recipient(_) | StopTarget::Person(_) => false,
+        StopTarget::Recipient(_) | StopTarget::Person(_) | StopTarget::Maintenance(..) => false,
         StopTarget::Flow(known) => source.is_none() && known.as_str() == flow,
         StopTarget::Source(known, by) => known.as_str() == flow && source.as_deref() == Some(by.as_str()),
     });
@@ -279,15 +276,9 @@ fn target(state: &ApiState, caller: &Caller, flow: String, source: Option<String
     Ok(StopTarget::Source(flow.clone(), known.ok_or_else(unknown)?))
 }
 
-fn two(names: TwoTexts) -> Result<(String, String), Problem> {
-    names
-        .map(|Path(names)| names)
-        .map_err(|_| Problem::new(ProblemKind::BadParameter, "the path is not UTF-8 once decoded"))
-}
-
 /// A recipient the caller may act on: it is there, and nobody else's leads go to it.
-fn operated(state: &ApiState, caller: &Caller, recipient: PathText) -> Result<RecipientName, Problem> {
-    let name = recipient_name(&path::text(recipient)?)?;
+pub(crate) fn operated(state: &ApiState, caller: &Caller, recipient: &str) -> Result<RecipientName, Problem> {
+    let name = recipient_name(recipient)?;
     let (engine, book) = (state.engine(), state.engine().book());
     let is_left = || engine.stops().iter().any(|stop| stop.target == StopTarget::Recipient(name.clone()));
     if !book.recipients.contains_key(&name) && !is_left() {

@@ -1,6 +1,6 @@
 //! Recipients' health, and what people say about what is to go.
 
-use super::harness::{Act, Server, post};
+use super::harness::{Act, Server, post, start};
 use crate::auth::{ApiKey, ApiKeys, Scope};
 use crate::state::RequestLimits;
 use axum::body::Body;
@@ -132,6 +132,62 @@ async fn a_stopped_recipient_is_sent_nothing_until_it_goes_on() {
     let (stops, ends) = (events(&server, "stopped").await, events(&server, "resumed").await);
     assert_eq!((stops.len(), ends.len()), (1, 1));
     assert_eq!((&stops[0]["reason"], &ends[0]["by"]), (&json!("their call centre is down"), &json!("local")));
+}
+
+#[tokio::test]
+async fn maintenance_is_said_shown_and_cancelled_and_refused_where_it_makes_no_sense() {
+    let server = Server::start().await;
+    let path = "/v1/recipients/bigbank/maintenance";
+    let (from, until) = (start(), start().after(Duration::from_secs(3_600)));
+    let wish = json!({ "until": until.to_string(), "reason": "new disks", "by": "ann" }).to_string();
+    let shown = server.post(path, &wish).await.json();
+    assert_eq!(shown["maintenance"][0]["reason"], "new disks", "{shown:#}");
+    let called_when = &shown["called_when"];
+    assert_eq!((&called_when["now"], &called_when["closed_by"]), (&json!("closed"), &json!("maintenance")));
+    assert_eq!((&called_when["until"], &called_when["note"]), (&json!(until.to_string()), &json!("new disks, by ann")));
+    let (_, held) = server.lead("auto").await;
+    server.settled(0).await;
+    let hold = server.get(&format!("/v1/deliveries/{held}")).await.json()["hold"].clone();
+    let told =
+        json!({ "why": "maintenance", "until": until.to_string(), "note": "new disks, by ann", "endpoint": true });
+    assert_eq!(hold, told);
+    let explained = server.get("/v1/explain?flow=auto&step=sell").await.json();
+    assert_eq!(explained["called_when"]["now"], "closed", "{explained:#}");
+
+    let refused = async |body: Value| {
+        let answered = server.post(path, &body.to_string()).await;
+        (answered.status.as_u16(), answered.json()["detail"].as_str().unwrap_or_default().to_owned())
+    };
+    let in_it = until.before(Duration::from_secs(60)).to_string();
+    for (body, said) in [
+        (json!({ "until": until.to_string() }), "reason is missing"),
+        (json!({ "reason": "x" }), "until is missing"),
+        (json!({ "until": "tomorrow", "reason": "x" }), "until = \"tomorrow\" is no time"),
+        (json!({ "from": until.to_string(), "until": from.to_string(), "reason": "x" }), "is not after from"),
+        (json!({ "from": in_it, "until": "2027-06-01T00:00:00Z", "reason": "x" }), "overlaps with the maintenance"),
+        (json!({ "until": "2031-01-01T00:00:00Z", "reason": "x" }), "within a year"),
+    ] {
+        let (status, detail) = refused(body).await;
+        assert!(status == 422 && detail.contains(said), "{status} {detail}");
+    }
+    let nobody = server.post("/v1/recipients/nobody/maintenance", &wish).await;
+    assert_eq!(
+        (nobody.status.as_u16(), &nobody.json()["type"]),
+        (404, &json!("urn:steadfast:problem:unknown-recipient"))
+    );
+
+    let id = shown["maintenance"][0]["id"].as_str().unwrap();
+    let other = server.delete(&format!("{path}/77"), "").await;
+    assert_eq!(
+        (other.status.as_u16(), &other.json()["type"]),
+        (404, &json!("urn:steadfast:problem:unknown-maintenance"))
+    );
+    let cancelled = server.delete(&format!("{path}/{id}"), "").await.json();
+    assert_eq!((&cancelled["maintenance"], cancelled.get("called_when")), (&json!([]), None), "{cancelled:#}");
+    server.settled(1).await;
+    assert_eq!(server.get(&format!("/v1/deliveries/{held}")).await.json()["state"], "delivered");
+    let stops = events(&server, "stopped").await;
+    assert_eq!((&stops[0]["until"], &stops[0]["recipient"]), (&json!(until.to_string()), &json!("bigbank")));
 }
 
 #[tokio::test]

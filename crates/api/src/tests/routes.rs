@@ -557,6 +557,13 @@ const READ: [&str; 13] = [
     "/",
 ];
 
+async fn maintenance_is_said_and_cancelled(server: &Server) {
+    let (path, until) = ("/v1/recipients/bigbank/maintenance", start().after(Duration::from_secs(30 * 86_400)));
+    let wish = serde_json::json!({ "until": until.to_string(), "reason": "new disks" }).to_string();
+    let said = server.post(path, &wish).await.json();
+    server.delete(&format!("{path}/{}", at(&said, "/maintenance/0/id").as_str().unwrap()), "").await;
+}
+
 #[tokio::test]
 async fn every_promised_answer_comes() {
     let server = Server::start().await;
@@ -615,6 +622,7 @@ async fn every_promised_answer_comes() {
     server.settled(5).await;
     server.post("/v1/erasures", r#"{"phone":"312 555 0142"}"#).await;
     suppressions_are_kept_listed_and_ended(&server).await;
+    maintenance_is_said_and_cancelled(&server).await;
     let nobody = server.post("/v1/flows/auto/leads?wait=5s", r#"{"a":1}"#).await.json();
     server.delete(&format!("/v1/leads/{}", nobody["lead_id"].as_str().unwrap()), "").await;
     assert_eq!(server.store.taken().await.unwrap(), []);

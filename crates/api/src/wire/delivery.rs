@@ -6,9 +6,9 @@ use crate::wire::legs::LegLine;
 use crate::wire::policy::ExplainView;
 use crate::wire::{hex, millis, words};
 use serde::Serialize;
-use steadfast_engine::EndpointHold;
+use steadfast_engine::Engine;
 use steadfast_lead::Timestamp;
-use steadfast_retry::{Attempt, Decision, Delivery, State, StateName};
+use steadfast_retry::{Attempt, Decision, Delivery, Endpoint, State, StateName};
 use utoipa::ToSchema;
 
 /// One delivery, in short.
@@ -193,6 +193,9 @@ pub(crate) struct HoldView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = words::time, required = false)]
     until: Option<String>,
+    /// What people said about it: what maintenance is for, or why they stopped the recipient, and who.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
     /// Whether it holds the whole endpoint, not only this delivery.
     endpoint: bool,
 }
@@ -334,20 +337,22 @@ fn planned(attempt: &Attempt, due: Timestamp) -> Option<(Timestamp, Timestamp)> 
 
 impl HoldView {
     /// What holds a delivery: its own hold, or its endpoint's where that lasts beyond its due time.
-    pub(crate) fn of(delivery: &Delivery, endpoint: Option<EndpointHold>) -> Option<Self> {
+    pub(crate) fn of(delivery: &Delivery, at: &Endpoint, engine: &Engine) -> Option<Self> {
+        let endpoint = engine.hold_of(at);
         if let State::Held { why, .. } = &delivery.state
             && why.is_for_another()
         {
-            return Some(HoldView { why: why.name(), until: None, endpoint: false });
+            return Some(HoldView { why: why.name(), until: None, note: None, endpoint: false });
         }
         let look = delivery.state.next_look()?;
         if let Some(hold) = endpoint.filter(|hold| hold.until.is_none_or(|until| until > look)) {
             let until = hold.until.map(|until| until.to_string());
-            return Some(HoldView { why: hold.why.name(), until, endpoint: true });
+            let note = engine.hold_note(&at.recipient, hold.why);
+            return Some(HoldView { why: hold.why.name(), until, note, endpoint: true });
         }
         match &delivery.state {
             State::Held { until, why, .. } => {
-                Some(HoldView { why: why.name(), until: Some(until.to_string()), endpoint: false })
+                Some(HoldView { why: why.name(), until: Some(until.to_string()), note: None, endpoint: false })
             }
             State::Waiting { .. }
             | State::Delivered { .. }

@@ -3,6 +3,7 @@
 //! Times are RFC 3339 in UTC; durations are milliseconds and their names end in `_ms`.
 
 pub(crate) mod attempt;
+pub(crate) mod calendar;
 pub(crate) mod choice;
 pub(crate) mod classify;
 pub(crate) mod counts;

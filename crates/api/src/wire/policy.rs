@@ -3,7 +3,9 @@
 use crate::wire::choice::BalanceView;
 use crate::wire::millis;
 use serde::Serialize;
-use steadfast_flow::{Explained, ExplainedAdjustment, ExplainedValue, OnOpen, PlannedRetry, ReadBy, StepPlan};
+use steadfast_flow::{
+    Explained, ExplainedAdjustment, ExplainedValue, OnOpen, PlannedRetry, ReadBy, RetryHours, StepPlan,
+};
 use steadfast_lead::Priority;
 use steadfast_retry::{InDoubt, LegEnds};
 use utoipa::ToSchema;
@@ -33,6 +35,9 @@ pub(crate) struct ExplainView {
     /// Which leads the step sends: a condition in CEL.
     #[serde(skip_serializing_if = "Option::is_none")]
     when: Option<String>,
+    /// The hours its retries wait for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_hours: Option<RetryHoursView>,
     /// Which leg of the step; 0 is its own.
     leg: u8,
     /// Where it goes: scheme, host and port.
@@ -51,6 +56,24 @@ pub(crate) struct ExplainView {
     /// The legs after it, in order.
     #[schema(no_recursion)]
     fallbacks: Vec<ExplainView>,
+}
+
+/// The hours a step's retries wait for.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RetryHoursView {
+    /// In OSM's `opening_hours` syntax.
+    hours: String,
+    /// The IANA name of the zone they are read in.
+    time_zone: String,
+    /// So many retries of a leg go at any time before.
+    after: u32,
+}
+
+impl From<&RetryHours> for RetryHoursView {
+    fn from(hours: &RetryHours) -> Self {
+        let time_zone = hours.calendar.zone().name().to_owned();
+        RetryHoursView { hours: hours.hours(), time_zone, after: hours.after }
+    }
 }
 
 /// An entry of `adjust`, and what it changes alone.
@@ -165,6 +188,7 @@ impl ExplainView {
                 read_by: look_up.read_by.into_iter().map(ReadBy::name).collect(),
             }),
             when: explained.when,
+            retry_hours: explained.retry_hours.as_deref().map(RetryHoursView::from),
             leg: explained.leg,
             origin: explained.origin.to_string(),
             balance: explained.balance.map(BalanceView::from),

@@ -86,6 +86,14 @@ pub(crate) struct StopTargetView {
     /// The id of the suppression, where a person is meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     suppression: Option<String>,
+    /// Where it is maintenance: from when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = words::time, required = false)]
+    from: Option<String>,
+    /// Where it is maintenance: until just before when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = words::time, required = false)]
+    until: Option<String>,
 }
 
 impl From<&StopTarget> for StopTargetView {
@@ -99,12 +107,19 @@ impl From<&StopTarget> for StopTargetView {
                 Within::Flow(flow) => (None, Some(flow.to_string()), None),
                 Within::Recipient(recipient) => (Some(recipient.to_string()), None, None),
             },
+            StopTarget::Maintenance(recipient, ..) => (Some(recipient.to_string()), None, None),
         };
         let suppression = match target {
             StopTarget::Person(suppressed) => Some(suppressed.to_string()),
             StopTarget::Recipient(_) | StopTarget::Flow(_) | StopTarget::Source(..) => None,
+            StopTarget::Maintenance(..) => None,
         };
-        StopTargetView { recipient, flow, source, suppression }
+        let (from, until) = match target {
+            StopTarget::Maintenance(_, from, until) => (Some(from.to_string()), Some(until.to_string())),
+            StopTarget::Recipient(_) | StopTarget::Flow(_) | StopTarget::Source(..) => (None, None),
+            StopTarget::Person(_) => (None, None),
+        };
+        StopTargetView { recipient, flow, source, suppression, from, until }
     }
 }
 

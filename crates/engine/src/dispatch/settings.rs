@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{RecipientName, Timestamp};
 use steadfast_retry::breaker::{BreakerVerb, ByHand, Transition, Wait};
-use steadfast_retry::calendar::{Calendar, Standing};
+use steadfast_retry::calendar::{Calendar, Maintenance, Standing, Zone};
 use steadfast_retry::pace::{ConcurrencyLimit, Pace, PaceSettings};
 use steadfast_retry::{Endpoint, Guard, GuardSettings, HoldReason, StopTarget};
 use steadfast_store::KeptGuard;
@@ -58,6 +58,10 @@ pub(super) struct Recipient {
     pub(super) pace: Pace,
     /// Stations that wait for one of its attempts to end.
     pub(super) waiting: BTreeSet<usize>,
+    /// What people said about its maintenance.
+    maintenance: Vec<Maintenance>,
+    /// When it may be called: its calendar less that. `None` for always.
+    calendar: Option<Arc<Calendar>>,
     /// What its calendar said last.
     seen: Option<Seen>,
 }
@@ -75,12 +79,30 @@ const SEEN_MAX: Duration = Duration::from_secs(86_400);
 
 impl Recipient {
     pub(super) fn new(name: RecipientName, protection: RecipientProtection) -> Self {
-        Recipient { name, pace: Pace::new(&protection.pace), protection, waiting: BTreeSet::new(), seen: None }
+        Recipient {
+            name,
+            pace: Pace::new(&protection.pace),
+            calendar: protection.calendar.clone(),
+            protection,
+            waiting: BTreeSet::new(),
+            maintenance: Vec::new(),
+            seen: None,
+        }
+    }
+
+    /// Lays maintenance over the calendar that is configured now.
+    fn lay_calendar(&mut self) {
+        self.seen = None;
+        self.calendar = self.protection.calendar.clone();
+        if !self.maintenance.is_empty() {
+            let hours = self.calendar.as_deref().cloned().or_else(|| Zone::new("UTC").ok().map(Calendar::new));
+            self.calendar = hours.map(|hours| Arc::new(hours.with_maintenance(self.maintenance.iter().cloned())));
+        }
     }
 
     /// Asks the calendar where what it said last holds no longer.
     pub(super) fn look_at_calendar(&mut self, now: Timestamp) {
-        let Some(calendar) = &self.protection.calendar else { return };
+        let Some(calendar) = &self.calendar else { return };
         if self.seen.is_none_or(|seen| !(seen.from..seen.until).contains(&now)) {
             let standing = calendar.at(now);
             let until = standing.until().unwrap_or(now.after(SEEN_MAX));
@@ -90,7 +112,7 @@ impl Recipient {
 
     /// How the calendar stands; `None` where there is none.
     pub(super) fn standing(&self, now: Timestamp) -> Option<Standing> {
-        let calendar = self.protection.calendar.as_ref()?;
+        let calendar = self.calendar.as_ref()?;
         let seen = self.seen.filter(|seen| (seen.from..seen.until).contains(&now));
         Some(seen.map_or_else(|| calendar.at(now), |seen| seen.standing))
     }
@@ -129,7 +151,7 @@ impl Dispatch {
         for recipient in &mut self.recipients {
             recipient.protection = protected.recipients.get(&recipient.name).cloned().unwrap_or_default();
             recipient.pace.handle_settings(&recipient.protection.pace);
-            recipient.seen = None;
+            recipient.lay_calendar();
             recipient.waiting.clear();
         }
         let mut oldest: HashMap<&RecipientName, Duration> = HashMap::new();
@@ -168,6 +190,20 @@ impl Dispatch {
         let settings = self.recipients[self.stations[number].recipient].protection.guard;
         self.stations[number].guard = Guard::restore(settings, self.seed, &kept.endpoint, &kept.snapshot, now);
         self.touched.insert(number);
+    }
+
+    /// What people say about a recipient's maintenance now, in place of what they said before.
+    pub fn set_maintenance(&mut self, name: &RecipientName, windows: Vec<Maintenance>) {
+        let number = self.recipient(name);
+        self.recipients[number].maintenance = windows;
+        self.recipients[number].lay_calendar();
+        let stations = self.stations.iter().enumerate().filter(|(_, station)| station.recipient == number);
+        self.touched.extend(stations.map(|(number, _)| number));
+    }
+
+    /// When a recipient may be called: its calendar less maintenance by a person's word. `None` for always.
+    pub fn calendar(&self, name: &RecipientName) -> Option<&Arc<Calendar>> {
+        self.recipients[*self.recipient_numbers.get(name)?].calendar.as_ref()
     }
 
     /// A person stopped something, or lets it go on.

@@ -64,6 +64,16 @@ pub async fn stops_last_until_they_are_ended(rig: &mut dyn Rig) {
         StopTarget::Flow(flow.clone()),
         StopTarget::Source(flow.clone(), SourceName::new("site").unwrap()),
         StopTarget::Person(Suppressed { person: PersonMark([7; 16]), within: Within::Flow(flow) }),
+        StopTarget::Maintenance(
+            RecipientName::new("auto").unwrap(),
+            Timestamp::from_millis(1),
+            Timestamp::from_millis(2),
+        ),
+        StopTarget::Maintenance(
+            RecipientName::new("auto").unwrap(),
+            Timestamp::from_millis(2),
+            Timestamp::from_millis(3),
+        ),
     ];
     let stop = |target: &StopTarget, reason: &str| Stop {
         target: target.clone(),
@@ -80,11 +90,11 @@ pub async fn stops_last_until_they_are_ended(rig: &mut dyn Rig) {
     let mut kept = store.stops().await.unwrap();
     kept.sort_by(|one, two| one.target.cmp(&two.target));
     assert_eq!(kept, targets.each_ref().map(|target| stop(target, "second")).to_vec());
-    for target in &targets[..3] {
+    for target in &targets[1..] {
         let kind = EventKind::Resumed { target: target.clone(), by: "ann".into(), reason: "done".into() };
         store.end_stop(target.clone(), Event { at: world.now, kind }).await.unwrap();
     }
     let store = reopen_uncleanly(store, rig);
-    assert_eq!(store.stops().await, Ok(vec![stop(&targets[3], "second")]));
-    assert_eq!(store.events(Cursor(0), 100).await.unwrap().len(), 11);
+    assert_eq!(store.stops().await, Ok(vec![stop(&targets[0], "second")]));
+    assert_eq!(store.events(Cursor(0), 100).await.unwrap().len(), 17);
 }

@@ -19,6 +19,9 @@ pub(super) enum TargetTwin<'a> {
     /// The mark of a person, and a flow or a recipient where one is meant.
     #[n(3)]
     Person(#[n(0)] ByteArray<16>, #[b(1)] Option<&'a str>, #[b(2)] Option<&'a str>),
+    /// Recipient, from, until.
+    #[n(4)]
+    Maintenance(#[b(0)] &'a str, #[n(1)] i64, #[n(2)] i64),
 }
 
 #[derive(Encode, Decode)]
@@ -47,6 +50,9 @@ impl<'a> TargetTwin<'a> {
                 };
                 TargetTwin::Person(ByteArray::from(person.0), flow, recipient)
             }
+            StopTarget::Maintenance(recipient, from, until) => {
+                TargetTwin::Maintenance(recipient.as_str(), from.as_micros(), until.as_micros())
+            }
         }
     }
 
@@ -59,6 +65,10 @@ impl<'a> TargetTwin<'a> {
             TargetTwin::Flow(flow) => Ok(StopTarget::Flow(FlowName::new(flow).map_err(damaged)?)),
             TargetTwin::Source(flow, source) => {
                 Ok(StopTarget::Source(FlowName::new(flow).map_err(damaged)?, SourceName::new(source).map_err(damaged)?))
+            }
+            TargetTwin::Maintenance(recipient, from, until) => {
+                let (from, until) = (Timestamp::from_micros(*from), Timestamp::from_micros(*until));
+                Ok(StopTarget::Maintenance(RecipientName::new(recipient).map_err(damaged)?, from, until))
             }
             TargetTwin::Person(person, flow, recipient) => {
                 let within = match (flow, recipient) {

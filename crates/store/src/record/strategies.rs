@@ -370,6 +370,10 @@ fn stop_target() -> impl Strategy<Value = StopTarget> {
         }),
         (any::<[u8; 16]>(), within())
             .prop_map(|(person, within)| StopTarget::Person(Suppressed { person: PersonMark(person), within })),
+        (name(), any::<i64>(), any::<i64>()).prop_map(|(recipient, from, until)| {
+            let (from, until) = (Timestamp::from_micros(from), Timestamp::from_micros(until));
+            StopTarget::Maintenance(RecipientName::new(&recipient).unwrap(), from, until)
+        }),
     ]
 }
 
