@@ -118,16 +118,9 @@ impl Inner {
     async fn frame(&self, mut delivery: Delivery, lead: &Lead, errand: Errand) -> Ended {
         let now = self.clock.now();
         let book = self.book();
-        let leg = match book.leg(&delivery) {
-            Ok(leg) => leg,
-            Err(gone) => {
-                let fence = self.fence(&delivery);
-                return settled(refer(&delivery, ReviewCause::StepGone, gone.to_string().into(), fence, now));
-            }
-        };
-        let plan = match self.way(&mut delivery, lead, leg, now) {
+        let plan = match self.way(&mut delivery, lead, &book, now) {
             Ok(plan) => plan,
-            Err(instead) => return settled(instead),
+            Err(instead) => return settled(instead.map(|instead| *instead)),
         };
         if let Some(elsewhere) = self.belongs_elsewhere(&delivery, lead, plan, now) {
             return elsewhere;

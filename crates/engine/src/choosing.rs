@@ -84,7 +84,7 @@ impl Inner {
         }
     }
 
-    /// The plan by which a delivery goes on this leg.
+    /// The plan by which a delivery goes.
     ///
     /// # Errors
     /// What becomes of it in place of that: it goes to another endpoint, or a person looks.
@@ -92,25 +92,43 @@ impl Inner {
         &self,
         delivery: &mut Delivery,
         lead: &Lead,
-        leg: &'a Arc<StepPlan>,
+        book: &'a Book,
         now: Timestamp,
-    ) -> Result<&'a Arc<StepPlan>, Option<Settlement>> {
-        if let Some(way) = leg.way(delivery) {
-            return Ok(way);
+    ) -> Result<&'a Arc<StepPlan>, Option<Box<Settlement>>> {
+        let leg = book.leg(delivery).map_err(|gone| {
+            let because = gone.to_string().into();
+            refer(delivery, ReviewCause::StepGone, because, self.fence(delivery), now).map(Box::new)
+        })?;
+        match (leg.way(delivery), &leg.balance) {
+            (Some(way), _) => Ok(way),
+            (None, Some(balance)) => self.choose_way(delivery, lead, (leg, balance), now),
+            (None, None) => Ok(leg),
         }
-        let Some(balance) = &leg.balance else { return Ok(leg) };
+    }
+
+    /// Chooses for a delivery that has come due without a choice, or whose candidate is gone.
+    fn choose_way<'a>(
+        &self,
+        delivery: &mut Delivery,
+        lead: &Lead,
+        (leg, balance): (&'a Arc<StepPlan>, &BalancePlan),
+        now: Timestamp,
+    ) -> Result<&'a Arc<StepPlan>, Option<Box<Settlement>>> {
         let fence = self.fence(delivery);
         if let Some(gone) = delivery.choice.as_ref().filter(|_| delivery.progress.may_be_taken()) {
             let because = format!("an attempt is in doubt at {}, which its leg no longer has", gone.candidate);
-            return Err(refer(delivery, ReviewCause::StepGone, because.into(), fence, now));
+            return Err(refer(delivery, ReviewCause::StepGone, because.into(), fence, now).map(Box::new));
         }
         let mut chosen = delivery.clone();
         if !self.choose_for(&mut chosen, lead, balance, None, now) {
             let because = "no endpoint of its leg may take this lead, by its region or its regulations";
-            return Err(end_leg(delivery, ReviewCause::NoEndpoint, because.into(), leg.route(), fence, now));
+            return Err(
+                end_leg(delivery, ReviewCause::NoEndpoint, because.into(), leg.route(), fence, now).map(Box::new)
+            );
         }
         if chosen.endpoint != delivery.endpoint {
-            return Err(chosen.choice.and_then(|choice| move_to(delivery, choice, &chosen.endpoint, fence, now)));
+            let moved = chosen.choice.and_then(|choice| move_to(delivery, choice, &chosen.endpoint, fence, now));
+            return Err(moved.map(Box::new));
         }
         *delivery = chosen;
         Ok(leg.way(delivery).unwrap_or(leg))

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a stage that cannot be set up ends the test")]
 
+use std::fmt::Display;
 use std::sync::Arc;
 use steadfast_flow::{
     Address, Auth, BalancePlan, BalanceSettings, CANDIDATES_MAX, CandidateSettings, Explained, FlowSettings,
@@ -190,12 +191,23 @@ fn a_step_that_sends_to_all_is_as_many_steps() {
     );
 }
 
+const AT: &str = "flows.auto.steps[0]";
+
+fn two() -> Vec<CandidateSettings> {
+    vec![candidate("east"), candidate("west")]
+}
+
+/// Each of these is refused with this, among other things, at the step.
+fn refuses<S: Display>(cases: impl IntoIterator<Item = (Settings, S)>) {
+    for (settings, expected) in cases {
+        let (found, expected) = (said(&settings), format!("{AT}.{expected}"));
+        assert!(found.contains(&expected), "{expected}\n{found:#?}");
+    }
+}
+
 #[test]
-fn what_cannot_be_chosen_between_is_refused_by_name() {
-    let two = || vec![candidate("east"), candidate("west")];
-    let best = |criteria: &[Criterion]| BalanceSettings { criteria: criteria.to_vec(), ..by(Balance::Best) };
-    let at = "flows.auto.steps[0]";
-    let mut cases: Vec<(Settings, String)> = vec![
+fn candidates_that_are_no_choice_are_refused_by_name() {
+    refuses([
         (
             settings(
                 vec![
@@ -204,69 +216,29 @@ fn what_cannot_be_chosen_between_is_refused_by_name() {
                 ],
                 by(Balance::Weighted),
             ),
-            format!(
-                "{at}.endpoints[1].name = \"east\": stands twice in this leg (allowed: a name of its own for each endpoint)"
-            ),
+            "endpoints[1].name = \"east\": stands twice in this leg (allowed: a name of its own for each endpoint)",
         ),
         (
             settings(
                 vec![candidate("east"), CandidateSettings { way: candidate("east").way, ..candidate("west") }],
                 by(Balance::Weighted),
             ),
-            format!(
-                "{at}.endpoints[1].request.url: is where an endpoint before it goes already (allowed: another url or another recipient than the endpoints before it)"
-            ),
+            "endpoints[1].request.url: is where an endpoint before it goes already (allowed: another url or another recipient than the endpoints before it)",
         ),
         (
             settings(
                 vec![candidate("east"), CandidateSettings { weight: Some(0), ..candidate("west") }],
                 by(Balance::Weighted),
             ),
-            format!(
-                "{at}.endpoints[1].weight = 0: is out of range (allowed: 1 to 1000; leave the endpoint out to send nothing there)"
-            ),
-        ),
-        (
-            settings(two(), best(&[])),
-            format!(
-                "{at}.balance.criteria: is missing: the best is the best in something (allowed: health, speed, cost, region)"
-            ),
-        ),
-        (
-            settings(two(), best(&[Criterion::Cost])),
-            format!(
-                "{at}.endpoints[0].cost: is missing: the leg chooses by cost (allowed: a decimal number such as 0.05, up to 12 digits)"
-            ),
-        ),
-        (
-            settings(two(), best(&[Criterion::Region])),
-            format!(
-                "{at}.balance.region_field: is missing: regions are compared with a field of the lead (allowed: the name of a field)"
-            ),
-        ),
-        (
-            settings(two(), best(&[Criterion::Health, Criterion::Health])),
-            format!("{at}.balance.criteria[1] = \"health\": stands twice (allowed: each once)"),
-        ),
-        (
-            settings(two(), BalanceSettings { criteria: vec![Criterion::Health], ..BalanceSettings::default() }),
-            format!("{at}.balance.criteria: is never asked for: the leg chooses by weighted (allowed: by = \"best\")"),
+            "endpoints[1].weight = 0: is out of range (allowed: 1 to 1000; leave the endpoint out to send nothing there)",
         ),
         (
             settings(vec![CandidateSettings { cost: Some("-1".into()), ..candidate("east") }], by(Balance::Weighted)),
-            format!(
-                "{at}.endpoints[0].cost = \"-1\": is not a cost (allowed: a decimal number such as 0.05, up to 12 digits)"
-            ),
+            "endpoints[0].cost = \"-1\": is not a cost (allowed: a decimal number such as 0.05, up to 12 digits)",
         ),
         (
             settings((0..=CANDIDATES_MAX).map(|n| candidate(&format!("e{n}"))).collect(), by(Balance::Weighted)),
-            format!("{at}.endpoints = 17 entries: are too many (allowed: at most 16)"),
-        ),
-        (
-            settings(two(), BalanceSettings { time_zone: Some("Mars/Base".into()), ..BalanceSettings::default() }),
-            format!(
-                "{at}.balance.time_zone = \"Mars/Base\": is not a time zone known here (allowed: an IANA name, such as America/Chicago)"
-            ),
+            "endpoints = 17 entries: are too many (allowed: at most 16)",
         ),
         (
             settings(
@@ -276,34 +248,63 @@ fn what_cannot_be_chosen_between_is_refused_by_name() {
                 }],
                 by(Balance::Weighted),
             ),
-            format!("{at}.endpoints[0].recipient = \"nobody\": is not a recipient (allowed: bank, mill)"),
+            "endpoints[0].recipient = \"nobody\": is not a recipient (allowed: bank, mill)",
+        ),
+    ]);
+}
+
+#[test]
+fn a_balance_that_nothing_answers_is_refused_by_name() {
+    let best = |criteria: &[Criterion]| BalanceSettings { criteria: criteria.to_vec(), ..by(Balance::Best) };
+    refuses([
+        (
+            settings(two(), best(&[])),
+            "balance.criteria: is missing: the best is the best in something (allowed: health, speed, cost, region)",
         ),
         (
-            settings(vec![CandidateSettings { weight: Some(2), ..candidate("east") }], all()),
-            format!(
-                "{at}.endpoints[0].weight: is never asked for: the step sends to all of its endpoints (allowed: another balance)"
-            ),
+            settings(two(), best(&[Criterion::Cost])),
+            "endpoints[0].cost: is missing: the leg chooses by cost (allowed: a decimal number such as 0.05, up to 12 digits)",
         ),
-    ];
+        (
+            settings(two(), best(&[Criterion::Region])),
+            "balance.region_field: is missing: regions are compared with a field of the lead (allowed: the name of a field)",
+        ),
+        (
+            settings(two(), best(&[Criterion::Health, Criterion::Health])),
+            "balance.criteria[1] = \"health\": stands twice (allowed: each once)",
+        ),
+        (
+            settings(two(), BalanceSettings { criteria: vec![Criterion::Health], ..BalanceSettings::default() }),
+            "balance.criteria: is never asked for: the leg chooses by weighted (allowed: by = \"best\")",
+        ),
+        (
+            settings(two(), BalanceSettings { time_zone: Some("Mars/Base".into()), ..BalanceSettings::default() }),
+            "balance.time_zone = \"Mars/Base\": is not a time zone known here (allowed: an IANA name, such as America/Chicago)",
+        ),
+    ]);
+}
+
+#[test]
+fn what_cannot_be_sent_to_all_is_refused_by_name() {
+    refuses([(
+        settings(vec![CandidateSettings { weight: Some(2), ..candidate("east") }], all()),
+        "endpoints[0].weight: is never asked for: the step sends to all of its endpoints (allowed: another balance)",
+    )]);
     let mut nothing = settings(Vec::new(), by(Balance::LeastLoaded));
     flow(&mut nothing).steps[0].request = url("https://one.example/");
     let allowed = "endpoints beside it: see [[flows.NAME.steps.endpoints]]";
-    cases.push((nothing, format!("{at}.balance: has nothing to choose between (allowed: {allowed})")));
+    refuses([(nothing, format!("balance: has nothing to choose between (allowed: {allowed})"))]);
     let mut buyers = settings(two(), all());
     flow(&mut buyers).sale.mode = Some(SaleMode::FirstAccepted);
     let problem = "sends to all, but a buyer is one of whom one gets the lead";
     let allowed = "weighted, least_loaded, best; or a step for each buyer";
-    cases.push((buyers, format!("{at}.balance = \"all\": {problem} (allowed: {allowed})")));
+    refuses([(buyers, format!("balance = \"all\": {problem} (allowed: {allowed})"))]);
     let mut fallback = settings(two(), by(Balance::Weighted));
     flow(&mut fallback).steps[0].fallbacks =
         vec![LegSettings { balance: all(), candidates: vec![candidate("rest")], ..LegSettings::default() }];
     let problem = "sends to all, but a fallback goes to one endpoint";
     let allowed = "weighted, least_loaded, best";
-    cases.push((fallback, format!("{at}.fallbacks[0].balance = \"all\": {problem} (allowed: {allowed})")));
-    for (settings, expected) in cases {
-        let found = said(&settings);
-        assert!(found.contains(&expected), "{expected}\n{found:#?}");
-    }
+    refuses([(fallback, format!("fallbacks[0].balance = \"all\": {problem} (allowed: {allowed})"))]);
 }
 
 fn leg_to(address: &str) -> LegSettings {

@@ -27,12 +27,14 @@ pub(crate) struct Seen {
 #[derive(Default)]
 pub(crate) struct ScriptedDoor(Mutex<Script>);
 
+type ByAddress = Box<dyn Fn(&str) -> Evidence + Send>;
+
 #[derive(Default)]
 struct Script {
     seen: Vec<Seen>,
     answers: VecDeque<Evidence>,
     /// What is answered at once where nothing else is scripted, by address.
-    by_address: Option<Box<dyn Fn(&str) -> Evidence + Send>>,
+    by_address: Option<ByAddress>,
     unanswered: VecDeque<oneshot::Sender<Evidence>>,
 }
 
@@ -85,7 +87,7 @@ impl Door for ScriptedDoor {
             return Box::pin(std::future::ready(evidence));
         }
         if let Some(answer) = &script.by_address {
-            return Box::pin(std::future::ready(answer(&order.rendered.url.to_string())));
+            return Box::pin(std::future::ready(answer(order.rendered.url.as_ref())));
         }
         let (answer, answered) = oneshot::channel();
         script.unanswered.push_back(answer);
