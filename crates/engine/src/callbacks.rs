@@ -367,7 +367,9 @@ fn candidate(event: &Event, before: Cursor, book: &Book) -> Option<Candidate> {
         }
         EventKind::LookUpSettled(settled) => (settled.delivery, None, settled.state),
         // What a buyer says afterwards is between it and the operator.
-        EventKind::DeliveryChanged { verb: Some((verb, _)), .. } if matches!(&**verb, "return" | "conversion") => {
+        EventKind::DeliveryChanged { verb: Some((verb, _)), .. }
+            if matches!(&**verb, "return" | "conversion" | "confirm") =>
+        {
             return None;
         }
         EventKind::DeliveryChanged { delivery, state, .. } => (*delivery, None, *state),

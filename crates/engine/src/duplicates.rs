@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 use steadfast_flow::{DuplicateAction, DuplicateGuard, DuplicateOn, StepPlan, TestLeads};
 use steadfast_lead::{DeliveryId, Lead, Timestamp};
-use steadfast_retry::{Delivery, DuplicateFate, HoldReason, Settlement, State, close_test, duplicate, hold};
+use steadfast_retry::{Delivery, DuplicateFate, Entry, HoldReason, Settlement, State, close_test, duplicate, hold};
 use steadfast_store::{StoreError, Term};
 
 /// Marked deliveries read at once.
@@ -162,12 +162,47 @@ impl Inner {
             if went.is_some() {
                 return Ok(went);
             }
+            let moved = self.went_before_it_moved(&found, own, guard.on(), since).await?;
+            if moved.is_some() {
+                return Ok(moved);
+            }
             on_its_way = on_its_way.or_else(|| others.find_map(on_its_way_there));
             match found.last() {
                 Some(last) if found.len() == PAGE => after = last.id,
                 Some(_) | None => return Ok(on_its_way),
             }
         }
+    }
+}
+
+impl Inner {
+    /// One that was sent to the recipient by an earlier leg, and stands at another by now: where it went is in its history.
+    async fn went_before_it_moved(
+        &self,
+        found: &[Delivery],
+        own: &Delivery,
+        on: DuplicateOn,
+        since: Timestamp,
+    ) -> Result<Option<Earlier>, StoreError> {
+        const LINES: usize = 256;
+        let recipient = &own.endpoint.recipient;
+        let moved = |other: &&Delivery| other.progress.leg > 0 && other.endpoint.recipient != *recipient;
+        if on != DuplicateOn::Sent {
+            return Ok(None);
+        }
+        for other in found.iter().filter(moved) {
+            let history = self.store.history(other.id, 0, LINES).await?;
+            let first = history.iter().find_map(|entry| match entry {
+                Entry::Attempt(attempt) if attempt.endpoint.recipient == *recipient => {
+                    attempt.evidence.phase.possibly_sent().then_some(attempt.started)
+                }
+                Entry::Attempt(_) | Entry::LookUp(_) | Entry::Change(_) => None,
+            });
+            if let Some(at) = first.filter(|at| *at >= since) {
+                return Ok(Some(Earlier::Went { delivery: other.id, at }));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -12,7 +12,9 @@ use steadfast_engine::{EngineLimits, Posted};
 use steadfast_flow::{CapSettings, CapsSettings, InDoubtMode, SaleMode, SaleSettings, Settings};
 use steadfast_lead::{DeliveryId, Fields, RecipientName, SourceName, StepName, Value};
 use steadfast_retry::reading::{MatchSettings, OutcomeWord, RuleSettings};
-use steadfast_retry::{CapPer, CapTally, CloseReason, Evidence, FailureKind, HoldReason, OnCap, State};
+use steadfast_retry::{
+    AfterSale, CapPer, CapTally, CloseReason, Conversion, Evidence, FailureKind, HoldReason, OnCap, State,
+};
 use steadfast_store::Caps;
 
 fn caps(per: CapPer, max: u64, on_cap: OnCap) -> CapsSettings {
@@ -361,4 +363,26 @@ async fn in_a_sale_the_next_buyer_has_its_turn() {
     let states = states(&stage, &ids).await;
     assert!(matches!(states[0], State::Closed { why: CloseReason::Capped, .. }) && delivered(&states[1]), "{states:?}");
     assert_eq!(second.deliveries[1].step, StepName::new("mill").unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_concluded_after_doubt_is_confirmed_once_by_a_person_or_a_conversion_and_counts_once() {
+    let mut settings = capped(9, OnCap::Skip);
+    flow(&mut settings).in_doubt.mode = Some(InDoubtMode::AssumeDelivered);
+    let stage = on(&settings).await;
+    stage.door.will([reset(), reset()]);
+    let ids = post(&stage, 2).await;
+    let probably = State::Delivered { at: stage::START, probable: true, by_hand: false };
+    assert_eq!(states(&stage, &ids).await, [probably.clone(), probably]);
+    stage.pass(secs(60)).await;
+    stage.act(ids[0], mark_delivered()).await.unwrap();
+    let conversion = Conversion { at: stage.engine.now(), revenue: "99.50".into(), currency: None };
+    stage.engine.after_sale(ids[1], AfterSale::Converted(conversion), "ann").await.unwrap();
+    let known = |by_hand| State::Delivered { at: stage::START, probable: false, by_hand };
+    assert_eq!(states(&stage, &ids).await, [known(true), known(false)]);
+    assert_eq!(tally(&stage), CapTally { used: 2, reserved: 0 });
+    for id in ids {
+        let again = stage.act(id, mark_delivered()).await.unwrap_err().to_string();
+        assert!(again.ends_with("what was delivered stays delivered"), "{again}");
+    }
 }

@@ -7,7 +7,8 @@ mod stage;
 use stage::{Stage, answered, at, bigbank, delivered, flow, recipient, refused, reset, secs, settings};
 use steadfast_engine::EngineLimits;
 use steadfast_flow::{
-    Address, BreakerKeys, InDoubtMode, LegSettings, OnOpen, ProtectionSettings, RequestSettings, Settings,
+    Address, BreakerKeys, DuplicateAction, DuplicateOn, DuplicateSettings, InDoubtMode, LegSettings, OnOpen,
+    ProtectionSettings, RequestSettings, Settings,
 };
 use steadfast_lead::{DeliveryId, RecipientName};
 use steadfast_retry::breaker::{BreakerVerb, ByHand};
@@ -97,6 +98,26 @@ async fn another_recipient_gets_another_key_and_nothing_at_all_while_an_attempt_
     stage.pass(secs(3_600)).await;
     assert_eq!((stage.review_cause(id).await, stage.door.sends()), (ReviewCause::Exhausted, 4));
     assert_eq!(legs_of(&stage, id).await, [(0, 0), (0, 1), (0, 0), (0, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_sent_a_person_by_an_earlier_leg_is_not_sent_them_again() {
+    let mut settings = chain(to_mill());
+    recipient(&mut settings).duplicates = Some(DuplicateSettings {
+        fields: vec!["email".into()],
+        window: secs(3_600),
+        on: DuplicateOn::Sent,
+        action: DuplicateAction::Skip,
+    });
+    let stage = of(settings).await;
+    stage.door.will([answered(503), answered(503), answered(200)]);
+    let first = stage.lead().await;
+    stage.pass(secs(2)).await;
+    assert_eq!((stage.delivery(first).await.endpoint.recipient, stage.door.sends()), (mill(), 3));
+    let second = stage.lead().await;
+    assert_eq!(stage.door.sends(), 3);
+    let because = stage.last_because(second).await;
+    assert!(because.contains(&format!("{first}, of the same email, was sent to bigbank")), "{because}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -280,7 +280,9 @@ impl Settings {
     pub fn calendar_warnings(&self, book: &Book, now: Timestamp) -> Vec<Warning> {
         let steps = book.steps_by_recipient();
         let one = |(name, recipient): (&_, &RecipientSettings)| {
-            let calendar = book.recipients.get(name)?.calendar.as_ref()?;
+            let plan = book.recipients.get(name)?;
+            // Where closed hours end what comes due in them, nothing waits for the opening.
+            let calendar = plan.calendar.as_ref().filter(|_| plan.when_closed == WhenClosed::Hold)?;
             let place = recipient.called_when.place(&recipient_place(name));
             let text = too_long_closed(calendar, steps.get(name)?, now)?;
             Some(Warning { place, text })

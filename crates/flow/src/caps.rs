@@ -2,9 +2,9 @@
 
 use crate::calendars::zone;
 use crate::compile::{flow_place, recipient_place, too_many};
-use crate::place::{Fault, Place};
+use crate::place::{Fault, Place, Warning};
 use crate::plan::Book;
-use crate::settings::{FlowSettings, Settings};
+use crate::settings::{FlowSettings, Settings, StepSettings};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use steadfast_lead::{AccountName, FlowName, RecipientName, SourceName, StepName};
@@ -166,6 +166,54 @@ impl Settings {
         });
         Some(read.collect())
     }
+}
+
+impl Settings {
+    /// Caps of a sale that hold: with the buyer the whole sale waits.
+    pub(crate) fn cap_warnings(&self) -> Vec<Warning> {
+        let mut found = Vec::new();
+        for (name, flow) in &self.flows {
+            let buyers: Vec<(usize, &StepSettings)> =
+                flow.steps.iter().enumerate().filter(|(_, step)| flow.is_buyer(step)).collect();
+            if buyers.is_empty() {
+                continue;
+            }
+            let place = flow_place(name);
+            found.extend(holds_a_sale(&flow.caps, place.clone(), OnCap::Skip));
+            for (source, settings) in &flow.sources {
+                let place = place.key("sources").key(source.as_str());
+                found.extend(holds_a_sale(&settings.caps, place, OnCap::Skip));
+            }
+            for (index, step) in buyers {
+                found.extend(holds_a_sale(&step.caps, place.key("steps").index(index), OnCap::Next));
+                found.extend(self.holding_recipients(step));
+            }
+        }
+        found
+    }
+
+    /// Caps that hold, of the recipients a buyer's legs go to.
+    fn holding_recipients(&self, step: &StepSettings) -> Vec<Warning> {
+        let fallbacks = step.fallbacks.iter().filter_map(|leg| leg.recipient.as_ref());
+        let named = fallbacks.chain([&step.recipient]);
+        let known = named.filter_map(|name| Some((name, &self.recipients.get(name)?.caps)));
+        known.filter_map(|(name, caps)| holds_a_sale(caps, recipient_place(name), OnCap::Next)).collect()
+    }
+}
+
+fn holds_a_sale(said: &CapsSettings, place: Place, better: OnCap) -> Option<Warning> {
+    if said.caps.is_empty() || said.on_cap.unwrap_or(OnCap::Hold) != OnCap::Hold {
+        return None;
+    }
+    let then = match better {
+        OnCap::Next => "offers it to the next buyer",
+        OnCap::Skip | OnCap::Hold | OnCap::Reject => "ends it, for no other buyer has room either",
+    };
+    let text = format!(
+        "a lead that finds this cap full is held, and its sale with it: nobody else is offered it until the period ends; \
+         on_cap = \"{better}\" {then}"
+    );
+    Some(Warning { place: place.key(if said.on_cap.is_some() { "on_cap" } else { "caps" }), text })
 }
 
 /// Where caps stand, and what they count.

@@ -223,7 +223,8 @@ impl StepScope<'_> {
         if told.is_empty() && whole { Ok(self.chained(legs)) } else { Err(told) }
     }
 
-    fn fallback<'s>(&'s self, number: u8, leg: &'s LegSettings, laid: &'s StepSettings) -> StepScope<'s> {
+    /// A fallback as it is read.
+    pub(crate) fn fallback<'s>(&'s self, number: u8, leg: &'s LegSettings, laid: &'s StepSettings) -> StepScope<'s> {
         StepScope {
             settings: self.settings,
             flow_name: self.flow_name,

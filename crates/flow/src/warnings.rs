@@ -29,12 +29,13 @@ impl Settings {
         let steps = plans.flat_map(|(name, plan)| (0..).zip(&plan.steps).map(move |(index, step)| (name, index, step)));
         let scopes = steps.filter_map(|(name, index, step)| Some((self.step_scope(name, index)?, step)));
         let mut warnings: Vec<Warning> =
-            scopes.flat_map(|((scope, recipient), step)| step_warnings(&scope, recipient, step)).collect();
+            scopes.flat_map(|((scope, recipient), step)| self.leg_warnings(&scope, recipient, step)).collect();
         let senders = book.steps_by_recipient();
         for (name, recipient) in &self.recipients {
             let steps = senders.get(name).map_or(&[][..], Vec::as_slice);
             warnings.extend(recipient.protection.warnings(&recipient_place(name), steps));
         }
+        warnings.extend(self.cap_warnings());
         let steps = self.steps_without_term();
         if steps > 0 {
             let text = format!("every 2xx answer counts as sold ({steps} step(s)): what a body says is not read");
@@ -43,6 +44,19 @@ impl Settings {
         let mut seen = HashSet::new();
         warnings.retain(|warning| seen.insert((warning.place.clone(), warning.text.clone())));
         warnings
+    }
+
+    /// What is to be said of a step, and of its fallbacks where it is not the same.
+    fn leg_warnings(&self, scope: &StepScope<'_>, recipient: &RecipientSettings, plan: &StepPlan) -> Vec<Warning> {
+        let mut found = step_warnings(scope, recipient, plan);
+        for (number, (leg, fallback)) in (1_u8..).zip(scope.step.fallbacks.iter().zip(&plan.fallbacks)) {
+            let laid = leg.laid_over(scope.step);
+            let Some(recipient) = self.recipients.get(&laid.recipient) else { continue };
+            let mut more = step_warnings(&scope.fallback(number, leg, &laid), recipient, fallback);
+            more.retain(|warning| found.iter().all(|told| told.text != warning.text));
+            found.extend(more);
+        }
+        found
     }
 
     /// Steps whose answers no term decides.

@@ -142,7 +142,10 @@ pub fn after_sale(
             }
             let currency = conversion.currency.as_deref().map(|currency| format!(" {currency}")).unwrap_or_default();
             booking.conversion = Some(conversion.clone());
-            (before.state.clone(), "conversion", format!("converted for {}{currency}", conversion.revenue).into())
+            // Who made something of it has it.
+            let by_hand = matches!(before.state, State::Delivered { by_hand: true, .. });
+            let state = State::Delivered { at: delivered, probable: false, by_hand };
+            (state, "conversion", format!("converted for {}{currency}", conversion.revenue).into())
         }
     };
     let mut settlement = change(before, state, because, Some((verb.into(), by.into())), fence, now);

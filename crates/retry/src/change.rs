@@ -66,6 +66,9 @@ pub struct RefusedVerb {
 pub fn verb(before: &Delivery, verb: &Verb, by: &str, fence: Fence, now: Timestamp) -> Result<Settlement, RefusedVerb> {
     let refused = |why| RefusedVerb { verb: verb.name(), state: before.state.name(), why };
     match &before.state {
+        State::Delivered { at, probable: true, .. } if matches!(verb, Verb::MarkDelivered { .. }) => {
+            return Ok(confirmed(before, *at, verb, by, fence, now));
+        }
         State::Closed { why: CloseReason::Returned, .. } if *verb == Verb::Erase => {}
         State::Closed { why: CloseReason::Dismissed, .. } if matches!(verb, Verb::Dismiss { .. }) => {
             return Err(refused(" already"));
@@ -104,6 +107,16 @@ pub(crate) fn refuse_ended(before: &Delivery, verb: &'static str) -> Result<(), 
         State::Waiting { .. } | State::Held { .. } => return Ok(()),
     };
     Err(RefusedVerb { verb, state: before.state.name(), why })
+}
+
+/// What was concluded after doubt is known now: the recipient has it. When it was delivered stays as it was.
+fn confirmed(before: &Delivery, at: Timestamp, verb: &Verb, by: &str, fence: Fence, now: Timestamp) -> Settlement {
+    let because = match verb {
+        Verb::MarkDelivered { reason } => reason.clone(),
+        Verb::Retry | Verb::Reroute(_) | Verb::Dismiss { .. } | Verb::Erase => verb.name().into(),
+    };
+    let state = State::Delivered { at, probable: false, by_hand: true };
+    change(before, state, because, Some(("confirm".into(), by.into())), fence, now)
 }
 
 /// Refers a delivery to a person without another attempt. `None` where it has ended: nothing is to change then.

@@ -12,7 +12,7 @@ use steadfast_lead::{DeliveryId, Timestamp};
 use steadfast_retry::calendar::Zone;
 use steadfast_retry::{
     Cap, CapChange, CapLedger, CapPer, CapPeriod, CapTally, CloseReason, Delivery, FailureKind, HoldReason, OnCap,
-    Settlement, State, Verb, capped, doubt, verb,
+    Settlement, State, Verb, capped, doubt, reject, verb,
 };
 
 fn zone(name: &str) -> Zone {
@@ -87,6 +87,10 @@ fn refused(before: &Delivery) -> Settlement {
     verb(before, &Verb::Dismiss { reason: "no".into() }, "ann", FENCE, at(1)).unwrap()
 }
 
+fn said_no(before: &Delivery) -> Settlement {
+    reject(before, FailureKind::Rejected, "no".into(), FENCE, at(1)).unwrap()
+}
+
 /// Settles, as an engine and a store do; answers with what is stored.
 fn settle(ledger: &mut CapLedger, mut settlement: Settlement) -> Option<CapChange> {
     settlement.caps = ledger.change(&settlement, &[]).map(Box::new);
@@ -102,7 +106,7 @@ fn a_place_is_counted_when_it_is_taken_free_when_not_and_kept_in_doubt() {
     ledger.reserve(one.id, &asked).unwrap();
     ledger.reserve(two.id, &asked).unwrap();
     assert_eq!(ledger.reserve(three.id, &asked).unwrap_err().tally, CapTally { used: 0, reserved: 2 });
-    assert_eq!(settle(&mut ledger, refused(&one)), None, "a no writes nothing");
+    assert_eq!(settle(&mut ledger, said_no(&one)), None, "a no writes nothing");
     ledger.reserve(three.id, &asked).unwrap();
     let kept = settle(&mut ledger, doubt(&two, FENCE, at(1)).unwrap()).unwrap();
     assert_eq!(kept, CapChange { add: vec![], keep: vec![day.clone()] });

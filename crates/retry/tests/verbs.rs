@@ -57,7 +57,7 @@ fn change(settlement: &Settlement) -> &Change {
 fn allowed(state: &State, verb: &Verb) -> bool {
     match state {
         State::Waiting { .. } | State::Held { .. } | State::Rejected { .. } | State::InReview { .. } => true,
-        State::Delivered { .. } => false,
+        State::Delivered { probable, .. } => *probable && matches!(verb, Verb::MarkDelivered { .. }),
         State::Closed { why: CloseReason::Erased, .. } => false,
         State::Closed { why: CloseReason::Dismissed, .. } => !matches!(verb, Verb::Dismiss { .. }),
         State::Closed { why: CloseReason::Expired | CloseReason::Superseded | CloseReason::Test, .. } => true,
@@ -95,7 +95,11 @@ fn check(before: &Delivery, one: &Verb, settlement: &Settlement) {
     let after = &settlement.delivery;
     let expected = match one {
         Verb::Retry | Verb::Reroute(_) => State::Waiting { due: at(99) },
-        Verb::MarkDelivered { .. } => State::Delivered { at: at(99), probable: false, by_hand: true },
+        Verb::MarkDelivered { .. } => {
+            // What was concluded after doubt is confirmed, and was delivered when it was.
+            let when = if let State::Delivered { at, .. } = before.state { at } else { at(99) };
+            State::Delivered { at: when, probable: false, by_hand: true }
+        }
         Verb::Dismiss { .. } => State::Closed { at: at(99), why: CloseReason::Dismissed },
         Verb::Erase => State::Closed { at: at(99), why: CloseReason::Erased },
     };
@@ -109,7 +113,8 @@ fn check(before: &Delivery, one: &Verb, settlement: &Settlement) {
     assert_eq!(after.progress, progress, "a retry starts with a fresh budget and keeps leg, revision and doubt");
     let change = change(settlement);
     assert_eq!((change.at, &change.state), (at(99), &after.state));
-    assert_eq!(change.verb, Some((one.name().into(), "ann".into())));
+    let confirms = matches!(before.state, State::Delivered { .. });
+    assert_eq!(change.verb, Some((if confirms { "confirm" } else { one.name() }.into(), "ann".into())));
     assert_eq!((settlement.fence, settlement.pause.is_none(), settlement.event.at), (FENCE, true, at(99)));
     let EventKind::DeliveryChanged { delivery, state, verb, .. } = &settlement.event.kind else { panic!() };
     assert_eq!((*delivery, *state, verb), (before.id, after.state.name(), &change.verb));

@@ -142,6 +142,7 @@ pub(crate) fn verb_label(kind: &EventKind) -> Option<&'static str> {
         "dismiss" => "dismiss",
         "return" => "return",
         "conversion" => "conversion",
+        "confirm" => "confirm",
         _ => "other",
     })
 }

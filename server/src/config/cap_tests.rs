@@ -59,3 +59,29 @@ fn what_cannot_be_is_refused_by_name() {
         assert!(squeezed.contains(expected), "{text}: {told}");
     }
 }
+
+#[test]
+fn a_cap_that_holds_a_sale_is_warned_of() {
+    let sale = |bank: &str, flow: &str, step: &str| {
+        let text = format!(
+            "{bank}\n[recipients.mill]\nrequest = {{ url = \"https://mill.example/leads\" }}\ncaps = [{{ per = \"day\", max = 3 }}]\n\
+             [flows.auto]\nsale = {{ mode = \"first_accepted\" }}\n{flow}\n\
+             [[flows.auto.steps]]\nid = \"sell\"\nrecipient = \"bank\"\n{step}\n\
+             [[flows.auto.steps]]\nid = \"copy\"\nrecipient = \"mill\"\nbuyer = false\n"
+        );
+        loaded(&text).map_err(|problems| problems.to_string()).unwrap().warnings.plain()
+    };
+    let cap = "caps = [{ per = \"day\", max = 50 }]";
+    let said = "is held, and its sale with it";
+    for (bank, flow, step, place) in [
+        (cap, "", "", "recipients.bank.caps"),
+        ("", cap, "", "flows.auto.caps"),
+        ("", "", &*format!("{cap}\non_cap = \"hold\""), "flows.auto.steps[0].on_cap"),
+    ] {
+        let told = sale(bank, flow, step);
+        let warned: Vec<&str> = told.lines().filter(|line| line.contains(said)).collect();
+        assert!(warned.len() == 1 && warned[0].contains(place), "{place}: {told}");
+    }
+    let next = format!("{cap}\non_cap = \"next\"");
+    assert!(!sale(&next, &next, &next).contains(said), "mill is no buyer");
+}

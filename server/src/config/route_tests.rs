@@ -101,3 +101,21 @@ fn what_is_wrong_with_a_chain_is_told_at_its_line() {
         "{found}"
     );
 }
+
+#[test]
+fn what_is_hardly_meant_is_warned_of_in_fallbacks_too_and_once() {
+    let warned = |more: &str| {
+        let text = format!("{START}{more}");
+        let all = read_text(&text).map_err(|problems| problems.plain()).unwrap().warnings.plain();
+        all.lines().filter(|line| line.contains("credentials go to an http:// address")).map(str::to_owned).collect()
+    };
+    let own = "[[flows.auto.steps.fallbacks]]\nrecipient = \"mill\"\nrequest.url = \"http://mill.example/\"\n\
+               auth = { type = \"bearer\", token = \"t\" }\n";
+    let told: Vec<String> = warned(own);
+    assert!(told.len() == 1 && told[0].contains("flows.auto.steps[0].fallbacks[0]"), "{told:?}");
+    let same = "auth = { type = \"bearer\", token = \"t\" }\nrequest.method = \"PUT\"\n\
+                [[flows.auto.steps.fallbacks]]\nrequest.url = \"http://standby.bank.example/\"\n\
+                [[flows.auto.steps.fallbacks]]\nrequest.url = \"http://third.bank.example/\"\n";
+    let told: Vec<String> = warned(same);
+    assert!(told.len() == 1 && told[0].contains("fallbacks[0]"), "said once: {told:?}");
+}
