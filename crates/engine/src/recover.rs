@@ -5,6 +5,7 @@ use crate::run::Inner;
 use crate::settling::Saved;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use steadfast_lead::{DeliveryId, Timestamp};
 use steadfast_retry::{
     Delivery, Evidence, FaultKind, Phase, ReviewCause, Sent, Settlement, StateName, StopTarget, Terms, doubt, refer,
@@ -14,6 +15,9 @@ use steadfast_store::{Identity, QueueHead, StoreError};
 
 /// Settlements of recovery under way at once.
 const AT_ONCE: usize = 512;
+/// How long a process may have sent after its last commit (its disk was full, say), where the clock does not tell. What was
+/// not due by then is not believed to have been sent.
+const RAN_ON_MAX: Duration = Duration::from_secs(3_600);
 /// More slots than this no configuration allows.
 const SLOTS_EVER_MAX: usize = 10_000;
 
@@ -95,8 +99,11 @@ impl Inner {
     async fn mark_possibly_sent(&self, identity: Identity, now: Timestamp) -> Result<(), StoreError> {
         let same_config = identity.config_version.is_none_or(|kept| kept == self.book().version);
         let slots = if same_config { self.limits.slots } else { self.limits.slots.max(SLOTS_EVER_MAX) };
-        // The clock may have been set back since: what was due then was due.
-        let latest = identity.last_commit_at.map_or(now, |last| last.max(now));
+        let latest = match identity.last_commit_at {
+            // The clock was set back since, so that it does not tell how long the process ran on.
+            Some(last) if now < last => last.after(RAN_ON_MAX),
+            Some(_) | None => now,
+        };
         let mut due = Vec::new();
         for QueueHead { key, next } in self.store.heads().await? {
             // From a lot nothing is ever sent.
