@@ -11,13 +11,15 @@ use steadfast_retry::{
     Delivery, Evidence, FaultKind, Phase, ReviewCause, Sent, Settlement, StateName, StopTarget, Terms, doubt, refer,
     settle,
 };
-use steadfast_store::{Identity, QueueHead, StoreError};
+use steadfast_store::{Cursor, Identity, QueueHead, StoreError};
 
 /// Settlements of recovery under way at once.
 const AT_ONCE: usize = 512;
 /// How long a process may have sent after its last commit (its disk was full, say), where the clock does not tell. What was
 /// not due by then is not believed to have been sent.
 const RAN_ON_MAX: Duration = Duration::from_secs(3_600);
+/// The bookmark of the configuration that sends were last made under: it reads versions of it, not the journal.
+const SENDS_UNDER: &str = "sends under";
 /// More slots than this no configuration allows.
 const SLOTS_EVER_MAX: usize = 10_000;
 
@@ -39,10 +41,21 @@ impl Inner {
             self.settle_interrupted(identity).await?;
             self.mark_possibly_sent(identity, now).await?;
         }
+        self.keep_sends_under().await?;
         for QueueHead { key, next } in self.store.heads().await? {
             self.dispatch.lock().known_in_store(&key, next, now);
         }
         self.nudge.notify_one();
+        Ok(())
+    }
+
+    /// From now on what is sent is sent under the configuration in force. Kept only after a recovery: one that was cut off under
+    /// another configuration has settled nothing yet.
+    pub(crate) async fn keep_sends_under(&self) -> Result<(), StoreError> {
+        let version = Cursor(self.book().version);
+        if self.store.bookmark(SENDS_UNDER).await? != Some(version) {
+            self.store.keep_bookmark(SENDS_UNDER, version).await?;
+        }
         Ok(())
     }
 
@@ -97,7 +110,9 @@ impl Inner {
     /// How many slots there were, and which steps had their marks on disk before anything was sent, is what the configuration
     /// said *then*: where it was changed over the stop, neither is known.
     async fn mark_possibly_sent(&self, identity: Identity, now: Timestamp) -> Result<(), StoreError> {
-        let same_config = identity.config_version.is_none_or(|kept| kept == self.book().version);
+        let version = self.book().version;
+        let same_config = identity.config_version.is_none_or(|kept| kept == version)
+            && self.store.bookmark(SENDS_UNDER).await?.is_none_or(|kept| kept == Cursor(version));
         let slots = if same_config { self.limits.slots } else { self.limits.slots.max(SLOTS_EVER_MAX) };
         let latest = match identity.last_commit_at {
             // The clock was set back since, so that it does not tell how long the process ran on.

@@ -213,6 +213,7 @@ impl Inner {
     }
 
     async fn replan_all(self: &Arc<Self>, pass: &Pass) -> Result<(), Stopped> {
+        self.keep_sends_under().await?;
         let mut busy = pass.under_way.clone();
         let heads = if pass.changed.is_empty() { Vec::new() } else { self.store.heads().await? };
         // From the lot of a stop it comes back by itself, to where its step sends then.
