@@ -288,5 +288,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
 
 /// Runs what has to wait on a runtime of its own.
 fn wait_for<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    /// What the parser of conditions needs within its bounds, and as much again: unoptimized, three megabytes did not suffice.
+    const STACK_BYTES: usize = 8 << 20;
+    tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?.block_on(work)
 }

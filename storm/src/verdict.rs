@@ -110,7 +110,7 @@ fn end(judge: &Judge, delivery: &Delivery, all: &[Delivery], history: &[Entry]) 
         State::Waiting { .. } | State::Held { .. } => {
             return Some(format!("stands open after the calm: {:?}", delivery.state));
         }
-        State::Delivered { by_hand: true, .. } => verb("mark-delivered"),
+        State::Delivered { by_hand: true, .. } => verb("mark-delivered") || verb("confirm"),
         State::Delivered { probable: false, .. } => did(Did::Took) || did(Did::HadIt),
         State::Delivered { probable: true, .. } => delivery.progress.in_doubt,
         // A recipient that has it already took it from us: what we sent before was in doubt, or it is lost to the books.

@@ -82,7 +82,7 @@ impl Play {
 
     async fn post(&self, given: &[(&str, &str)]) -> Vec<DeliveryId> {
         let mut fields = Fields::new();
-        given.iter().for_each(|(name, value)| fields.insert(*name, Value::text(value)).unwrap());
+        given.iter().for_each(|(name, value)| fields.insert(name, Value::text(value)).unwrap());
         let posted = Posted { flow: self.flow.clone(), source: None, test: false, fields, idempotency: None };
         let receipt = self.engine.accept(posted).await.unwrap();
         idle().await;
@@ -167,7 +167,12 @@ fn college(host: &str, attempt: u32) -> (u16, &'static str) {
 async fn quiet_until(play: &Play, id: DeliveryId) -> String {
     match play.state(id).await {
         State::Held { until, why: HoldReason::ContactTime, .. } => until.to_string(),
-        state => panic!("{state:?}"),
+        state @ (State::Waiting { .. }
+        | State::Held { .. }
+        | State::Delivered { .. }
+        | State::Rejected { .. }
+        | State::InReview { .. }
+        | State::Closed { .. }) => panic!("{state:?}"),
     }
 }
 
