@@ -349,11 +349,7 @@ async fn dispatch_loop(inner: Arc<Inner>) {
             inner.caps.roomier.notify_one();
             return;
         }
-        let wake = match next_look {
-            Some(at) => inner.clock.sleep_until(at),
-            // Nothing waits, so a clock that is set makes nothing due.
-            None => inner.clock.doze_until(Timestamp::MAX),
-        };
+        let wake = inner.clock.sleep_until(next_look.unwrap_or(Timestamp::MAX));
         tokio::select! {
             () = inner.nudge.notified() => {}
             () = wake => {}
