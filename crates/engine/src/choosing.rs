@@ -5,14 +5,13 @@
 
 use crate::run::Inner;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use steadfast_flow::{BalancePlan, Book, CandidatePlan, FlowPlan, StepPlan};
+use steadfast_flow::{BalancePlan, Book, FlowPlan, StepPlan};
 use steadfast_lead::{CandidateName, Lead, Timestamp};
 use steadfast_retry::{
-    Candidate, CapPeriod, Delivery, Endpoint, EndpointLoad, Entry, Outcome, Phase, ReviewCause, Settlement,
-    ShareLedger, State, TrackRecord, choose, end_leg, explore_dice, go_to, move_to, refer,
+    CapPeriod, Delivery, EndpointLoad, Entry, Learned, Offer, ReviewCause, Settlement, chooses_again, end_leg, move_to,
+    refer,
 };
 
 /// What the periods of shares begin with among those of caps.
@@ -24,12 +23,6 @@ pub(crate) struct Chooser {
     /// A leg has several endpoints, or had.
     active: AtomicBool,
     learned: Mutex<Learned>,
-}
-
-#[derive(Default)]
-struct Learned {
-    shares: ShareLedger,
-    records: BTreeMap<Endpoint, TrackRecord>,
 }
 
 impl Chooser {
@@ -56,19 +49,6 @@ impl Chooser {
         if self.active.load(Ordering::Relaxed) {
             self.learned.lock().shares.settled(settlement, counted);
         }
-    }
-
-    /// How an attempt went is learned of its endpoint. What came to nothing before anything was sent says nothing of it.
-    fn heard(&self, settlement: &Settlement) {
-        let Entry::Attempt(attempt) = &settlement.entry else { return };
-        let answered = match attempt.verdict.outcome {
-            Outcome::Success | Outcome::Failure(_) => true,
-            Outcome::Error(_) if attempt.evidence.phase == Phase::Prepare => return,
-            Outcome::Error(_) => false,
-        };
-        let took = attempt.ended.since(attempt.started);
-        let mut learned = self.learned.lock();
-        learned.records.entry(attempt.endpoint.clone()).or_default().handle_attempt(answered, took);
     }
 }
 
@@ -138,13 +118,11 @@ impl Inner {
     /// and was certainly not taken chooses anew. One in doubt stays where it is.
     pub(crate) fn choose_again(&self, settlement: &mut Settlement, lead: &Lead, book: &Book) {
         if settlement.delivery.choice.is_some() {
-            self.chooser.heard(settlement);
+            self.chooser.learned.lock().heard(settlement);
         }
         let now = settlement.event.at;
         let after = &mut settlement.delivery;
-        let waits = matches!(after.state, State::Waiting { .. });
-        let stays = after.choice.is_some() && after.progress.may_be_taken();
-        if !waits || stays {
+        if !chooses_again(after) {
             return;
         }
         let Some(balance) = book.leg(after).ok().and_then(|leg| leg.balance.as_ref()) else { return };
@@ -171,31 +149,19 @@ impl Inner {
             let dispatch = self.dispatch.lock();
             balance.candidates.iter().map(|one| dispatch.load_of(&one.plan.endpoint, now)).collect()
         };
-        let dice = explore_dice(self.store.identity().seed, delivery.id, delivery.attempts);
-        let mut learned = self.chooser.learned.lock();
-        let candidates = balance.candidates.iter().zip(loads).map(|(one, load)| Candidate {
-            name: one.name.clone(),
+        let offers = balance.candidates.iter().zip(loads).map(|(one, load)| Offer {
+            name: &one.name,
+            endpoint: &one.plan.endpoint,
             weight: one.weight,
             cost_millionths: one.cost_millionths,
-            barred: barred(balance, one, lead, delivery),
+            barred: balance.barred(one, &lead.fields),
             near: balance.near(one, &lead.fields),
-            failed: failed == Some(&one.name),
             load,
-            record: learned.records.get(&one.plan.endpoint).copied().unwrap_or_default(),
-            tally: learned.shares.tally(&balance.day(one, now)),
-            credit: learned.shares.credit(&one.scope),
+            day: balance.day(one, now),
         });
-        let candidates: Vec<Candidate> = candidates.collect();
-        let Some(chosen) = choose(&balance.rules, &candidates, dice, now) else { return false };
-        for (one, credit) in balance.candidates.iter().zip(&chosen.credits) {
-            learned.shares.set_credit(&one.scope, *credit);
-        }
-        let Some(one) = balance.candidates.get(chosen.index) else { return false };
-        if !delivery.test {
-            learned.shares.chose(delivery.id, &one.scope);
-        }
-        go_to(delivery, chosen.choice, &one.plan.endpoint);
-        true
+        let offers: Vec<Offer<'_>> = offers.collect();
+        let seed = self.store.identity().seed;
+        self.chooser.learned.lock().choose_for(delivery, &balance.rules, &offers, failed, seed, now)
     }
 
     /// The period of a share that a settlement counts in; it is stored with it.
@@ -211,11 +177,4 @@ impl Inner {
         settlement.caps.get_or_insert_default().add.push(day.clone());
         Some(day)
     }
-}
-
-/// Why a candidate must not take a delivery. Where a leg begins in doubt it stays with the recipient that may have the lead.
-fn barred(balance: &BalancePlan, one: &CandidatePlan, lead: &Lead, delivery: &Delivery) -> Option<&'static str> {
-    let elsewhere = one.plan.endpoint.recipient != delivery.endpoint.recipient;
-    let doubtful = delivery.progress.may_be_taken() && elsewhere;
-    balance.barred(one, &lead.fields).or(doubtful.then_some("in_doubt"))
 }

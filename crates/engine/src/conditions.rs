@@ -2,11 +2,11 @@
 //! it.
 
 use crate::run::Inner;
-use steadfast_flow::{ConditionFailed, ContactTime, InForce, StepPlan, WhenClosed};
+use steadfast_flow::{ConditionFailed, ContactTime, InForce, StepPlan};
 use steadfast_lead::{Lead, Timestamp};
 use steadfast_retry::{
-    CloseReason, Delivery, Entry, FailureKind, HoldReason, ReviewCause, Settlement, close, hold, hold_because,
-    leave_leg, refer, reject,
+    CloseReason, Closing, Delivery, Entry, HoldReason, ReviewCause, Settlement, close, end_by_closing, hold_because,
+    refer,
 };
 
 impl Inner {
@@ -39,30 +39,18 @@ impl Inner {
 }
 
 impl Inner {
-    /// What becomes of a delivery that came due in closed hours, where its recipient does not hold those: it is closed or
-    /// counts as rejected. While an attempt is in doubt it is held itself, and nothing is decided.
+    /// What becomes of a delivery that came due in closed hours, where its recipient does not hold those.
     pub(crate) fn ended_by_closing(&self, delivery: &Delivery, plan: &StepPlan, now: Timestamp) -> Option<Settlement> {
         let wait = self.dispatch.lock().ends_by_closing(&plan.endpoint, now)?;
-        let recipient = &plan.endpoint.recipient;
-        let when_closed = self.book().recipients.get(recipient).map(|recipient| recipient.when_closed);
-        let fence = self.fence(delivery);
-        let oldest = delivery.accepted_at.after(plan.longest_lead_age());
-        let held = || hold(delivery, wait.until.unwrap_or(oldest).min(oldest), HoldReason::Closed, fence, now);
-        if delivery.progress.is_unresolved() {
-            return held();
-        }
-        let said = |word: &str| format!("{recipient} is closed, and closed = {word:?}");
-        let because = |word: &str| said(word).into();
-        match when_closed.unwrap_or_default() {
-            WhenClosed::Hold => None,
-            WhenClosed::Next => {
-                let leg = plan.next.as_ref().and_then(|next| leave_leg(delivery, &said("next"), next, fence, now));
-                let buyer = || close(delivery, CloseReason::ClosedHours, because("next"), fence, now);
-                leg.or_else(|| plan.has_next_buyer().then(buyer).flatten()).or_else(held)
-            }
-            WhenClosed::Skip => close(delivery, CloseReason::ClosedHours, because("skip"), fence, now),
-            WhenClosed::Reject => reject(delivery, FailureKind::Rejected, because("reject"), fence, now),
-        }
+        let recipient = self.book().recipients.get(&plan.endpoint.recipient).map(|recipient| recipient.when_closed);
+        let closing = Closing {
+            when_closed: recipient.unwrap_or_default(),
+            until: wait.until,
+            oldest: delivery.accepted_at.after(plan.longest_lead_age()),
+            next: plan.next.as_ref(),
+            next_buyer: plan.has_next_buyer(),
+        };
+        end_by_closing(delivery, &closing, self.fence(delivery), now)
     }
 
     /// Holds a delivery whose lead may not be contacted now, by its own clock, until it may; `None` where it may.
@@ -98,10 +86,7 @@ impl Inner {
     ) -> Option<Settlement> {
         let hours = plan.conditions.retry_hours.as_ref()?;
         let oldest = delivery.accepted_at.after(in_force.policy.max_lead_age.get());
-        let opens = hours.waits(delivery.progress.retries_used, oldest, now)?;
-        let (retry, written) = (delivery.progress.retries_used, hours.hours());
-        let because = format!("retry {retry} waits for the retry hours {written} in {}", hours.calendar.zone());
-        hold_because(delivery, opens, HoldReason::RetryHours, because.into(), self.fence(delivery), now)
+        hours.hold(delivery, oldest, self.fence(delivery), now)
     }
 }
 

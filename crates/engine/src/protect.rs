@@ -10,10 +10,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use steadfast_flow::{Book, OnOpen, RecipientPlan, WhenClosed};
+use steadfast_flow::{Book, OnOpen, RecipientPlan};
 use steadfast_lead::{Lead, RecipientName};
 use steadfast_retry::breaker::{BreakerVerb, ByHand, Transition};
-use steadfast_retry::{Endpoint, Event, EventKind, Stop, StopTarget};
+use steadfast_retry::{Endpoint, Event, EventKind, Stop, StopTarget, WhenClosed};
 use steadfast_store::{KeptGuard, StoreError};
 
 impl Engine {

@@ -9,11 +9,11 @@ use std::time::Duration;
 use steadfast_engine::{Clock, EndpointHold, EngineLimits};
 use steadfast_flow::{
     Address, CalendarSettings, CalledWhen, LegSettings, MaintenanceSettings, RecipientSettings, RequestSettings,
-    RetryHoursSettings, Settings, WhenClosed,
+    RetryHoursSettings, Settings,
 };
 use steadfast_lead::{RecipientName, Timestamp};
 use steadfast_retry::policy::Layer;
-use steadfast_retry::{CloseReason, FailureKind, HoldReason, ReviewCause, State};
+use steadfast_retry::{CloseReason, FailureKind, HoldReason, ReviewCause, State, WhenClosed};
 
 const DAY: u64 = 86_400;
 

@@ -10,14 +10,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_engine::{Clock, Door, Engine, EngineLimits, ManualClock, NoObserver, Order, Parts, Posted, Purpose};
-use steadfast_flow::{Address, Book, FlowPlan, LookUpPlan, ReadBy, RecipientPlan, Request, RequestSettings, StepPlan};
+use steadfast_flow::{
+    Address, BalancePlan, Book, CandidatePlan, FlowPlan, LookUpPlan, ReadBy, RecipientPlan, Request, RequestSettings,
+    StepConditions, StepPlan,
+};
 use steadfast_lead::{DeliveryId, Fields, NodeNumber, Timestamp};
 use steadfast_retry::breaker::BreakerState;
+use steadfast_retry::pace::ConcurrencyLimit;
 use steadfast_retry::policy::Resolved;
 use steadfast_retry::reading::ResponseSettings;
-use steadfast_retry::{Entry, EventKind, Evidence, Reading, State, not_found_rule};
+use steadfast_retry::{Endpoint, Entry, EventKind, Evidence, Reading, State, not_found_rule};
 use steadfast_sim::{
-    Asked, Candidate, Protection, Scenario, ScenarioFile, TIMELINE_LEADS_MAX, TimelineEntry, run, timeline,
+    Asked, Candidate, Leg, Protection, Scenario, ScenarioFile, Scripted, TIMELINE_LEADS_MAX, TimelineEntry, Way, run,
+    timeline,
 };
 use steadfast_store::{Cursor, Deliveries, Journal, MemoryStore};
 
@@ -27,6 +32,24 @@ struct ScriptedDoor {
     clock: ManualClock,
     /// By delivery: after which attempt it was asked last, and how often.
     look_ups: LookUpNumbers,
+    /// By delivery and endpoint: how often it was sent there.
+    sent: Arc<Mutex<HashMap<(String, Endpoint), u32>>>,
+}
+
+impl ScriptedDoor {
+    /// Which attempt of a delivery at its endpoint this is, from 1.
+    fn here(&self, order: &Order) -> u32 {
+        let mut sent = self.sent.lock();
+        let count = sent.entry((order.delivery_id.clone(), order.plan.endpoint.clone())).or_insert(0);
+        *count += u32::from(order.purpose == Purpose::Lead);
+        *count
+    }
+}
+
+/// What an endpoint answers to an attempt.
+fn scripted<'a>(scenario: &'a Scenario, endpoint: &Endpoint, asked: &Asked) -> &'a Scripted {
+    let mut ways = scenario.legs.iter().flat_map(|leg| &leg.ways);
+    ways.find(|way| way.endpoint == *endpoint).unwrap().script.answer(asked)
 }
 
 type LookUpNumbers = Arc<Mutex<HashMap<String, (u32, u32)>>>;
@@ -43,20 +66,22 @@ fn look_up_number(numbers: &LookUpNumbers, order: &Order) -> u32 {
 impl Door for ScriptedDoor {
     fn send(&self, order: Order) -> BoxFuture<'static, Evidence> {
         let (scenario, clock) = (Arc::clone(&self.scenario), self.clock.clone());
-        let look_ups = Arc::clone(&self.look_ups);
+        let (look_ups, here) = (Arc::clone(&self.look_ups), self.here(&order));
         Box::pin(async move {
             let started = clock.now();
             let asked = Asked {
                 seed: scenario.seed,
                 delivery: order.delivery_id.parse().unwrap(),
                 attempt: order.attempt,
+                here,
                 at: started.since(scenario.start),
             };
             let scripted = match (order.purpose, &scenario.look_ups) {
                 (Purpose::LookUp, Some(script)) => {
-                    script.answer(&Asked { attempt: look_up_number(&look_ups, &order), ..asked })
+                    let number = look_up_number(&look_ups, &order);
+                    script.answer(&Asked { attempt: number, here: number, ..asked })
                 }
-                (Purpose::Lead | Purpose::LookUp, _) => scenario.script.answer(&asked),
+                (Purpose::Lead | Purpose::LookUp, _) => scripted(&scenario, &order.plan.endpoint, &asked),
             };
             let cut = (scripted.took > order.at_most).then(|| scripted.cut_after(order.at_most));
             let scripted = cut.as_ref().unwrap_or(scripted);
@@ -69,14 +94,17 @@ impl Door for ScriptedDoor {
 fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
     let url = Address::parse("http://127.0.0.1:9/").unwrap();
     let settings = RequestSettings { url: Some(url), ..RequestSettings::default() };
+    let own = &scenario.legs[0].ways[0];
+    let mut conditions = StepConditions::default();
+    conditions.retry_hours = scenario.retry_hours.clone().map(Arc::new);
     let step = StepPlan {
         flow: scenario.flow.clone(),
         step: scenario.step.clone(),
-        endpoint: scenario.endpoint.clone(),
+        endpoint: own.endpoint.clone(),
         retry: Resolved { policy: candidate.policy.clone(), origins: [].into(), policy_name: None },
         in_doubt: scenario.in_doubt,
         look_up: scenario.look_ups.as_ref().map(|_| LookUpPlan {
-            endpoint: scenario.endpoint.clone(),
+            endpoint: own.endpoint.clone(),
             request: Request::build(&settings, None, &[]).unwrap(),
             reading: Reading::build(&ResponseSettings::default(), &[not_found_rule()]).unwrap(),
             read_by: vec![ReadBy::Status],
@@ -92,7 +120,7 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         returns: Default::default(),
         place: None,
         after: None,
-        conditions: Default::default(),
+        conditions,
         balance: None,
         leg: 0,
         ends: Default::default(),
@@ -100,6 +128,9 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         on_open: Default::default(),
         fallbacks: Vec::new(),
     };
+    let mut legs = (0..).zip(&scenario.legs).map(|(number, leg)| leg_plan(&step, number, leg, candidate));
+    let primary = legs.next().unwrap();
+    let step = StepPlan { fallbacks: legs.map(Arc::new).collect(), ..primary };
     let flow = FlowPlan {
         name: scenario.flow.clone(),
         account: None,
@@ -107,14 +138,56 @@ fn book(scenario: &Scenario, candidate: &Candidate) -> Book {
         contacts: Default::default(),
         ties: Default::default(),
     };
-    let recipients = [(scenario.endpoint.recipient.clone(), recipient_plan(scenario, candidate))].into();
+    let recipients = scenario.legs.iter().flat_map(|leg| leg.ways.iter().map(move |way| (leg, way)));
+    let recipients = recipients.map(|(leg, way)| {
+        (way.endpoint.recipient.clone(), recipient_plan(scenario, candidate, (way, leg.balance.is_some())))
+    });
+    let recipients = recipients.collect();
     Book { version: 1, flows: [(scenario.flow.clone(), Arc::new(flow))].into(), recipients, ..Book::default() }
 }
 
-/// Guarded as the scenario says; otherwise nothing is held back.
-fn recipient_plan(scenario: &Scenario, candidate: &Candidate) -> RecipientPlan {
+/// A leg of the scenario as the plan of a leg.
+fn leg_plan(step: &StepPlan, number: u8, leg: &Leg, candidate: &Candidate) -> StepPlan {
+    let policy = candidate.of_leg(usize::from(number)).clone();
+    let of = |way: &Way| StepPlan {
+        endpoint: way.endpoint.clone(),
+        retry: Resolved { policy: policy.clone(), ..step.retry.clone() },
+        leg: number,
+        ends: leg.ends.clone(),
+        next: leg.next.clone(),
+        ..step.clone()
+    };
+    let candidate = |way: &Way| CandidatePlan {
+        name: way.name.clone().unwrap(),
+        plan: Arc::new(of(way)),
+        weight: way.weight,
+        cost_millionths: way.cost_millionths,
+        regions: Vec::new(),
+        regulations: Vec::new(),
+        scope: format!("share {number} {}", way.endpoint).into(),
+    };
+    let balance = leg.balance.as_ref().map(|balance| BalancePlan {
+        rules: balance.rules.clone(),
+        zone: balance.zone.clone(),
+        region_field: None,
+        regulation_field: None,
+        candidates: leg.ways.iter().map(candidate).collect(),
+    });
+    StepPlan { balance: balance.map(Arc::new), ..of(&leg.ways[0]) }
+}
+
+/// Guarded as the scenario says; otherwise nothing is held back, and where a leg chooses its endpoints have the room they say.
+fn recipient_plan(scenario: &Scenario, candidate: &Candidate, (way, chosen): (&Way, bool)) -> RecipientPlan {
     let Some(protected) = &scenario.protected else {
-        return RecipientPlan { calendar: scenario.calendar.clone(), ..RecipientPlan::unprotected() };
+        let mut plan = RecipientPlan {
+            calendar: way.calendar.clone(),
+            when_closed: way.when_closed,
+            ..RecipientPlan::unprotected()
+        };
+        if chosen {
+            plan.pace.concurrency = ConcurrencyLimit::Fixed(way.concurrency);
+        }
+        return plan;
     };
     let Protection { guard, pace } = candidate.protection.unwrap_or(protected.recipients[0].protection);
     RecipientPlan { guard, pace, calendar: protected.recipients[0].calendar.clone(), ..RecipientPlan::default() }
@@ -143,7 +216,12 @@ async fn played(scenario: &Arc<Scenario>, candidate: &Candidate) -> (Arc<MemoryS
     let store = MemoryStore::new(scenario.seed, NodeNumber(0));
     let parts = Parts {
         store: Arc::clone(&store) as _,
-        door: Arc::new(ScriptedDoor { scenario: Arc::clone(scenario), clock: clock.clone(), look_ups: Arc::default() }),
+        door: Arc::new(ScriptedDoor {
+            scenario: Arc::clone(scenario),
+            clock: clock.clone(),
+            look_ups: Arc::default(),
+            sent: Arc::default(),
+        }),
         clock: Arc::new(clock.clone()),
         observer: Arc::new(NoObserver),
         book: book(scenario, candidate),
@@ -222,7 +300,7 @@ async fn every_scenario_gives_the_same_timeline_in_the_simulator_and_in_the_engi
             compared += 1;
         }
     }
-    assert!(compared >= 30, "only {compared} runs were compared");
+    assert!(compared >= 100, "only {compared} runs were compared");
 }
 
 /// What becomes of a guarded scenario's leads, by count.

@@ -6,12 +6,13 @@ use crate::condition::{Condition, ConditionFailed, Facts, Ground};
 use crate::contact_hours::{ContactHours, ContactHoursSettings};
 use crate::place::{Fault, Place};
 use crate::plan::StepPlan;
-use crate::retry_hours::{RetryHours, RetryHoursSettings};
+use crate::retry_hours::RetryHoursSettings;
 use crate::settings::{RecipientSettings, Settings};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{CalendarName, Lead, Priority, RecipientName, Timestamp};
+use steadfast_retry::RetryHours;
 use steadfast_retry::calendar::{Calendar, Zone};
 use steadfast_retry::policy::{
     Fault as RetryFault, Layer, Level, Limits, Overlay, Resolved, RetryPolicy, UnknownPolicy, show_duration,

@@ -10,6 +10,7 @@ use crate::settings::{RecipientSettings, Settings};
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{AccountName, CalendarName, Timestamp};
+use steadfast_retry::WhenClosed;
 use steadfast_retry::calendar::{
     Calendar, Day, HOLIDAYS_MAX, HORIZON, Hours, MAINTENANCE_MAX, Maintenance, RECURRING_MAX, RecurringMaintenance,
     Zone,
@@ -48,40 +49,6 @@ pub struct MaintenanceSettings {
     pub hours: Option<Box<str>>,
     /// What for.
     pub note: Box<str>,
-}
-
-/// What becomes of a delivery that comes due while its recipient is closed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhenClosed {
-    /// It waits for the opening.
-    #[default]
-    Hold,
-    /// Its next leg begins; without one, in a sale the next buyer has its turn; without that it waits for the opening.
-    Next,
-    /// It is closed.
-    Skip,
-    /// It counts as rejected.
-    Reject,
-}
-
-impl WhenClosed {
-    /// All of them.
-    pub const ALL: [WhenClosed; 4] = [WhenClosed::Hold, WhenClosed::Next, WhenClosed::Skip, WhenClosed::Reject];
-
-    /// The word used in config.
-    pub const fn name(self) -> &'static str {
-        match self {
-            WhenClosed::Hold => "hold",
-            WhenClosed::Next => "next",
-            WhenClosed::Skip => "skip",
-            WhenClosed::Reject => "reject",
-        }
-    }
-
-    /// From the word used in config.
-    pub fn from_name(name: &str) -> Option<Self> {
-        WhenClosed::ALL.into_iter().find(|known| known.name() == name)
-    }
 }
 
 /// What a recipient says about when it may be called.

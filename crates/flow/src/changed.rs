@@ -2,13 +2,12 @@
 //!
 //! May name too many, whose plan then comes out as it was; never too few.
 
-use crate::calendars::WhenClosed;
 use crate::plan::{Book, StepPlan};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use steadfast_lead::{FlowName, RecipientName, StepName};
 use steadfast_retry::calendar::Calendar;
-use steadfast_retry::{Delivery, Endpoint};
+use steadfast_retry::{Delivery, Endpoint, WhenClosed};
 
 type Steps<'a> = HashMap<(&'a FlowName, &'a StepName), &'a Arc<StepPlan>>;
 

@@ -5,14 +5,13 @@ use crate::balance::{BalancePlan, CandidatePlan};
 use crate::look_up::ReadBy;
 use crate::plan::StepPlan;
 use crate::protection::OnOpen;
-use crate::retry_hours::RetryHours;
 use http::Method;
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_lead::{CandidateName, FlowName, Priority, RecipientName, StepName, Timestamp};
 use steadfast_retry::calendar::{Calendar, Standing};
 use steadfast_retry::policy::{Conditions, Key, Resolved, RetryPolicy};
-use steadfast_retry::{Balance, Criterion, Follow, InDoubt, LegEnds, ShareOf, Window, window};
+use steadfast_retry::{Balance, Criterion, Follow, InDoubt, LegEnds, RetryHours, ShareOf, Window, window};
 
 /// A step's retry settings and schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]

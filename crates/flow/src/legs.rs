@@ -13,9 +13,9 @@ use crate::request_settings::{Auth, RequestSettings};
 use crate::settings::{InDoubtSettings, StepSettings};
 use std::sync::Arc;
 use steadfast_lead::RecipientName;
-use steadfast_retry::policy::{Condition, Conditions, Layer, Level};
+use steadfast_retry::policy::{Conditions, Layer, Level};
 use steadfast_retry::reading::{ResponseSettings, RuleSettings};
-use steadfast_retry::{ErrorKind, FollowUp, LegEnds, NextLeg};
+use steadfast_retry::{FollowUp, LegEnds, NextLeg};
 
 /// Fallbacks of a step, at most.
 pub const FALLBACKS_MAX: usize = 8;
@@ -119,45 +119,14 @@ impl FollowUpSettings {
 
     /// What follows each end. With a leg to go on to, what another endpoint may cure goes there; otherwise a person looks.
     fn ends(&self, has_next: bool) -> LegEnds {
-        let usual = if has_next { FollowUp::NextLeg } else { FollowUp::Review };
+        let usual = LegEnds::usual(has_next);
         LegEnds {
-            exhausted: self.on_exhausted.unwrap_or(usual),
-            final_error: self.on_final_error.unwrap_or(usual),
-            final_errors: self.final_errors.clone().unwrap_or_else(cured_elsewhere),
-            unrecognized: self.on_unrecognized.unwrap_or(FollowUp::Review),
-            held_too_long: self.on_held_too_long.unwrap_or(usual),
+            exhausted: self.on_exhausted.unwrap_or(usual.exhausted),
+            final_error: self.on_final_error.unwrap_or(usual.final_error),
+            final_errors: self.final_errors.clone().unwrap_or(usual.final_errors),
+            unrecognized: self.on_unrecognized.unwrap_or(usual.unrecognized),
+            held_too_long: self.on_held_too_long.unwrap_or(usual.held_too_long),
         }
-    }
-}
-
-/// Final errors that say something of the endpoint and nothing of the lead: another endpoint may well take it.
-fn cured_elsewhere() -> Conditions {
-    let kinds = ErrorKind::ALL.iter().copied().filter(|kind| speaks_of_endpoint(*kind)).map(Condition::Kind);
-    Conditions::new(kinds.chain([404, 405, 410].map(Condition::Code)).collect())
-}
-
-const fn speaks_of_endpoint(kind: ErrorKind) -> bool {
-    match kind {
-        ErrorKind::DnsNotFound
-        | ErrorKind::DnsFailure
-        | ErrorKind::DnsTimeout
-        | ErrorKind::ConnectRefused
-        | ErrorKind::ConnectTimeout
-        | ErrorKind::Unreachable
-        | ErrorKind::Tls
-        | ErrorKind::TlsCertificate
-        | ErrorKind::Reset
-        | ErrorKind::Protocol
-        | ErrorKind::TimeoutRead
-        | ErrorKind::ResponseTooLarge
-        | ErrorKind::BlockedAddress
-        | ErrorKind::ServerError
-        | ErrorKind::RateLimited
-        | ErrorKind::RequestTimeout
-        | ErrorKind::Auth
-        | ErrorKind::AuthTemporary
-        | ErrorKind::Redirect => true,
-        ErrorKind::RenderFailed | ErrorKind::Interrupted | ErrorKind::ClientError | ErrorKind::Unrecognized => false,
     }
 }
 

@@ -61,7 +61,7 @@ pub use balance::{
     EXPLORE_PERCENT, TAGS_MAX, WEIGHT,
 };
 pub use body::{BODY_DEPTH_MAX, BODY_ENTRIES_MAX, BODY_INDEX_MAX, BodyEntry, BodySettings, Segment, SoapVersion};
-pub use calendars::{CalendarSettings, CalledWhen, MaintenanceSettings, NOTE_BYTES_MAX, WhenClosed};
+pub use calendars::{CalendarSettings, CalledWhen, MaintenanceSettings, NOTE_BYTES_MAX};
 pub use callback::{CALLBACK_NAME_BYTES_MAX, CallbackSettings, CallbackWhen, callback_fields, callback_flow};
 pub use caps::{CapBook, CapSettings, CapsSettings, is_bound_by};
 pub use changed::Changed;
@@ -96,7 +96,7 @@ pub use request_settings::{
     RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX_DEFAULT, RequestSettings, TIMEOUT, TIMEOUT_DEFAULT, header_place,
 };
 pub use retention::{KEEP_MAX, KEEP_MIN, Keep, RetentionRules};
-pub use retry_hours::{RETRY_HOURS_AFTER, RetryHours, RetryHoursSettings};
+pub use retry_hours::{RETRY_HOURS_AFTER, RetryHoursSettings};
 pub use returns::{RESELL_WITHIN, RETURN_WITHIN, ReturnRules, ReturnSettings};
 pub use sale::{AFTER_ENDS, SaleMode, SaleOrder, SaleSettings, StepSaleSettings};
 pub use secret::Secret;

@@ -2,7 +2,6 @@
 
 use crate::adjust::StepConditions;
 use crate::balance::BalancePlan;
-use crate::calendars::WhenClosed;
 use crate::caps::CapBook;
 use crate::duplicates::DuplicateGuard;
 use crate::erasure::ErasureRules;
@@ -27,7 +26,7 @@ use steadfast_retry::pace::{ConcurrencyLimit, LIMIT_MAX, PaceSettings};
 use steadfast_retry::policy::Resolved;
 use steadfast_retry::{
     Delivery, Endpoint, Follow, GuardSettings, HoldReason, InDoubt, LegEnds, LegProgress, NextLeg, Reading, Route,
-    State, Tie, Ties,
+    State, Tie, Ties, WhenClosed,
 };
 
 /// One step of a flow, ready to be followed. Each of its further legs is a plan as well, in `fallbacks`.

@@ -11,6 +11,7 @@ use crate::settings::{RecipientSettings, Settings};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use steadfast_lead::Timestamp;
+use steadfast_retry::RetryHours;
 use steadfast_retry::calendar::{Calendar, HORIZON};
 
 /// How many retries may go at any time.
@@ -25,31 +26,6 @@ pub struct RetryHoursSettings {
     pub time_zone: Option<Box<str>>,
     /// So many retries of a leg go at any time before.
     pub after: u32,
-}
-
-/// When a step is retried.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RetryHours {
-    /// When the window is open.
-    pub calendar: Calendar,
-    /// So many retries of a leg go at any time before.
-    pub after: u32,
-}
-
-impl RetryHours {
-    /// Until when a retry of that number, from 1, waits for the window; `None` where it goes now. One that would be too old by
-    /// `oldest` does not wait.
-    pub fn waits(&self, retry: u32, oldest: Timestamp, now: Timestamp) -> Option<Timestamp> {
-        if retry <= self.after || self.calendar.is_open(now) {
-            return None;
-        }
-        self.calendar.next_open(now).filter(|opens| *opens < oldest)
-    }
-
-    /// The hours, as written.
-    pub fn hours(&self) -> String {
-        self.calendar.hours().iter().map(ToString::to_string).collect()
-    }
 }
 
 impl StepScope<'_> {

@@ -13,6 +13,7 @@ mod cap;
 mod change;
 mod choice;
 mod classify;
+mod closing;
 mod decide;
 mod delivery;
 mod duplicate;
@@ -47,10 +48,11 @@ pub use change::{
     RefusedVerb, Verb, assume_delivered, close, doubt, hold, hold_because, park, refer, reject, replan, verb,
 };
 pub use choice::{
-    Balance, BalanceRules, Candidate, Choice, Chosen, Criterion, EndpointLoad, Rating, ShareLedger, ShareOf,
-    ShareTally, TrackRecord, choose, explore_dice, go_to, move_to,
+    Balance, BalanceRules, Candidate, Choice, Chosen, Criterion, EndpointLoad, Learned, Offer, Rating, ShareLedger,
+    ShareOf, ShareTally, TrackRecord, choose, chooses_again, explore_dice, go_to, move_to,
 };
 pub use classify::classify_status;
+pub use closing::{Closing, RetryHours, WhenClosed, end_by_closing};
 pub use decide::{Because, Decided, Decision, InDoubt, Situation, decide};
 pub use delivery::{BodyMark, CloseReason, Delivery, Endpoint, HoldReason, LegProgress, ReviewCause, State, StateName};
 pub use duplicate::{DuplicateFate, duplicate};

@@ -8,7 +8,7 @@ use crate::delivery::{CloseReason, Delivery, Endpoint, LegProgress, ReviewCause}
 use crate::event::EventKind;
 use crate::evidence::named_enum;
 use crate::outcome::ErrorKind;
-use crate::policy::Conditions;
+use crate::policy::{Condition, Conditions};
 use crate::settle::{Entry, Settlement};
 use crate::shard::Fence;
 use steadfast_lead::Timestamp;
@@ -54,6 +54,37 @@ impl Default for LegEnds {
     }
 }
 
+/// Final errors that say something of the endpoint and nothing of the lead: another endpoint may well take it.
+fn cured_elsewhere() -> Conditions {
+    let kinds = ErrorKind::ALL.iter().copied().filter(|kind| speaks_of_endpoint(*kind)).map(Condition::Kind);
+    Conditions::new(kinds.chain([404, 405, 410].map(Condition::Code)).collect())
+}
+
+const fn speaks_of_endpoint(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::DnsNotFound
+        | ErrorKind::DnsFailure
+        | ErrorKind::DnsTimeout
+        | ErrorKind::ConnectRefused
+        | ErrorKind::ConnectTimeout
+        | ErrorKind::Unreachable
+        | ErrorKind::Tls
+        | ErrorKind::TlsCertificate
+        | ErrorKind::Reset
+        | ErrorKind::Protocol
+        | ErrorKind::TimeoutRead
+        | ErrorKind::ResponseTooLarge
+        | ErrorKind::BlockedAddress
+        | ErrorKind::ServerError
+        | ErrorKind::RateLimited
+        | ErrorKind::RequestTimeout
+        | ErrorKind::Auth
+        | ErrorKind::AuthTemporary
+        | ErrorKind::Redirect => true,
+        ErrorKind::RenderFailed | ErrorKind::Interrupted | ErrorKind::ClientError | ErrorKind::Unrecognized => false,
+    }
+}
+
 /// The leg after the present one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextLeg {
@@ -73,6 +104,19 @@ pub struct Route<'a> {
 }
 
 impl LegEnds {
+    /// What follows each end where nothing is said: with a leg to go on to, what another endpoint may cure goes there; otherwise
+    /// a person looks.
+    pub fn usual(has_next: bool) -> Self {
+        let usual = if has_next { FollowUp::NextLeg } else { FollowUp::Review };
+        LegEnds {
+            exhausted: usual,
+            final_error: usual,
+            final_errors: cured_elsewhere(),
+            unrecognized: FollowUp::Review,
+            held_too_long: usual,
+        }
+    }
+
     /// What follows an end of this cause, after an error of this kind and status where it was one.
     fn after(&self, cause: ReviewCause, error: Option<(ErrorKind, Option<u16>)>) -> FollowUp {
         match cause {

@@ -1,14 +1,13 @@
 //! The scenario file: what may be written, and how it becomes a scenario. Finds every problem at once, each with its place
 //! and what is allowed. Parses no TOML itself.
 
-use crate::answer::Scripted;
 use crate::calendar_file::CalendarFile;
 use crate::guard_table::{CapacityFile, GuardFile};
-use crate::protected_file::endpoint;
+use crate::legs::FALLBACKS_MAX;
 use crate::quantity::parse_rate;
 use crate::retry_table::{Faults, RetryFile};
+use crate::route_file::{FallbackFile, StepFile};
 use crate::scenario::{COMPARED_MAX, Candidate, LEADS_MAX, Scenario, ScenarioFault, Traffic};
-use crate::script::{ANSWERS_MAX, MIX_MAX, PHASES_MAX, Script};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -59,6 +58,12 @@ pub struct ScenarioFile {
     /// Or several recipients, each with a name.
     #[serde(default)]
     pub recipients: Vec<RecipientFile>,
+    /// What the step says beside its recipient.
+    #[serde(default)]
+    pub step: StepFile,
+    /// Its further legs.
+    #[serde(default)]
+    pub fallbacks: Vec<FallbackFile>,
     /// How recipients are protected; without it, and without `recipients` and capacities, everything that is due is sent.
     pub guard: Option<GuardFile>,
     /// The rest.
@@ -134,6 +139,8 @@ pub struct RecipientFile {
     pub guard: Option<GuardFile>,
     /// When it may be called; otherwise always.
     pub calendar: Option<CalendarFile>,
+    /// What becomes of what comes due while it is closed: `hold` (the default), `next`, `skip` or `reject`.
+    pub closed: Option<String>,
     /// The n-th for the n-th attempt of each delivery; the last repeats.
     pub answers: Option<Vec<String>>,
     /// The same always, except in a phase.
@@ -197,11 +204,12 @@ impl ScenarioFile {
         let start = self.start(faults);
         let candidates = self.candidates(faults);
         let traffic = self.traffic.read(faults);
-        let script = self.recipient.read(faults);
+        let recipient = faults.kept("recipient", RecipientName::new("recipient"))?;
         let in_doubt = self.settings.in_doubt(faults);
         let look_ups = self.recipient.look_ups(in_doubt, faults);
+        let legs = self.legs(&recipient, in_doubt, faults);
+        let retry_hours = self.retry_hours(faults);
         let until = faults.duration("settings.until", self.settings.until.as_ref());
-        let recipient = faults.kept("recipient", RecipientName::new("recipient"));
         if self.recipients.is_empty() && self.recipient == RecipientFile::default() {
             faults.add("recipient", "missing: allowed is [recipient] or [[recipients]]");
         }
@@ -213,13 +221,12 @@ impl ScenarioFile {
             until,
             candidates,
             traffic: traffic?,
-            script: script?,
+            legs: legs?,
+            retry_hours,
             look_ups,
             in_doubt,
             flow: faults.kept("flow", FlowName::new("scenario"))?,
             step: faults.kept("step", StepName::new("send"))?,
-            endpoint: endpoint(recipient?),
-            calendar: self.recipient.calendar.as_ref().and_then(|file| file.read("recipient.calendar", faults)),
             protected: self.protected(faults),
         })
     }
@@ -239,9 +246,17 @@ impl ScenarioFile {
         laid.extend(levels.iter().map(|(level, layer)| (level.clone(), layer)));
         let limits = self.levels.limits(faults);
         let limits = limits.as_ref().map(|(name, limits)| (name.clone(), limits));
+        let legs = self.leg_layers(faults);
         let mut candidates = Vec::new();
         let own_name = self.retry.policy.as_deref().unwrap_or("as configured");
-        candidates.extend(candidate(own_name, "retry", &laid, limits, &policies, faults));
+        candidates.extend(candidate(
+            own_name,
+            "retry",
+            &Levels { levels: &laid, legs: &legs },
+            limits,
+            &policies,
+            faults,
+        ));
         if self.compare.len() > COMPARED_MAX {
             faults.add("compare", format!("{} policies: at most {COMPARED_MAX}", self.compare.len()));
             return candidates;
@@ -252,10 +267,22 @@ impl ScenarioFile {
             compare.retry.refuse_extends(&place, faults);
             let laid = [(Level::System, &layer)];
             let guard = compare.guard.as_ref().map(|guard| guard.read(&format!("compare[{number}].guard"), faults));
-            let found = candidate(&compare.name, &place, &laid, None, &policies, faults);
+            let found =
+                candidate(&compare.name, &place, &Levels { levels: &laid, legs: &legs }, None, &policies, faults);
             candidates.extend(found.map(|found| Candidate { protection: guard, ..found }));
         }
         candidates
+    }
+
+    /// What each fallback says about retrying, and whether it goes to another recipient.
+    fn leg_layers(&self, faults: &mut Faults) -> Vec<(Layer, bool)> {
+        let each = self.fallbacks.iter().enumerate().take(FALLBACKS_MAX);
+        let layer = |(index, file): (usize, &FallbackFile)| {
+            let place = format!("fallbacks[{index}].retry");
+            file.retry.refuse_extends(&place, faults);
+            (file.retry.layer(&place, faults), file.recipient.is_some())
+        };
+        each.map(layer).collect()
     }
 
     fn named(&self, faults: &mut Faults) -> Policies {
@@ -280,22 +307,37 @@ impl ScenarioFile {
     }
 }
 
+/// What a policy is laid together from: its levels, and what each fallback says nearest of all, with whether it goes to another
+/// recipient.
+struct Levels<'a> {
+    levels: &'a [(Level, &'a Layer)],
+    legs: &'a [(Layer, bool)],
+}
+
 fn candidate(
     name: &str,
     place: &str,
-    levels: &[(Level, &Layer)],
+    levels: &Levels<'_>,
     limits: Option<(RecipientName, &Limits)>,
     policies: &Policies,
     faults: &mut Faults,
 ) -> Option<Candidate> {
-    let policy: RetryPolicy = match resolve(levels, limits, policies) {
-        Ok(resolved) => resolved.policy,
+    let mut policy = |place: &str, levels: &[(Level, &Layer)], limits| match resolve(levels, limits, policies) {
+        Ok(resolved) => Some(resolved.policy),
         Err(found) => {
             found.iter().for_each(|fault| faults.add(place, fault));
-            return None;
+            None
         }
     };
-    Some(Candidate { name: name.to_owned(), policy, protection: None })
+    let Levels { levels, legs } = *levels;
+    let own: RetryPolicy = policy(place, levels, limits.clone())?;
+    let mut fallbacks = Vec::with_capacity(legs.len());
+    for (number, (layer, elsewhere)) in (1_u8..).zip(legs) {
+        let laid: Vec<(Level, &Layer)> = levels.iter().cloned().chain([(Level::Fallback(number), layer)]).collect();
+        let limits = limits.clone().filter(|_| !elsewhere);
+        fallbacks.push(policy(&format!("fallbacks[{}].retry", number - 1), &laid, limits)?);
+    }
+    Some(Candidate { name: name.to_owned(), policy: own, fallbacks, protection: None })
 }
 
 impl RetryFile {
@@ -352,125 +394,6 @@ impl TrafficFile {
             return None;
         }
         Some(traffic)
-    }
-}
-
-impl RecipientFile {
-    pub(crate) fn read(&self, faults: &mut Faults) -> Option<Script> {
-        let latency = faults.duration("recipient.latency", self.latency.as_ref()).unwrap_or(LATENCY);
-        if let Some(answers) = &self.answers {
-            return self.by_attempt(answers, latency, faults);
-        }
-        let answer = self.answer.clone().or_else(|| self.mix.is_none().then(|| "200".to_owned()));
-        let otherwise = mix("recipient", answer.as_ref(), self.mix.as_ref(), latency, faults);
-        let mut script = Script::always(otherwise?)?;
-        if self.phases.len() > PHASES_MAX {
-            faults.add("recipient.phases", format!("{} phases: at most {PHASES_MAX}", self.phases.len()));
-            return None;
-        }
-        for (number, phase) in self.phases.iter().enumerate() {
-            phase.add(&format!("recipient.phases[{number}]"), latency, &mut script, faults);
-        }
-        Some(script)
-    }
-
-    fn by_attempt(&self, answers: &[String], latency: Duration, faults: &mut Faults) -> Option<Script> {
-        if self.answer.is_some() || self.mix.is_some() || !self.phases.is_empty() {
-            faults.add("recipient", "answers stand alone: allowed is either answers, or answer or mix with phases");
-        }
-        if !(1..=ANSWERS_MAX).contains(&answers.len()) {
-            faults.add("recipient.answers", format!("{} answers: allowed is 1 to {ANSWERS_MAX}", answers.len()));
-            return None;
-        }
-        let read = |(number, text): (usize, &String)| {
-            faults.kept(&format!("recipient.answers[{number}]"), Scripted::parse(text, latency))
-        };
-        Script::by_attempt(answers.iter().enumerate().filter_map(read).collect())
-    }
-}
-
-impl PhaseFile {
-    fn add(&self, place: &str, latency: Duration, script: &mut Script, faults: &mut Faults) {
-        let from = faults.duration(&format!("{place}.from"), Some(&self.from));
-        let to = faults.duration(&format!("{place}.to"), Some(&self.to));
-        let latency = faults.duration(&format!("{place}.latency"), self.latency.as_ref()).unwrap_or(latency);
-        let mix = mix(place, self.answer.as_ref(), self.mix.as_ref(), latency, faults);
-        let (Some(from), Some(to), Some(mix)) = (from, to, mix) else { return };
-        if !script.add_phase(from, to, mix) {
-            faults.add(place, "a phase must end after it begins and may not overlap another");
-        }
-    }
-}
-
-/// One answer or several with shares that add up to 1.
-fn mix(
-    place: &str,
-    answer: Option<&String>,
-    mix: Option<&BTreeMap<String, f64>>,
-    latency: Duration,
-    faults: &mut Faults,
-) -> Option<Vec<(Scripted, f64)>> {
-    let (answer, mix) = match (answer, mix) {
-        (Some(answer), None) => (Some((answer, 1.0)), None),
-        (None, Some(mix)) => (None, Some(mix)),
-        _ => {
-            faults.add(place, "allowed is either answer or mix");
-            return None;
-        }
-    };
-    if let Some(mix) = mix {
-        check_shares(place, mix, faults)?;
-    }
-    let parts = answer.into_iter().chain(mix.into_iter().flatten().map(|(text, share)| (text, *share)));
-    let mut read = Vec::new();
-    for (text, share) in parts {
-        let answer = faults.kept(&format!("{place} {text:?}"), Scripted::parse(text, latency));
-        read.push((answer?, share));
-    }
-    Some(read)
-}
-
-fn check_shares(place: &str, mix: &BTreeMap<String, f64>, faults: &mut Faults) -> Option<()> {
-    let place = format!("{place}.mix");
-    let sum: f64 = mix.values().sum();
-    let each = mix.values().all(|share| *share > 0.0 && *share <= 1.0);
-    if !each || (sum - 1.0).abs() > 0.001 {
-        faults.add(&place, "every share must be above 0 and they must add up to 1");
-        return None;
-    }
-    if mix.len() > MIX_MAX {
-        faults.add(&place, format!("{} answers: at most {MIX_MAX}", mix.len()));
-        return None;
-    }
-    Some(())
-}
-
-impl RecipientFile {
-    /// Needed exactly where something is looked up.
-    fn look_ups(&self, in_doubt: InDoubt, faults: &mut Faults) -> Option<Script> {
-        let place = "recipient.look_ups";
-        let verifies = matches!(in_doubt, InDoubt::Verify { .. });
-        let texts = match &self.look_ups {
-            None if verifies => {
-                faults.add(place, "is needed with in_doubt = \"verify\"");
-                return None;
-            }
-            None => return None,
-            Some(_) if !verifies => {
-                faults.add(place, "belongs to in_doubt = \"verify\"");
-                return None;
-            }
-            Some(texts) => texts,
-        };
-        if texts.is_empty() || texts.len() > ANSWERS_MAX {
-            faults.add(place, format!("{} answers: 1 to {ANSWERS_MAX}", texts.len()));
-            return None;
-        }
-        let each = texts.iter().enumerate();
-        let read = each.filter_map(|(number, text)| {
-            faults.kept(&format!("{place}[{number}]"), Scripted::parse_look_up(text, LATENCY))
-        });
-        Script::by_attempt(read.collect())
     }
 }
 

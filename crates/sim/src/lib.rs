@@ -10,11 +10,14 @@ mod chart;
 mod file;
 mod guard_table;
 mod guarded;
+mod legs;
 mod protected_file;
 mod quantity;
+mod recipient_file;
 mod report;
 mod report_file;
 mod retry_table;
+mod route_file;
 mod run;
 mod scenario;
 mod script;
@@ -30,13 +33,15 @@ pub use file::{
     CompareFile, LevelsFile, LimitsFile, PhaseFile, RecipientFile, ScenarioFile, SettingsFile, TrafficFile,
 };
 pub use guard_table::{CapacityFile, GuardFile};
+pub use legs::{ENDPOINTS_MAX, FALLBACKS_MAX, Leg, LegBalance, Way};
 pub use quantity::{BadQuantity, Rate, parse_duration, parse_rate};
-pub use report::{ByAge, PolicyReport, ProtectionReport, Quantiles, RecipientReport, Report, Told};
+pub use report::{ByAge, PolicyReport, ProtectionReport, Quantiles, RecipientReport, Report, Told, WayReport};
 pub use report_file::{
     AgeFile, PolicyReportFile, ProtectionFile, QuantilesFile, RecipientReportFile, ReportFile, SeriesFile,
-    TransitionFile,
+    TransitionFile, WayFile,
 };
 pub use retry_table::{CodeOrWord, NumberOrWord, RetryFile};
+pub use route_file::{BalanceFile, BalanceTable, EndpointFile, FallbackFile, RetryHoursFile, StepFile};
 pub use run::{ATTEMPTS_MAX, RunStopped, run};
 pub use scenario::{
     Beyond, COMPARED_MAX, Candidate, Capacity, LEADS_MAX, Protected, Protection, RECIPIENTS_MAX, Recipient, Scenario,

@@ -16,13 +16,10 @@ const SLOTS_MAX: u32 = 100_000;
 impl ScenarioFile {
     /// `None` where nothing asks for it.
     pub(crate) fn protected(&self, faults: &mut Faults) -> Option<Protected> {
-        let one = &self.recipient;
-        let compared = self.compare.iter().any(|compare| compare.guard.is_some());
-        let asked = self.guard.is_some() || one.guard.is_some() || one.capacity.is_some() || compared;
         if self.recipients.is_empty() {
-            one.refuse_of_several("recipient", faults);
+            self.recipient.refuse_of_several("recipient", faults);
         }
-        if !asked && self.recipients.is_empty() {
+        if !self.asks_protection() {
             return None;
         }
         if self.settings.in_doubt.as_deref() == Some("verify") {
@@ -39,6 +36,13 @@ impl ScenarioFile {
             faults.add("recipients", format!("{leads} leads: allowed is 1 to {LEADS_MAX} in one run"));
         }
         Some(Protected { slots: usize::try_from(slots).unwrap_or(usize::MAX), recipients })
+    }
+
+    /// Whether anything in it is about protection.
+    pub(crate) fn asks_protection(&self) -> bool {
+        let one = &self.recipient;
+        let compared = self.compare.iter().any(|compare| compare.guard.is_some());
+        self.guard.is_some() || one.guard.is_some() || one.capacity.is_some() || compared || !self.recipients.is_empty()
     }
 
     fn all_recipients(&self, common: Protection, faults: &mut Faults) -> Vec<Recipient> {
@@ -94,6 +98,9 @@ impl ScenarioFile {
             "recipient" => file.read(&mut Faults::default()),
             _ => placed(place, faults, |faults| file.read(faults)),
         };
+        if file.closed.is_some() && place != "recipient" {
+            faults.add(&format!("{place}.closed"), "is not simulated together with protection");
+        }
         Some(Recipient {
             endpoint: endpoint(name?),
             priority: priority?,
@@ -125,13 +132,13 @@ impl RecipientFile {
 }
 
 /// Where a recipient of a scenario is.
-pub(crate) fn endpoint(recipient: RecipientName) -> Endpoint {
+fn endpoint(recipient: RecipientName) -> Endpoint {
     let origin = format!("https://{recipient}.example:443");
     Endpoint { recipient, origin: origin.into() }
 }
 
 /// Reads with places that begin at `place` instead of at the file's own recipient.
-fn placed<T>(place: &str, faults: &mut Faults, read: impl FnOnce(&mut Faults) -> T) -> T {
+pub(crate) fn placed<T>(place: &str, faults: &mut Faults, read: impl FnOnce(&mut Faults) -> T) -> T {
     let mut found = Faults::default();
     let read = read(&mut found);
     for fault in found.0 {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use steadfast_lead::Timestamp;
 use steadfast_retry::breaker::BreakerState;
-use steadfast_retry::{HoldReason, ReviewCause, Seed};
+use steadfast_retry::{CloseReason, HoldReason, ReviewCause, Seed};
 
 /// What a run showed, policy by policy on the same traffic.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +39,8 @@ pub struct PolicyReport {
     pub rejected: u64,
     /// In review, by cause.
     pub in_review: BTreeMap<ReviewCause, u64>,
+    /// Ended without having been sent, or without an answer, by why.
+    pub closed: BTreeMap<CloseReason, u64>,
     /// Waiting or held when the run was stopped.
     pub still_waiting: u64,
     /// Attempts sent.
@@ -55,8 +57,37 @@ pub struct PolicyReport {
     pub series: Series,
     /// Every attempt and change, where there are few leads.
     pub timeline: Option<String>,
+    /// Each leg and endpoint, where the step has several.
+    pub ways: Vec<WayReport>,
     /// What protecting the recipients showed; `None` where the scenario asks for none.
     pub protection: Option<ProtectionReport>,
+}
+
+/// What one leg, or one of its endpoints, had of the deliveries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WayReport {
+    /// Which leg.
+    pub leg: u8,
+    /// Which of its endpoints; `None` where it has one.
+    pub endpoint: Option<String>,
+    /// Whom it goes to.
+    pub recipient: String,
+    /// Attempts sent there.
+    pub attempts: u64,
+    /// Delivered there.
+    pub delivered: u64,
+    /// Rejected there.
+    pub rejected: u64,
+}
+
+impl WayReport {
+    /// What it is called: `leg 0 east`.
+    pub(crate) fn name(&self) -> String {
+        match &self.endpoint {
+            Some(endpoint) => format!("leg {} {endpoint}", self.leg),
+            None => format!("leg {} to {}", self.leg, self.recipient),
+        }
+    }
 }
 
 /// What protecting the recipients showed. Its lines have the buckets of the report's series.

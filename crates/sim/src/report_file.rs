@@ -1,6 +1,6 @@
 //! The serialised form of a report: names and units are promised here, and only here.
 
-use crate::report::{PolicyReport, ProtectionReport, Quantiles, RecipientReport, Report, Told};
+use crate::report::{PolicyReport, ProtectionReport, Quantiles, RecipientReport, Report, Told, WayReport};
 use crate::series::Series;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub struct PolicyReportFile {
     pub possibly_twice: u64,
     pub rejected: u64,
     pub in_review: BTreeMap<&'static str, u64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub closed: BTreeMap<&'static str, u64>,
     pub still_waiting: u64,
     pub attempts: u64,
     pub retries_by_number: Vec<u64>,
@@ -39,10 +41,25 @@ pub struct PolicyReportFile {
     pub delivery_time_ms: Option<QuantilesFile>,
     pub lasted_ms: u64,
     pub series: SeriesFile,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<WayFile>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeline: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protection: Option<ProtectionFile>,
+}
+
+/// What one leg, or one of its endpoints, had of the deliveries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names are those of the report")]
+pub struct WayFile {
+    pub leg: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    pub recipient: String,
+    pub attempts: u64,
+    pub delivered: u64,
+    pub rejected: u64,
 }
 
 /// What protecting the recipients showed; lines have the buckets of the series.
@@ -124,6 +141,7 @@ impl From<&PolicyReport> for PolicyReportFile {
             possibly_twice: report.possibly_twice,
             rejected: report.rejected,
             in_review: report.in_review.iter().map(|(cause, count)| (cause.name(), *count)).collect(),
+            closed: report.closed.iter().map(|(why, count)| (why.name(), *count)).collect(),
             still_waiting: report.still_waiting,
             attempts: report.attempts,
             retries_by_number: report.retries_by_number.clone(),
@@ -131,8 +149,22 @@ impl From<&PolicyReport> for PolicyReportFile {
             delivery_time_ms: report.delivery_time.map(QuantilesFile::from),
             lasted_ms: millis(report.lasted),
             series: SeriesFile::from(&report.series),
+            ways: report.ways.iter().map(WayFile::from).collect(),
             protection: report.protection.as_ref().map(ProtectionFile::from),
             timeline: report.timeline.as_ref().map(|text| text.lines().map(str::to_owned).collect()),
+        }
+    }
+}
+
+impl From<&WayReport> for WayFile {
+    fn from(way: &WayReport) -> Self {
+        WayFile {
+            leg: way.leg,
+            endpoint: way.endpoint.clone(),
+            recipient: way.recipient.clone(),
+            attempts: way.attempts,
+            delivered: way.delivered,
+            rejected: way.rejected,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A scenario ready to run: every value checked, every bound kept.
 
 use crate::answer::Scripted;
+use crate::legs::Leg;
 use crate::script::Script;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use steadfast_lead::{FlowName, Priority, StepName, Timestamp};
 use steadfast_retry::calendar::Calendar;
 use steadfast_retry::pace::{PaceSettings, Rate};
 use steadfast_retry::policy::RetryPolicy;
-use steadfast_retry::{Endpoint, GuardSettings, InDoubt, Seed};
+use steadfast_retry::{Endpoint, GuardSettings, InDoubt, RetryHours, Seed};
 
 /// Most leads in one run.
 pub const LEADS_MAX: u32 = 1_000_000;
@@ -38,8 +39,10 @@ pub struct Scenario {
     pub candidates: Vec<Candidate>,
     /// When leads arrive.
     pub traffic: Traffic,
-    /// What the recipient answers.
-    pub script: Script,
+    /// The step's legs: its own first, then its fallbacks; never empty.
+    pub legs: Vec<Leg>,
+    /// When the step is retried; `None` for at any time.
+    pub retry_hours: Option<RetryHours>,
     /// What a look-up is answered, by its number since the doubt arose; the last repeats.
     pub look_ups: Option<Script>,
     /// What is done about an attempt that was sent and not answered.
@@ -48,10 +51,6 @@ pub struct Scenario {
     pub flow: FlowName,
     /// The step that sends.
     pub step: StepName,
-    /// Where everything is sent.
-    pub endpoint: Endpoint,
-    /// When it may be called; `None` for always.
-    pub calendar: Option<Arc<Calendar>>,
     /// How recipients are protected, and who they are; `None` sends everything that is due to the one above.
     pub protected: Option<Protected>,
 }
@@ -63,8 +62,17 @@ pub struct Candidate {
     pub name: String,
     /// The policy.
     pub policy: RetryPolicy,
+    /// The policy of each fallback.
+    pub fallbacks: Vec<RetryPolicy>,
     /// How it protects every recipient; `None` as the recipient's own plan says.
     pub protection: Option<Protection>,
+}
+
+impl Candidate {
+    /// The policy of a leg.
+    pub fn of_leg(&self, leg: usize) -> &RetryPolicy {
+        leg.checked_sub(1).and_then(|fallback| self.fallbacks.get(fallback)).unwrap_or(&self.policy)
+    }
 }
 
 /// How a recipient is protected.

@@ -19,8 +19,10 @@ pub struct Asked {
     pub seed: Seed,
     /// Which delivery.
     pub delivery: DeliveryId,
-    /// Its attempt's number, from 1.
+    /// Its attempt's number, from 1: what chance is thrown with.
     pub attempt: u32,
+    /// Which attempt it is at the place that is asked, from 1: what answers by attempt go by.
+    pub here: u32,
     /// When it started, counted from the start of the run.
     pub at: Duration,
 }
@@ -86,7 +88,7 @@ impl Script {
     fn place(&self, asked: &Asked) -> usize {
         match &self.plan {
             Plan::ByAttempt => {
-                let number = usize::try_from(asked.attempt).unwrap_or(usize::MAX);
+                let number = usize::try_from(asked.here).unwrap_or(usize::MAX);
                 number.clamp(1, self.answers.len()) - 1
             }
             Plan::ByTime { phases, otherwise } => {
@@ -152,7 +154,7 @@ mod tests {
 
     fn status(script: &Script, attempt: u32, seconds: u64, delivery: i64) -> u16 {
         let delivery = DeliveryId::from_raw(delivery).unwrap();
-        let asked = Asked { seed: Seed(7), delivery, attempt, at: Duration::from_secs(seconds) };
+        let asked = Asked { seed: Seed(7), delivery, attempt, here: attempt, at: Duration::from_secs(seconds) };
         script.answer(&asked).verdict.status.unwrap()
     }
 

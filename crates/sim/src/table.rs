@@ -1,7 +1,7 @@
 //! A report as text: the timeline where there are few leads, and the policies beside each other.
 
 use crate::quantity::show;
-use crate::report::{ByAge, PolicyReport, ProtectionReport, RecipientReport, Report};
+use crate::report::{ByAge, PolicyReport, ProtectionReport, RecipientReport, Report, WayReport};
 use std::fmt::Write;
 use std::time::Duration;
 use steadfast_retry::breaker::BreakerState;
@@ -27,6 +27,7 @@ impl Report {
         if few {
             for policy in &self.policies {
                 let _ = writeln!(text, "{}", in_short(policy, several));
+                policy.ways.iter().for_each(|way| write_way(&mut text, way));
             }
         } else {
             text.push_str(&table(&rows(&self.policies)));
@@ -47,11 +48,18 @@ fn in_short(report: &PolicyReport, named: bool) -> String {
     part(report.probable, "delivered (probable)");
     part(report.rejected, "rejected");
     report.in_review.iter().for_each(|(cause, count)| part(*count, &format!("in review ({cause})")));
+    report.closed.iter().for_each(|(why, count)| part(*count, &format!("closed ({why})")));
     part(report.still_waiting, "still waiting");
     part(report.possibly_twice, "possibly delivered twice");
     let (leads, attempts) = (count_of(report.leads, "lead"), count_of(report.attempts, "attempt"));
     let name = if named { format!("{}: ", report.policy) } else { String::new() };
     format!("{name}{leads}, {attempts}: {}", parts.join(", "))
+}
+
+fn write_way(text: &mut String, way: &WayReport) {
+    let attempts = count_of(way.attempts, "attempt");
+    let rejected = if way.rejected > 0 { format!(", {} rejected", way.rejected) } else { String::new() };
+    let _ = writeln!(text, "  {}: {attempts}, {} delivered{rejected}", way.name(), way.delivered);
 }
 
 fn count_of(count: u64, what: &str) -> String {
@@ -75,6 +83,10 @@ fn rows(policies: &[PolicyReport]) -> Vec<Row> {
     for cause in causes {
         row(&format!("  {cause}"), &|one| one.in_review.get(cause).copied().unwrap_or(0).to_string());
     }
+    let reasons: std::collections::BTreeSet<_> = policies.iter().flat_map(|one| one.closed.keys()).collect();
+    for why in reasons {
+        row(&format!("closed ({why})"), &|one| one.closed.get(why).copied().unwrap_or(0).to_string());
+    }
     row("still waiting", &|one| one.still_waiting.to_string());
     row("attempts", &|one| one.attempts.to_string());
     row("  for each lead", &|one| ratio(one.attempts, one.leads));
@@ -92,6 +104,11 @@ fn rows(policies: &[PolicyReport]) -> Vec<Row> {
     row("delivered within, 95 %", &|one| one.delivery_time.map_or("-".to_owned(), |time| show(time.p95)));
     row("delivered within, 99 %", &|one| one.delivery_time.map_or("-".to_owned(), |time| show(time.p99)));
     row("lasted", &|one| show(one.lasted));
+    for (place, way) in policies.first().map_or(&[][..], |one| &one.ways).iter().enumerate() {
+        row(&format!("attempts on {}", way.name()), &|one| one.ways[place].attempts.to_string());
+        row("  delivered there", &|one| one.ways[place].delivered.to_string());
+        row("  rejected there", &|one| one.ways[place].rejected.to_string());
+    }
     if policies.iter().any(|one| one.protection.is_some()) {
         protected_rows(&mut row);
     }

@@ -7,7 +7,7 @@ use crate::timeline::{TimelineEntry, timeline};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use steadfast_lead::Timestamp;
-use steadfast_retry::{Delivery, Entry, ReviewCause, State};
+use steadfast_retry::{CloseReason, Delivery, Entry, ReviewCause, State};
 
 pub(crate) struct Tally {
     start: Timestamp,
@@ -18,6 +18,7 @@ pub(crate) struct Tally {
     possibly_twice: u64,
     rejected: u64,
     in_review: BTreeMap<ReviewCause, u64>,
+    closed: BTreeMap<CloseReason, u64>,
     pub(crate) attempts: u64,
     retries_by_number: Vec<u64>,
     delivered_by_attempt: Vec<u64>,
@@ -38,6 +39,7 @@ impl Tally {
             possibly_twice: 0,
             rejected: 0,
             in_review: BTreeMap::new(),
+            closed: BTreeMap::new(),
             attempts: 0,
             retries_by_number: Vec::new(),
             delivered_by_attempt: Vec::new(),
@@ -94,13 +96,15 @@ impl Tally {
             }
             State::Rejected { .. } => self.rejected += 1,
             State::InReview { cause, .. } => *self.in_review.entry(cause).or_default() += 1,
-            State::Waiting { .. } | State::Held { .. } | State::Closed { .. } => {}
+            State::Closed { why, .. } => *self.closed.entry(why).or_default() += 1,
+            State::Waiting { .. } | State::Held { .. } => {}
         }
     }
 
     pub(crate) fn finish(self, policy: String) -> PolicyReport {
         let lasted = self.now.since(self.start);
-        let in_review: u64 = self.in_review.values().sum();
+        let ended =
+            self.delivered + self.rejected + self.in_review.values().sum::<u64>() + self.closed.values().sum::<u64>();
         let told = self.history.as_ref().map(|history| {
             let entries: Vec<_> = history.iter().map(|(lead, entry)| TimelineEntry { lead: *lead, entry }).collect();
             let mut text = timeline(self.start, &entries);
@@ -116,8 +120,9 @@ impl Tally {
             probable: self.probable,
             possibly_twice: self.possibly_twice,
             rejected: self.rejected,
-            still_waiting: self.leads.saturating_sub(self.delivered + self.rejected + in_review),
+            still_waiting: self.leads.saturating_sub(ended),
             in_review: self.in_review,
+            closed: self.closed,
             attempts: self.attempts,
             retries_by_number: self.retries_by_number,
             delivered_by_attempt: self.delivered_by_attempt,
@@ -125,6 +130,7 @@ impl Tally {
             lasted,
             series: self.series.finish(lasted),
             timeline: told,
+            ways: Vec::new(),
             protection: None,
         }
     }

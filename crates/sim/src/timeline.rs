@@ -48,6 +48,12 @@ fn happened(entry: &Entry) -> Timestamp {
 
 fn write_attempt(text: &mut String, start: Timestamp, lead: u32, attempt: &Attempt) -> std::fmt::Result {
     write!(text, "{:>10}  lead {lead} attempt {}", seconds(attempt.started.since(start)), attempt.number)?;
+    if attempt.leg > 0 {
+        write!(text, " on leg {}", attempt.leg)?;
+    }
+    if let Some(choice) = &attempt.choice {
+        write!(text, " at {}", choice.candidate)?;
+    }
     let held = attempt.started.since(attempt.due);
     if !held.is_zero() {
         write!(text, " (held {})", seconds(held))?;

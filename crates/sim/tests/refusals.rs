@@ -16,9 +16,20 @@ fn faults(parts: &[&str]) -> Vec<String> {
     }
 }
 
+/// Parts of a file, how what is said of them begins, and what it says is allowed.
+type Case = (&'static [&'static str], &'static str, &'static str);
+
+fn each_is_said(cases: &[Case]) {
+    for (parts, place, allowed) in cases {
+        let said = faults(parts);
+        let found = said.iter().any(|line| line.starts_with(place) && line.contains(allowed));
+        assert!(found && said.len() == 1, "{parts:?}: {said:?} instead of {place} ... {allowed}");
+    }
+}
+
 #[test]
 fn each_problem_names_its_place_and_what_is_allowed() {
-    let cases: &[(&[&str], &str, &str)] = &[
+    let cases: &[Case] = &[
         (&[TRAFFIC, RECIPIENT, "retry.max_retries = 11"], "retry: max_retries = 11", "1 to 10"),
         (&[TRAFFIC, RECIPIENT, "retry.initial_delay = '61s'"], "retry: initial_delay = 61s", "1s to 1m"),
         (&[TRAFFIC, RECIPIENT, "retry.multiplier = 3.1"], "retry: multiplier = 3.1", "1.5 to 3.0"),
@@ -80,12 +91,67 @@ fn each_problem_names_its_place_and_what_is_allowed() {
         (&[TRAFFIC, "recipient.phases = [{ from = '0s', to = '1s' }]"], "recipient.phases[0]", "either answer or mix"),
         (&[TRAFFIC, RECIPIENT, "recipient.latency = '50'"], "recipient.latency: \"50\"", "500ms"),
     ];
-    for (parts, place, allowed) in cases {
-        let said = faults(parts);
-        let found = said.iter().any(|line| line.starts_with(place) && line.contains(allowed));
-        assert!(found && said.len() == 1, "{parts:?}: {said:?} instead of {place} ... {allowed}");
-    }
+    each_is_said(cases);
     assert_eq!(faults(&[TRAFFIC, RECIPIENT]), Vec::<String>::new());
+}
+
+#[test]
+fn each_problem_with_legs_and_endpoints_names_its_place_and_what_is_allowed() {
+    let cases: &[Case] = &[
+        (
+            &[TRAFFIC, RECIPIENT, "fallbacks = [{ on_exhausted = 'next' }]"],
+            "fallbacks[0].on_exhausted: \"next\"",
+            "close",
+        ),
+        (&[TRAFFIC, RECIPIENT, "step.on_exhausted = 'next_buyer'"], "step.on_exhausted", "next_leg, close"),
+        (&[TRAFFIC, RECIPIENT, "fallbacks = [{ recipient = 'a b' }]"], "fallbacks[0].recipient: \"a b\"", "1 to 64"),
+        (&[TRAFFIC, RECIPIENT, "fallbacks = [{ answer = '2xx' }]"], "fallbacks[0] \"2xx\"", "a status"),
+        (&[TRAFFIC, RECIPIENT, "fallbacks = [{ closed = 'next' }]"], "fallbacks[0]", "a recipient of its own"),
+        (&[TRAFFIC, RECIPIENT, "fallbacks = [{ retry = { max_retries = 11 } }]"], "fallbacks[0].retry", "1 to 10"),
+        (
+            &[TRAFFIC, RECIPIENT, "guard = {}", "fallbacks = [{}]"],
+            "fallbacks: legs, endpoints, retry_hours and closed",
+            "guard, capacity and [[recipients]]",
+        ),
+        (
+            &[TRAFFIC, "recipient = { look_ups = ['200'] }", "settings.in_doubt = 'verify'", "fallbacks = [{}]"],
+            "settings.in_doubt: verify",
+            "the others",
+        ),
+        (&[TRAFFIC, "recipient.closed = 'later'"], "recipient.closed: \"later\"", "hold, next, skip, reject"),
+        (&[TRAFFIC, RECIPIENT, "step.balance = 'weighted'"], "step.balance", "endpoints are missing"),
+        (
+            &[TRAFFIC, RECIPIENT, "step = { balance = 'all', endpoints = [{ name = 'a' }] }"],
+            "step.balance.by: \"all\"",
+            "best",
+        ),
+        (
+            &[TRAFFIC, RECIPIENT, "step = { balance = 'best', endpoints = [{ name = 'a' }] }"],
+            "step.balance.criteria",
+            "health, speed, cost",
+        ),
+        (
+            &[TRAFFIC, RECIPIENT, "step = { endpoints = [{ name = 'a' }, { name = 'a' }] }"],
+            "step.endpoints[1].name",
+            "twice",
+        ),
+        (
+            &[TRAFFIC, RECIPIENT, "step = { endpoints = [{ name = 'a', weight = 0 }] }"],
+            "step.endpoints[0].weight: 0",
+            "1 to 1000",
+        ),
+        (
+            &[TRAFFIC, RECIPIENT, "step.retry_hours = { hours = '20-6', time_zone = 'UTC' }"],
+            "step.retry_hours.hours",
+            "20-6",
+        ),
+        (
+            &[TRAFFIC, RECIPIENT, "step.retry_hours = { hours = '24/7', time_zone = 'Mars' }"],
+            "step.retry_hours.time_zone: \"Mars\"",
+            "zone",
+        ),
+    ];
+    each_is_said(cases);
 }
 
 #[test]
@@ -119,6 +185,11 @@ fn hostile_sizes_are_refused_before_anything_runs() {
         (0..1_001).map(|at| format!("{{ from = '{at}s', to = '{}s', answer = '503' }}", at + 1)).collect();
     let phases = format!("recipient.phases = [{}]", phases.join(", "));
     assert!(faults(&[TRAFFIC, &phases])[0].contains("at most 1000"));
+    let legs = format!("fallbacks = [{}]", many(9, "{}"));
+    assert!(faults(&[TRAFFIC, RECIPIENT, &legs])[0].contains("at most 8"));
+    let endpoints: Vec<String> = (0..17).map(|number| format!("{{ name = 'e{number}' }}")).collect();
+    let endpoints = format!("step.endpoints = [{}]", endpoints.join(", "));
+    assert!(faults(&[TRAFFIC, RECIPIENT, &endpoints])[0].contains("at most 16"));
     let name = format!("retry.policy = '{}'", "x".repeat(1_000_000));
     assert!(faults(&[TRAFFIC, RECIPIENT, &name])[0].len() < 300);
 }

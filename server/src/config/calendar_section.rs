@@ -5,8 +5,9 @@ use super::retry_section::name;
 use super::trade_sections::by_name;
 use super::tree::{Found, Section};
 use std::collections::BTreeMap;
-use steadfast_flow::{CalendarSettings, CalledWhen, MaintenanceSettings, WhenClosed};
+use steadfast_flow::{CalendarSettings, CalledWhen, MaintenanceSettings};
 use steadfast_lead::CalendarName;
+use steadfast_retry::WhenClosed;
 
 /// `[calendars.NAME]`.
 pub(crate) fn calendars(entries: Vec<(String, Found<'_>)>) -> BTreeMap<CalendarName, CalendarSettings> {

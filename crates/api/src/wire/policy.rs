@@ -3,11 +3,9 @@
 use crate::wire::choice::BalanceView;
 use crate::wire::millis;
 use serde::Serialize;
-use steadfast_flow::{
-    Explained, ExplainedAdjustment, ExplainedValue, OnOpen, PlannedRetry, ReadBy, RetryHours, StepPlan,
-};
+use steadfast_flow::{Explained, ExplainedAdjustment, ExplainedValue, OnOpen, PlannedRetry, ReadBy, StepPlan};
 use steadfast_lead::Priority;
-use steadfast_retry::{InDoubt, LegEnds};
+use steadfast_retry::{InDoubt, LegEnds, RetryHours};
 use utoipa::ToSchema;
 
 /// What is in force for a step, and where each value came from.

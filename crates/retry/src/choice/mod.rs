@@ -5,10 +5,12 @@
 //!
 //! Must never: choose a candidate that is held while another may take the lead, or one that is barred.
 
+mod learned;
 mod rate;
 mod shares;
 mod track;
 
+pub use learned::{Learned, Offer, chooses_again};
 pub use shares::{ShareLedger, ShareTally};
 pub use track::TrackRecord;
 

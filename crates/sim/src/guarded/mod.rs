@@ -266,6 +266,7 @@ impl<'a> World<'a> {
             seed: self.scenario.seed,
             delivery: live.delivery.id,
             attempt: live.delivery.attempts.saturating_add(1),
+            here: live.delivery.attempts.saturating_add(1),
             at: now.since(self.scenario.start),
         };
         let flight = self.doors[door].fly(permit, &asked, at_most, now);

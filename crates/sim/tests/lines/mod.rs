@@ -138,4 +138,22 @@ pub(crate) const LINES: &[(&str, &[&str])] = &[
             "An outage of an hour loses nothing with the outage policy",
         ],
     ),
+    (
+        "Routes",
+        &[
+            "a fallback begins with nothing used up when the leg before it is exhausted",
+            "a fallback may say how it is retried, and what follows its end",
+            "a final error that another endpoint may cure goes on, one that says something of the lead does not",
+            "in doubt nothing goes to another recipient",
+            "in doubt a fallback to the same recipient goes on",
+            "closed = next begins the next leg, and without one it waits",
+            "closed = skip ends what comes due in closed hours",
+            "retries wait for the retry hours, first attempts do not",
+            "endpoints have their shares, and a retry goes to another",
+            "an endpoint that was closed catches up on its share",
+            "the one with the most room is chosen",
+            "the best by health is chosen, and others are tried",
+            "a pause holds one endpoint and not the one beside it",
+        ],
+    ),
 ];

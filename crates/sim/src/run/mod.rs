@@ -4,8 +4,11 @@
 //! arrivals and the recipient. At one moment what ends comes before what is due, and that before what arrives, so that a
 //! pause asked for binds whatever else happens at its moment.
 
+mod choosing;
+
 use crate::answer::Scripted;
 use crate::guarded;
+use crate::legs::{Leg, Way, WayState, place_of};
 use crate::report::{PolicyReport, Report};
 use crate::scenario::{Candidate, Scenario, TIMELINE_LEADS_MAX};
 use crate::script::Asked;
@@ -15,10 +18,9 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 use steadfast_lead::{IdSequence, NodeNumber, Priority, Timestamp};
 use steadfast_retry::breaker::Wait;
-use steadfast_retry::policy::RetryPolicy;
 use steadfast_retry::{
-    Admission, Delivery, Epoch, Fence, HoldReason, LegProgress, LookedUp, Route, Sent, Settlement, Shard, State, Terms,
-    Tie, admit, assume_delivered, refer, settle, settle_look_up,
+    Admission, Closing, Delivery, Epoch, Fence, HoldReason, Learned, LegProgress, LookedUp, Sent, Settlement, Shard,
+    State, Terms, Tie, admit, assume_delivered, end_by_closing, end_leg, settle, settle_look_up,
 };
 
 /// Most attempts in the run of one policy.
@@ -87,47 +89,42 @@ struct Live {
     /// When its attempt under way started, and how long that may take; meaningless between attempts.
     started: Timestamp,
     at_most: Duration,
-    /// The retries used when the last attempt started.
-    retry_counted: u32,
+    /// The retries used when the last attempt started, and of which leg.
+    retry_counted: (u8, u32),
+    /// Attempts at each way; empty where there is one, which has had them all.
+    sent: Vec<u32>,
 }
 
 struct World<'a> {
     scenario: &'a Scenario,
-    policy: &'a RetryPolicy,
-    name: &'a str,
-    terms: Terms<'a>,
+    candidate: &'a Candidate,
     ids: IdSequence,
     planned: BinaryHeap<Reverse<Planned>>,
     sequence: u64,
     live: Vec<Option<Live>>,
     free: Vec<usize>,
-    paused_until: Option<Timestamp>,
+    /// Each endpoint of each leg, in order.
+    ways: Vec<WayState>,
+    learned: Learned,
     attempts_max: u64,
     tally: Tally,
 }
 
 impl<'a> World<'a> {
     fn new(scenario: &'a Scenario, candidate: &'a Candidate, attempts_max: u64) -> Self {
-        let terms = Terms {
-            policy: &candidate.policy,
-            seed: scenario.seed,
-            in_doubt: scenario.in_doubt,
-            config_version: 1,
-            fence: Fence { shard: Shard::of(&scenario.endpoint.recipient), epoch: Epoch(1) },
-            body_kept_bytes_max: 0,
-            route: Route::default(),
-        };
+        let ways =
+            scenario.legs.iter().enumerate().flat_map(|(leg, found)| found.ways.iter().map(move |way| (leg, way)));
+        let scope = |(leg, way): (usize, &Way)| format!("share {leg} {}", way.endpoint).into();
         World {
             scenario,
-            policy: &candidate.policy,
-            name: &candidate.name,
-            terms,
+            candidate,
             ids: IdSequence::resuming(NodeNumber(0), None),
             planned: BinaryHeap::new(),
             sequence: 0,
             live: Vec::new(),
             free: Vec::new(),
-            paused_until: None,
+            ways: ways.map(|way| WayState { scope: scope(way), ..WayState::default() }).collect(),
+            learned: Learned::default(),
             attempts_max,
             tally: Tally::new(scenario.start, scenario.traffic.leads <= TIMELINE_LEADS_MAX),
         }
@@ -145,7 +142,9 @@ impl<'a> World<'a> {
                 }
             }
         }
-        Ok(self.tally.finish(self.name.to_owned()))
+        let ways = self.way_reports();
+        let report = self.tally.finish(self.candidate.name.clone());
+        Ok(PolicyReport { ways, ..report })
     }
 
     /// When something happens next; `next_lead` counts from 0.
@@ -168,18 +167,26 @@ impl<'a> World<'a> {
                 self.end_look_up(slot, live, at);
                 Ok(())
             }
-            What::Due => self.look(slot, live, at),
+            What::Due => {
+                let waited = self.place(&live.delivery);
+                waited.waiting = waited.waiting.saturating_sub(1);
+                self.look(slot, live, at)
+            }
         }
     }
 
     fn arrive(&mut self, lead: u32, now: Timestamp) -> Result<(), RunStopped> {
-        let delivery = self.delivery(now);
+        let mut delivery = self.delivery(now);
+        if self.scenario.legs[0].balance.is_some() {
+            self.choose_for(&mut delivery, None, now);
+        }
         self.tally.arrived(now);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.live.push(None);
             self.live.len() - 1
         });
-        let live = Live { lead, delivery, started: now, at_most: Duration::MAX, retry_counted: 0 };
+        let live =
+            Live { lead, delivery, started: now, at_most: Duration::MAX, retry_counted: (0, 0), sent: Vec::new() };
         self.look(slot, live, now)
     }
 
@@ -191,7 +198,7 @@ impl<'a> World<'a> {
             lead,
             flow: self.scenario.flow.clone(),
             step: self.scenario.step.clone(),
-            endpoint: self.scenario.endpoint.clone(),
+            endpoint: self.scenario.legs[0].ways[0].endpoint.clone(),
             accepted_at: now,
             priority: Priority::Normal,
             test: false,
@@ -207,57 +214,121 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A delivery is due: it is sent, held with its endpoint, or referred to a person.
+    /// A delivery is due: it is sent, held, brought to its next leg, or referred to a person.
     fn look(&mut self, slot: usize, mut live: Live, now: Timestamp) -> Result<(), RunStopped> {
-        match admit(&live.delivery, self.policy, self.terms.in_doubt, self.held(now), now) {
+        if let Some(moved) = self.chosen_now(&mut live.delivery, now) {
+            self.settled(slot, live, moved, now);
+            return Ok(());
+        }
+        let (leg, way) = self.way(&live.delivery);
+        let (terms, held) = (self.terms(&live.delivery, leg), self.held(&live.delivery, way, now));
+        let instead = match admit(&live.delivery, terms.policy, terms.in_doubt, held, now) {
             Admission::LookUp { at_most } => {
                 (live.started, live.at_most) = (now, at_most);
                 let took = self.looked_up(&live).map_or(Duration::ZERO, |scripted| scripted.took.min(at_most));
                 self.plan(now.after(took), What::LookedUp, slot);
                 self.live[slot] = Some(live);
-            }
-            Admission::AssumeDelivered => {
-                if let Some(settlement) = assume_delivered(&live.delivery, self.terms.fence, now) {
-                    self.settled(slot, live, settlement, now);
-                }
+                return Ok(());
             }
             Admission::Send { at_most } => {
-                if self.tally.attempts >= self.attempts_max {
-                    return Err(RunStopped { policy: self.name.to_owned(), attempts: self.attempts_max });
+                let oldest = live.delivery.accepted_at.after(terms.policy.max_lead_age.get());
+                let hours = self.scenario.retry_hours.as_ref();
+                match hours.and_then(|hours| hours.hold(&live.delivery, oldest, terms.fence, now)) {
+                    Some(held) => Some(held),
+                    None => return self.start(slot, live, way, at_most, now),
                 }
-                let used = live.delivery.progress.retries_used;
-                self.tally.started((used > live.retry_counted).then_some(used), now);
-                (live.started, live.at_most, live.retry_counted) = (now, at_most, used);
-                let took = self.scenario.script.answer(&self.asked(&live)).took.min(at_most);
-                self.plan(now.after(took), What::Ended, slot);
-                self.live[slot] = Some(live);
             }
-            Admission::Hold { until, .. } => {
-                self.plan(until, What::Due, slot);
-                self.live[slot] = Some(live);
-            }
+            Admission::AssumeDelivered => assume_delivered(&live.delivery, terms.fence, now),
+            Admission::Hold { until, .. } => match way.ends_by_closing(now) {
+                Some(wait) => {
+                    let closing = Closing {
+                        when_closed: way.when_closed,
+                        until: wait.until,
+                        oldest: live.delivery.accepted_at.after(terms.policy.max_lead_age.get()),
+                        next: leg.next.as_ref(),
+                        next_buyer: false,
+                    };
+                    end_by_closing(&live.delivery, &closing, terms.fence, now)
+                }
+                None => {
+                    self.wait(slot, live, until);
+                    return Ok(());
+                }
+            },
             Admission::Review { cause, because } => {
-                if let Some(settlement) = refer(&live.delivery, cause, because, self.terms.fence, now) {
-                    self.settled(slot, live, settlement, now);
-                }
+                end_leg(&live.delivery, cause, because, leg.route(), terms.fence, now)
             }
+        };
+        if let Some(settlement) = instead {
+            self.settled(slot, live, settlement, now);
         }
         Ok(())
     }
 
+    fn start(
+        &mut self,
+        slot: usize,
+        mut live: Live,
+        way: &Way,
+        at_most: Duration,
+        now: Timestamp,
+    ) -> Result<(), RunStopped> {
+        if self.tally.attempts >= self.attempts_max {
+            return Err(RunStopped { policy: self.candidate.name.clone(), attempts: self.attempts_max });
+        }
+        let (leg, used) = (live.delivery.progress.leg, live.delivery.progress.retries_used);
+        let counted = if live.retry_counted.0 == leg { live.retry_counted.1 } else { 0 };
+        self.tally.started((used > counted).then_some(used), now);
+        (live.started, live.at_most, live.retry_counted) = (now, at_most, (leg, used));
+        let took = way.script.answer(&self.asked(&live)).took.min(at_most);
+        let place = self.place(&live.delivery);
+        place.in_flight += 1;
+        place.attempts += 1;
+        self.plan(now.after(took), What::Ended, slot);
+        self.live[slot] = Some(live);
+        Ok(())
+    }
+
+    /// The leg that a delivery is on, and where it goes there.
+    fn way(&self, delivery: &Delivery) -> (&'a Leg, &'a Way) {
+        let (leg, way, _) = place_of(&self.scenario.legs, delivery);
+        let leg = &self.scenario.legs[leg];
+        (leg, &leg.ways[way])
+    }
+
+    fn place(&mut self, delivery: &Delivery) -> &mut WayState {
+        let (_, _, place) = place_of(&self.scenario.legs, delivery);
+        &mut self.ways[place]
+    }
+
+    fn terms(&self, delivery: &Delivery, leg: &'a Leg) -> Terms<'a> {
+        Terms {
+            policy: self.candidate.of_leg(usize::from(delivery.progress.leg)),
+            seed: self.scenario.seed,
+            in_doubt: self.scenario.in_doubt,
+            config_version: 1,
+            fence: fence(delivery),
+            body_kept_bytes_max: 0,
+            route: leg.route(),
+        }
+    }
+
     /// Why nothing may be sent, by the calendar or because the recipient asked to be left alone: what ends later.
-    fn held(&self, now: Timestamp) -> Option<Wait> {
-        let paused = self.paused_until.filter(|until| *until > now);
-        let paused = paused.map(|until| Wait { until: Some(until), why: HoldReason::RetryAfter });
-        let closed = self.scenario.calendar.as_ref().and_then(|calendar| calendar.at(now).wait());
-        paused.into_iter().chain(closed).max_by_key(|wait| (wait.until.is_none(), wait.until))
+    fn held(&self, delivery: &Delivery, way: &Way, now: Timestamp) -> Option<Wait> {
+        let (_, _, place) = place_of(&self.scenario.legs, delivery);
+        held_at(&self.ways[place], way, now)
     }
 
     fn asked(&self, live: &Live) -> Asked {
+        let attempt = live.delivery.attempts.saturating_add(1);
+        let (_, _, place) = place_of(&self.scenario.legs, &live.delivery);
+        let before =
+            if self.ways.len() == 1 { live.delivery.attempts } else { live.sent.get(place).copied().unwrap_or(0) };
         Asked {
             seed: self.scenario.seed,
             delivery: live.delivery.id,
-            attempt: live.delivery.attempts.saturating_add(1),
+            attempt,
+            here: before.saturating_add(1),
             at: live.started.since(self.scenario.start),
         }
     }
@@ -265,7 +336,7 @@ impl<'a> World<'a> {
     /// What a look-up is answered: scripted by its number since the doubt arose.
     fn looked_up(&self, live: &Live) -> Option<&'a Scripted> {
         let number = u32::from(live.delivery.progress.look_ups).saturating_add(1);
-        let asked = Asked { attempt: number, ..self.asked(live) };
+        let asked = Asked { attempt: number, here: number, ..self.asked(live) };
         self.scenario.look_ups.as_ref().map(|script| script.answer(&asked))
     }
 
@@ -276,17 +347,21 @@ impl<'a> World<'a> {
         let looked = LookedUp {
             started: live.started,
             ended: now,
-            endpoint: self.scenario.endpoint.clone(),
+            endpoint: live.delivery.endpoint.clone(),
             evidence: scripted.evidence.clone(),
             verdict: scripted.verdict.clone(),
         };
-        let settlement = settle_look_up(&live.delivery, looked, &self.terms);
+        let (leg, _) = self.way(&live.delivery);
+        let settlement = settle_look_up(&live.delivery, looked, &self.terms(&live.delivery, leg));
+        let (_, _, place) = place_of(&self.scenario.legs, &live.delivery);
+        self.paused(place, &settlement);
         self.settled(slot, live, settlement, now);
     }
 
-    /// An attempt ends: what came of it is settled.
-    fn end(&mut self, slot: usize, live: Live, now: Timestamp) {
-        let scripted = self.scenario.script.answer(&self.asked(&live));
+    /// An attempt ends: what came of it is settled, and what goes on and was not taken chooses anew.
+    fn end(&mut self, slot: usize, mut live: Live, now: Timestamp) {
+        let (leg, way) = self.way(&live.delivery);
+        let scripted = way.script.answer(&self.asked(&live));
         let cut = (scripted.took > live.at_most).then(|| scripted.cut_after(live.at_most));
         let scripted = cut.as_ref().unwrap_or(scripted);
         let sent = Sent {
@@ -294,34 +369,80 @@ impl<'a> World<'a> {
             ended: now,
             held_until: None,
             body: None,
-            endpoint: self.scenario.endpoint.clone(),
+            endpoint: way.endpoint.clone(),
             evidence: scripted.evidence.clone(),
             verdict: scripted.verdict.clone(),
         };
-        let settlement = settle(&live.delivery, sent, &self.terms);
+        let mut settlement = settle(&live.delivery, sent, &self.terms(&live.delivery, leg));
+        let (_, _, place) = place_of(&self.scenario.legs, &live.delivery);
+        self.landed(place, &mut live, &settlement);
+        self.paused(place, &settlement);
+        self.choose_again(&mut settlement, now);
         self.settled(slot, live, settlement, now);
     }
 
-    fn settled(&mut self, slot: usize, mut live: Live, settlement: Settlement, now: Timestamp) {
-        let Settlement { delivery, entry, pause, .. } = settlement;
-        if let Some(pause) = pause {
-            self.paused_until = self.paused_until.max(Some(pause.until));
+    /// What an attempt at a way came to is counted there.
+    fn landed(&mut self, place: usize, live: &mut Live, settlement: &Settlement) {
+        let ways = self.ways.len();
+        let state = &mut self.ways[place];
+        state.in_flight = state.in_flight.saturating_sub(1);
+        match settlement.delivery.state {
+            State::Delivered { .. } => state.delivered += 1,
+            State::Rejected { .. } => state.rejected += 1,
+            State::Waiting { .. } | State::Held { .. } | State::InReview { .. } | State::Closed { .. } => {}
         }
+        if ways > 1 {
+            live.sent.resize(ways, 0);
+            live.sent[place] = live.sent[place].saturating_add(1);
+        }
+    }
+
+    /// The recipient asked to be left alone.
+    fn paused(&mut self, place: usize, settlement: &Settlement) {
+        if let Some(pause) = &settlement.pause {
+            let state = &mut self.ways[place];
+            state.paused_until = state.paused_until.max(Some(pause.until));
+        }
+    }
+
+    fn settled(&mut self, slot: usize, mut live: Live, settlement: Settlement, now: Timestamp) {
+        if self.scenario.legs.iter().any(|leg| leg.balance.is_some()) {
+            let counted = self.share_counted(&settlement);
+            self.learned.shares.settled(&settlement, counted.as_ref());
+        }
+        let Settlement { delivery, entry, .. } = settlement;
         self.tally.told(live.lead, entry);
         if let Some(next) = delivery.state.next_look() {
             live.delivery = delivery;
-            self.plan(next.max(now), What::Due, slot);
-            self.live[slot] = Some(live);
+            self.wait(slot, live, next.max(now));
         } else {
             self.tally.ended(&delivery, now);
             self.free.push(slot);
         }
     }
 
+    /// A delivery waits for its next look.
+    fn wait(&mut self, slot: usize, live: Live, until: Timestamp) {
+        self.place(&live.delivery).waiting += 1;
+        self.plan(until, What::Due, slot);
+        self.live[slot] = Some(live);
+    }
+
     fn plan(&mut self, at: Timestamp, what: What, slot: usize) {
         self.sequence += 1;
         self.planned.push(Reverse(Planned { at, what, sequence: self.sequence, slot }));
     }
+}
+
+/// What keeps a way from being called now; of two what ends later.
+fn held_at(state: &WayState, way: &Way, now: Timestamp) -> Option<Wait> {
+    let paused = state.paused_until.filter(|until| *until > now);
+    let paused = paused.map(|until| Wait { until: Some(until), why: HoldReason::RetryAfter });
+    paused.into_iter().chain(way.closed(now)).max_by_key(|wait| (wait.until.is_none(), wait.until))
+}
+
+fn fence(delivery: &Delivery) -> Fence {
+    Fence { shard: Shard::of(&delivery.endpoint.recipient), epoch: Epoch(1) }
 }
 
 #[cfg(test)]
