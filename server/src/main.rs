@@ -215,6 +215,7 @@ impl From<ScopeName> for Scope {
 }
 
 fn main() -> ExitCode {
+    let _as_it_was = small_pages();
     let command = Arguments::parse().command;
     log_to_stderr(matches!(command, Command::Demo { .. }));
     match run(command) {
@@ -226,6 +227,18 @@ fn main() -> ExitCode {
             ExitCode::from(if error.is::<command::WrongUsage>() { 2 } else { 1 })
         }
     }
+}
+
+/// A quiet server holds small things here and there: in pages of 2 MB they would hold twice the memory.
+#[cfg(target_os = "linux")]
+fn small_pages() -> std::io::Result<()> {
+    Ok(rustix::thread::disable_transparent_huge_pages(true)?)
+}
+
+/// Elsewhere the allocator's own way stands.
+#[cfg(not(target_os = "linux"))]
+fn small_pages() -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Logs go to stderr, as lines on a terminal and as JSON otherwise; `RUST_LOG` chooses what is said.
