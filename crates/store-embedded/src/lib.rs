@@ -8,6 +8,7 @@
 mod backup;
 mod batch;
 mod caps;
+mod copier;
 mod erasures;
 mod forget;
 mod header;

@@ -48,6 +48,11 @@ impl Change {
         }
     }
 
+    /// Whether it is written as soon as it can be. What is learned of an attempt may wait a moment.
+    pub(crate) fn is_urgent(&self) -> bool {
+        !matches!(self, Change::Settle(..) | Change::Take(_, None))
+    }
+
     /// Answers that it was not done. Who no longer waits needs no answer.
     pub(crate) fn refuse(self, error: StoreError) {
         match self {

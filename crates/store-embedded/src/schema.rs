@@ -15,8 +15,8 @@ pub(crate) const OLDEST_FORMAT: u32 = 2;
 
 /// The write-ahead log is cut back to this after it was reset.
 const LOG_BYTES_KEPT: u32 = 16 << 20;
-/// How long the writer waits for readers when it has to reset the log.
-const BUSY_MILLIS: u32 = 2_000;
+/// How long a connection waits for another that locks it out.
+pub(crate) const BUSY_MILLIS: u32 = 2_000;
 /// Statements kept prepared per connection; there are fewer kinds than this.
 const STATEMENTS_KEPT: usize = 64;
 
@@ -103,6 +103,12 @@ pub(crate) fn secure_delete(connection: &Connection, how: SecureDelete) -> rusql
         SecureDelete::Everywhere => "PRAGMA secure_delete = ON",
     };
     connection.query_row(pragma, [], |_| Ok(()))
+}
+
+/// Sets up a connection that copies the log into the main file, and syncs it.
+pub(crate) fn set_up_copier(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    set_up(connection, 0)
 }
 
 /// Sets up a connection that reads.

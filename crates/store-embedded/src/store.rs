@@ -1,7 +1,8 @@
 //! The store as the engine sees it: writes go to the writer's queue, questions to the readers.
 
+use crate::copier::Copier;
 use crate::open::{Birth, OpenError, Opened, open};
-use crate::queue::{Queue, closed};
+use crate::queue::{PATIENCE, Queue, closed};
 use crate::read::{self, Readers};
 use crate::rows::{AcceptRows, Change, Reply, SettleRows};
 use crate::writer::{Now, OnCommit, Shared, Writer};
@@ -93,12 +94,13 @@ impl EmbeddedStore {
     }
 
     fn start(opened: Opened, readers: Readers, options: Options) -> Self {
-        let Opened { lock, main_file, connection, names, ledger, tip, identity, .. } = opened;
-        let queue = Arc::new(Queue::new(options.queue_max));
+        let Opened { lock, file, main_file, connection, names, ledger, tip, identity } = opened;
+        let queue = Arc::new(Queue::new(options.queue_max, PATIENCE));
         let bytes_max = AtomicU64::new(options.bytes_max.unwrap_or(u64::MAX));
         let shared = Arc::new(Shared { health: Mutex::new(Health::Ready), bytes_max });
         let (tip_sender, tip) = watch::channel(tip);
         let writer = Writer {
+            copier: Copier::of(file),
             connection,
             names: Arc::clone(&names),
             ledger,
@@ -110,6 +112,7 @@ impl EmbeddedStore {
             carried: Vec::new(),
             log_pages: Arc::default(),
             log_pages_copied: 0,
+            log_pages_waited: 0,
             bytes_max_set: u64::MAX,
             file: main_file,
             deletes_everywhere: false,

@@ -2,11 +2,12 @@
 //! only after the sync. Never retries a failed write or sync: what is on disk is unknown then, so the store stops.
 
 use crate::batch::{Answer, Batch, Committed, Failure, Ledger};
+use crate::copier::{Copier, Copying, may_be_tried_again};
 use crate::journal::LINES_MAX;
 use crate::names::Names;
 use crate::queue::{CLOSED, Company, Queue, closed};
 use crate::rows::Change;
-use crate::schema::{SecureDelete, secure_delete};
+use crate::schema::{BUSY_MILLIS, SecureDelete, secure_delete};
 use crate::scrub::{Step, step};
 use parking_lot::Mutex;
 use rusqlite::hooks::Wal;
@@ -31,8 +32,10 @@ const CHECKPOINT_PAGES: u32 = 2_000;
 /// The log begins anew only when all of it was copied and nobody reads from it at the next commit. Where somebody does, the
 /// rest is copied each time it grew by so many pages, until it can.
 const CHECKPOINT_AGAIN_PAGES: u32 = 250;
-/// When readers kept the log from being reset until it grew to this many pages, the writer waits for them.
-const LOG_PAGES_MAX: i64 = 16_384;
+/// When readers kept the log from beginning anew until it grew by so many pages, the writer waits for them, once.
+const LOG_PAGES_MAX: u32 = 16_384;
+/// How long it does: enough for questions, but not for who reads the whole store, such as a backup.
+const READERS_WAIT_MILLIS: u32 = 50;
 const PAGE_BYTES: u64 = 4_096;
 
 const _: () = assert!(BATCH_MAX <= LINES_MAX);
@@ -52,6 +55,8 @@ pub(crate) struct Shared {
 
 /// The writer's own.
 pub(crate) struct Writer {
+    /// Copies the log meanwhile. Ends before the connection, which then is the last and leaves a whole main file behind.
+    pub(crate) copier: Copier,
     pub(crate) connection: Connection,
     pub(crate) names: Arc<Names>,
     pub(crate) ledger: Ledger,
@@ -66,6 +71,8 @@ pub(crate) struct Writer {
     pub(crate) log_pages: Arc<AtomicU32>,
     /// How many it had when it was copied last.
     pub(crate) log_pages_copied: u32,
+    /// How many it had when readers were waited for last.
+    pub(crate) log_pages_waited: u32,
     pub(crate) bytes_max_set: u64,
     /// The main file itself. Closed only after the connection, whose locks on the file would end with it.
     pub(crate) file: File,
@@ -223,29 +230,43 @@ impl Writer {
         self.keep_log_short()
     }
 
-    /// After the answers, so that nobody waits for it.
+    /// The log is copied apart while commits go on, then the little that is left here, after the answers.
     fn keep_log_short(&mut self) -> Next {
         let pages = self.log_pages.load(Ordering::Relaxed);
         if pages < self.log_pages_copied {
             // It began anew.
-            self.log_pages_copied = 0;
+            (self.log_pages_copied, self.log_pages_waited) = (0, 0);
         }
-        let step = if self.log_pages_copied == 0 { CHECKPOINT_PAGES } else { CHECKPOINT_AGAIN_PAGES };
-        if pages - self.log_pages_copied < step {
-            return Next::GoOn;
+        match self.copier.look() {
+            Copying::UnderWay => Next::GoOn,
+            Copying::Failed(detail) => self.stop(Vec::new(), detail),
+            Copying::Done => self.copy_the_rest(pages),
+            Copying::Idle => {
+                let step = if self.log_pages_copied == 0 { CHECKPOINT_PAGES } else { CHECKPOINT_AGAIN_PAGES };
+                let begun = if pages - self.log_pages_copied >= step { self.copier.begin() } else { Ok(()) };
+                begun.map_or_else(|detail| self.stop(Vec::new(), detail), |()| Next::GoOn)
+            }
         }
+    }
+
+    fn copy_the_rest(&mut self, pages: u32) -> Next {
         self.log_pages_copied = pages;
-        let kept = self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").and_then(|left| {
-            if left > LOG_PAGES_MAX { self.checkpoint("PRAGMA wal_checkpoint(RESTART)") } else { Ok(left) }
-        });
-        match kept {
-            Ok(_) => Next::GoOn,
-            // Somebody reads; it is tried again soon.
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Next::GoOn,
-            // The log holds everything; room may come.
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Next::GoOn,
-            Err(error) => self.stop(Vec::new(), error.to_string()),
+        let waits = pages - self.log_pages_waited >= LOG_PAGES_MAX;
+        let copied =
+            if waits { self.wait_for_readers(pages) } else { self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)") };
+        match copied {
+            Err(error) if !may_be_tried_again(&error) => self.stop(Vec::new(), error.to_string()),
+            _ => Next::GoOn,
         }
+    }
+
+    /// Questions end soon, but others follow: those that come while it waits no longer need the log.
+    fn wait_for_readers(&mut self, pages: u32) -> rusqlite::Result<()> {
+        self.log_pages_waited = pages;
+        self.connection.pragma_update(None, "busy_timeout", READERS_WAIT_MILLIS)?;
+        let copied = self.checkpoint("PRAGMA wal_checkpoint(RESTART)");
+        self.connection.pragma_update(None, "busy_timeout", BUSY_MILLIS)?;
+        copied
     }
 
     /// Leaves one whole file behind, if nobody reads just then; the log that stays otherwise is as safe.
@@ -273,7 +294,7 @@ impl Writer {
         let busy = self.connection.prepare_cached(pragma).and_then(|mut pragma| pragma.query_row([], |row| row.get(0)));
         match busy {
             Ok(0) => {
-                self.log_pages_copied = 0;
+                (self.log_pages_copied, self.log_pages_waited) = (0, 0);
                 self.log_pages.store(0, Ordering::Relaxed);
                 Ok(())
             }
@@ -286,9 +307,8 @@ impl Writer {
         }
     }
 
-    /// Answers with how many pages the log holds.
-    fn checkpoint(&self, pragma: &str) -> rusqlite::Result<i64> {
-        self.connection.prepare_cached(pragma)?.query_row([], |row| row.get(1))
+    fn checkpoint(&self, pragma: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(pragma)?.query_row([], |_| Ok(()))
     }
 
     fn refuse_for_room(&mut self, changes: Vec<Change>, detail: &str) -> Next {
