@@ -82,6 +82,12 @@ pub struct BreakerKeys {
     pub slow_call: Option<Duration>,
     /// How long a probe may take before it counts as failed.
     pub probe_lease: Option<Duration>,
+    /// How long it is open at first.
+    pub open_for: Option<Duration>,
+    /// How long it is open at most.
+    pub longest_open: Option<Duration>,
+    /// How long the way back takes.
+    pub ramp: Option<Duration>,
     /// What becomes of deliveries while it is open.
     pub on_open: Option<OnOpen>,
     /// How long it may hold a delivery before a person looks.
@@ -100,6 +106,9 @@ impl ProtectionSettings {
         let durations = [
             ("breaker.slow_call", keys.slow_call, SLOW_CALL),
             ("breaker.probe_lease", keys.probe_lease, PROBE_LEASE),
+            ("breaker.open_for", keys.open_for, BreakerSettings::OPEN_FOR),
+            ("breaker.longest_open", keys.longest_open, BreakerSettings::LONGEST_OPEN),
+            ("breaker.ramp", keys.ramp, BreakerSettings::RAMP),
             ("breaker.longest_hold", keys.longest_hold, LONGEST_HOLD),
         ];
         let mut faults: Vec<Fault> =
@@ -109,6 +118,7 @@ impl ProtectionSettings {
         faults.extend(self.rate_above_limit(place));
         if faults.is_empty() {
             faults.extend(self.concurrency_above_limit(place));
+            faults.extend(keys.open_times_fault(&breaker));
         }
         if keys.on_open == Some(OnOpen::Review)
             && let Some(longest) = keys.longest_hold
@@ -152,6 +162,7 @@ impl ProtectionSettings {
             mode: keys.mode.unwrap_or(default.mode),
             slow_call: keys.slow_call,
             probe_lease: self.probe_lease(place, steps, default.probe_lease)?,
+            ..default.with_times(keys.open_for, keys.longest_open, keys.ramp)
         };
         let concurrency = self.concurrency.unwrap_or_default();
         let concurrency = match (concurrency, self.max_concurrency) {
@@ -226,12 +237,21 @@ impl ProtectionSettings {
     /// Keys that the breaker's mode leaves without use.
     fn unused(&self) -> Vec<(&'static str, BreakerMode)> {
         let keys = &self.breaker;
-        let concluding = [("slow_call", keys.slow_call.is_some()), ("probe_lease", keys.probe_lease.is_some())];
-        let stopping = [("on_open", keys.on_open.is_some()), ("longest_hold", keys.longest_hold.is_some())];
+        let concluding = [
+            ("slow_call", keys.slow_call.is_some()),
+            ("probe_lease", keys.probe_lease.is_some()),
+            ("open_for", keys.open_for.is_some()),
+            ("longest_open", keys.longest_open.is_some()),
+        ];
+        let stopping = [
+            ("ramp", keys.ramp.is_some()),
+            ("on_open", keys.on_open.is_some()),
+            ("longest_hold", keys.longest_hold.is_some()),
+        ];
         let (mode, idle) = match keys.mode {
             None | Some(BreakerMode::On) => return Vec::new(),
             Some(BreakerMode::Observe) => (BreakerMode::Observe, stopping.to_vec()),
-            Some(BreakerMode::Off) => (BreakerMode::Off, [concluding, stopping].concat()),
+            Some(BreakerMode::Off) => (BreakerMode::Off, concluding.into_iter().chain(stopping).collect()),
         };
         idle.into_iter().filter(|(_, set)| *set).map(|(key, _)| (key, mode)).collect()
     }
@@ -250,6 +270,15 @@ impl ProtectionSettings {
         let (shown, oldest_shown) = (show_duration(hold), show_duration(oldest));
         let text = format!("never reached: its leads are too old after {oldest_shown}, before {shown} of being held");
         (hold >= oldest).then(|| Warning { place: breaker.key("longest_hold"), text })
+    }
+}
+
+impl BreakerKeys {
+    fn open_times_fault(&self, breaker: &Place) -> Option<Fault> {
+        let (first, longest) = (self.open_for?, self.longest_open?);
+        let allowed = format!("at most {}", show_duration(longest));
+        let fault = || Fault::of(breaker.key("open_for"), &show_duration(first), "is above longest_open", &allowed);
+        (first > longest).then(fault)
     }
 }
 

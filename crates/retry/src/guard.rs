@@ -81,7 +81,7 @@ impl Guard {
     /// dice.
     pub fn new(settings: GuardSettings, seed: Seed, endpoint: &Endpoint, now: Timestamp) -> Self {
         let breaker = Breaker::new(settings.breaker, seed_of(seed, endpoint), now);
-        Guard { settings, breaker, budget: Budget::new(now), ramp: Ramp::new(now) }
+        Guard { settings, breaker, budget: Budget::new(now), ramp: Ramp::new(settings.breaker.ramp, now) }
     }
 
     /// As it was kept.
@@ -93,7 +93,7 @@ impl Guard {
         now: Timestamp,
     ) -> Self {
         let breaker = Breaker::restore(settings.breaker, seed_of(seed, endpoint), &kept.breaker, now);
-        let mut ramp = Ramp::restore(kept.took, now);
+        let mut ramp = Ramp::restore(settings.breaker.ramp, kept.took, now);
         if breaker.state() == BreakerState::Recovery {
             ramp.begin(breaker.generation(), now);
         }
@@ -109,6 +109,7 @@ impl Guard {
     pub fn handle_settings(&mut self, settings: GuardSettings) {
         self.settings = settings;
         self.breaker.handle_settings(settings.breaker);
+        self.ramp.handle_length(settings.breaker.ramp);
     }
 
     /// The breaker, to look at.

@@ -5,10 +5,12 @@ use crate::quantity::shown;
 use crate::retry_table::Faults;
 use crate::scenario::{Beyond, Capacity, Protection};
 use serde::Deserialize;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use steadfast_retry::GuardSettings;
 use steadfast_retry::breaker::{BreakerMode, BreakerSettings};
 use steadfast_retry::pace::{ConcurrencyLimit, LIMIT_MAX, PaceSettings, Rate};
+use steadfast_retry::policy::show_duration;
 
 /// How recipients are protected; every key may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -18,6 +20,12 @@ pub struct GuardFile {
     pub breaker: Option<String>,
     /// From when on an answer counts as a failure; never unless said.
     pub slow_call: Option<String>,
+    /// How long the breaker is open at first; 30 s unless said.
+    pub open_for: Option<String>,
+    /// How long it is open at most; a quarter of an hour unless said.
+    pub longest_open: Option<String>,
+    /// How long the way back takes; a minute unless said.
+    pub ramp: Option<String>,
     /// Whether retries are budgeted; they are unless said otherwise.
     pub budget: Option<bool>,
     /// The most attempts in a span: `50/s`, `300/min`; no limit unless said.
@@ -47,10 +55,35 @@ impl GuardFile {
         let mode = self.breaker.as_ref().and_then(|word| mode(word, &at("breaker"), faults));
         let slow_call = faults.duration(&at("slow_call"), self.slow_call.as_ref());
         let rate = self.rate.as_ref().and_then(|text| faults.kept(&at("rate"), Rate::parse(text)));
-        let breaker =
-            BreakerSettings { mode: mode.unwrap_or(BreakerMode::On), slow_call, ..BreakerSettings::default() };
+        let breaker = self.times(place, faults);
+        let breaker = BreakerSettings { mode: mode.unwrap_or(BreakerMode::On), slow_call, ..breaker };
         let pace = PaceSettings { rate, concurrency: self.concurrency(place, faults) };
         Protection { guard: GuardSettings { breaker, budget: self.budget.unwrap_or(true) }, pace }
+    }
+
+    fn times(&self, place: &str, faults: &mut Faults) -> BreakerSettings {
+        let mut read = |key: &str, text: Option<&String>, range: RangeInclusive<Duration>| {
+            let value = faults.duration(&format!("{place}.{key}"), text)?;
+            if !range.contains(&value) {
+                let [least, most] = [*range.start(), *range.end()].map(show_duration);
+                let problem = format!("{} is out of range: allowed is {least} to {most}", show_duration(value));
+                faults.add(&format!("{place}.{key}"), problem);
+            }
+            Some(value)
+        };
+        let open_for = read("open_for", self.open_for.as_ref(), BreakerSettings::OPEN_FOR);
+        let longest = read("longest_open", self.longest_open.as_ref(), BreakerSettings::LONGEST_OPEN);
+        let ramp = read("ramp", self.ramp.as_ref(), BreakerSettings::RAMP);
+        if let (Some(first), Some(longest)) = (open_for, longest)
+            && first > longest
+        {
+            let (first, longest) = (show_duration(first), show_duration(longest));
+            faults.add(
+                &format!("{place}.open_for"),
+                format!("{first} is above longest_open: allowed is at most {longest}"),
+            );
+        }
+        BreakerSettings::default().with_times(open_for, longest, ramp)
     }
 
     fn concurrency(&self, place: &str, faults: &mut Faults) -> ConcurrencyLimit {

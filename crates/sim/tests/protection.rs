@@ -175,6 +175,14 @@ fn what_cannot_be_is_refused_by_name() {
     let cases = [
         ("recipient.answer = '200'\nguard.breaker = 'maybe'", "guard.breaker: \"maybe\"", "on, observe, off"),
         ("recipient.answer = '200'\nguard.rate = '-5/s'", "guard.rate: \"-5/s\"", "50/s"),
+        ("recipient.answer = '200'\nguard.open_for = '1ms'", "guard.open_for: 1ms", "100ms to 1h"),
+        ("recipient.answer = '200'\nguard.longest_open = '2d'", "guard.longest_open: 2d", "100ms to 1d"),
+        ("recipient.answer = '200'\nguard.ramp = '0s'", "guard.ramp: 0s", "500ms to 1h"),
+        (
+            "recipient.answer = '200'\nguard = { open_for = '2m', longest_open = '1m' }",
+            "guard.open_for: 2m is above longest_open",
+            "at most 1m",
+        ),
         ("recipient.answer = '200'\nguard.concurrency = 0", "guard.concurrency: 0", "1 to 10000"),
         (
             "recipient.answer = '200'\nguard = { concurrency = 1, concurrency_max = 2 }",

@@ -71,6 +71,28 @@ pub(crate) const BREAKER: Table = Table {
             "How long a probe may take before it counts as failed. By default longer where its steps' timeouts ask for it.",
         ),
         key(
+            "open_for",
+            "duration",
+            "100ms to 1h",
+            "\"30s\"",
+            "How long it is open before a probe: twice as long with every opening in a row, and always up to a fifth more.",
+        ),
+        key(
+            "longest_open",
+            "duration",
+            "100ms to 1d, and not less than open_for",
+            "\"15m\"",
+            "How long it is open at most: the shorter, the sooner a recipient is found well again, and the more probes it gets.",
+        ),
+        key(
+            "ramp",
+            "duration",
+            "500ms to 1h",
+            "\"60s\"",
+            "How long the way back takes after an outage: from a tenth to all of what the recipient took before, as fast as in the \
+             busiest tenth of such a time.",
+        ),
+        key(
             "on_open",
             "text",
             "hold, next_leg, review",

@@ -41,6 +41,9 @@ fn breaker(breaker: &Section<'_>) -> BreakerKeys {
         mode: breaker.get("mode").and_then(|found| found.word(BreakerMode::from_name, &modes)),
         slow_call: breaker.duration("slow_call"),
         probe_lease: breaker.duration("probe_lease"),
+        open_for: breaker.duration("open_for"),
+        longest_open: breaker.duration("longest_open"),
+        ramp: breaker.duration("ramp"),
         on_open: breaker.get("on_open").and_then(|found| found.word(OnOpen::from_name, &fates)),
         longest_hold: breaker.duration("longest_hold"),
     }

@@ -27,13 +27,19 @@ fn what_is_written_is_in_force_and_the_rest_has_the_defaults_of_the_page() {
 
     let written = plan(
         "concurrency = 8\nrate_limit = \"50/s\"\nretry_budget = false\nbreaker = { mode = \"observe\", slow_call = \"5s\", \
-         probe_lease = \"45s\" }",
+         probe_lease = \"45s\", open_for = \"2s\", longest_open = \"2m\", ramp = \"30s\" }",
     );
     assert_eq!(written.pace.concurrency, ConcurrencyLimit::Fixed(8));
     assert_eq!(written.pace.rate.unwrap().to_string(), "50/s");
     let breaker = written.guard.breaker;
     assert_eq!((breaker.mode, written.guard.budget), (BreakerMode::Observe, false));
     assert_eq!((breaker.slow_call, breaker.probe_lease), (Some(Duration::from_secs(5)), Duration::from_secs(45)));
+    let times = (breaker.open_for, breaker.longest_open, breaker.ramp);
+    assert_eq!(times, (Duration::from_secs(2), Duration::from_secs(120), Duration::from_secs(30)));
+    let times =
+        |keys: &str| (plan(keys).guard.breaker.open_for.as_secs(), plan(keys).guard.breaker.longest_open.as_secs());
+    assert_eq!(times("breaker.longest_open = \"10s\""), (10, 10), "never open for longer than the longest");
+    assert_eq!(times("breaker.open_for = \"30m\""), (1_800, 1_800));
     assert_eq!(plan("breaker.on_open = \"review\"").on_open, OnOpen::Review);
     assert_eq!(plan("breaker.longest_hold = \"2h\"").longest_hold, Some(Duration::from_secs(7_200)));
 }
@@ -111,8 +117,23 @@ fn absurd_values_are_refused_by_name_line_and_what_is_allowed() {
         ),
         ("retry_budget = 100", "2:16: recipients.bank.retry_budget = 100: is a whole number, not true or false", ""),
         (
-            "breaker.open_for = \"5s\"",
-            "recipients.bank.breaker.open_for: is not a key of [recipients.NAME.breaker]",
+            "breaker.open_for = \"99ms\"",
+            "2:20: recipients.bank.breaker.open_for = \"99ms\": is out of range",
+            "(allowed: 100ms to 1h)",
+        ),
+        (
+            "breaker.longest_open = \"25h\"",
+            "2:24: recipients.bank.breaker.longest_open = \"25h\": is out of range",
+            "(allowed: 100ms to 1d)",
+        ),
+        (
+            "breaker.ramp = \"0s\"",
+            "2:16: recipients.bank.breaker.ramp = \"0s\": is out of range",
+            "(allowed: 500ms to 1h)",
+        ),
+        (
+            "breaker.opens_after = 5",
+            "recipients.bank.breaker.opens_after: is not a key of [recipients.NAME.breaker]",
             "",
         ),
     ];
@@ -136,6 +157,11 @@ fn values_that_contradict_each_other_are_refused() {
             "rate_limit = \"50/s\"\nlimits.max_rate = \"300/min\"",
             "2:14: recipients.bank.rate_limit = \"50/s\": is above limits.max_rate",
             "(allowed: at most 300/min)",
+        ),
+        (
+            "breaker = { open_for = \"3m\", longest_open = \"2m\" }",
+            "2:24: recipients.bank.breaker.open_for = \"3m\": is above longest_open",
+            "(allowed: at most 2m)",
         ),
         (
             "breaker = { on_open = \"review\", longest_hold = \"2h\" }",

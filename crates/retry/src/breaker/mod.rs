@@ -20,10 +20,12 @@ mod credentials;
 mod half_open;
 mod open;
 mod recovery;
+mod settings;
 mod signal;
 mod transition;
 mod window;
 
+pub use settings::{BreakerMode, BreakerSettings};
 pub use signal::{Signal, Symptom};
 pub use transition::{BreakerState, ByHand, Figures, Reason, Transition};
 pub(crate) use window::surely_above;
@@ -31,46 +33,16 @@ pub use window::{Counted, lower_bound_thousandths};
 
 use crate::backoff::Seed;
 use crate::delivery::HoldReason;
-use crate::evidence::named_enum;
 use closed::Closed;
 use credentials::Refusals;
 use half_open::HalfOpen;
-use open::{Open, STRIKES_MAX};
-use recovery::{RAMP, Recovery, WHOLE_THOUSANDTHS};
+use open::Open;
+use recovery::{Recovery, WHOLE_THOUSANDTHS};
 use std::time::Duration;
 use steadfast_lead::Timestamp;
 
 /// One opening in a row is forgiven for so long a time closed.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(5 * 60);
-
-named_enum! {
-    /// What a breaker may do.
-    BreakerMode {
-        /// It stops what has to be stopped.
-        On = "on",
-        /// It concludes and stops nothing.
-        Observe = "observe",
-        /// It only counts.
-        Off = "off",
-    }
-}
-
-/// What an operator can set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BreakerSettings {
-    /// What it may do.
-    pub mode: BreakerMode,
-    /// From when on an answer counts as a failure; `None` for never.
-    pub slow_call: Option<Duration>,
-    /// How long a probe may take before it counts as failed: more than the request's timeout.
-    pub probe_lease: Duration,
-}
-
-impl Default for BreakerSettings {
-    fn default() -> Self {
-        BreakerSettings { mode: BreakerMode::On, slow_call: None, probe_lease: Duration::from_secs(60) }
-    }
-}
 
 /// What a person can do with a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,8 +193,7 @@ impl Breaker {
             BreakerState::ForcedOpen => State::ForcedOpen,
             BreakerState::Disabled => State::Disabled,
         };
-        let strikes = kept.strikes.min(STRIKES_MAX);
-        let BreakerSnapshot { since, generation, .. } = *kept;
+        let BreakerSnapshot { since, generation, strikes, .. } = *kept;
         Breaker { state, since, generation, strikes, ..Breaker::new(settings, seed, now) }
     }
 
@@ -283,7 +254,7 @@ impl Breaker {
     /// The share of what the recipient took before that may go now, in thousandths: less than 1000 in recovery only.
     pub fn share_thousandths(&self, now: Timestamp) -> u16 {
         if self.settings.mode == BreakerMode::On && self.state() == BreakerState::Recovery {
-            return recovery::share_thousandths(now.since(self.since));
+            return recovery::share_thousandths(now.since(self.since), self.settings.ramp);
         }
         WHOLE_THOUSANDTHS
     }
@@ -332,7 +303,7 @@ impl Breaker {
         match &self.state {
             State::Open(open) => Some(open.until(self.since)),
             State::HalfOpen(half_open) => half_open.expires(),
-            State::Recovery(_) => Some(self.since.after(RAMP)),
+            State::Recovery(_) => Some(self.since.after(self.settings.ramp)),
             State::Closed(_) | State::Credentials | State::ForcedOpen | State::Disabled => None,
         }
     }
@@ -449,8 +420,8 @@ impl Breaker {
     }
 
     fn open(&mut self, reason: Reason, now: Timestamp) -> Transition {
-        self.strikes = self.strikes_left(now).saturating_add(1).min(STRIKES_MAX);
-        let open = Open::new(self.strikes, self.seed, self.generation, self.asked_until, now);
+        self.strikes = open::one_more(self.strikes_left(now), &self.settings);
+        let open = Open::new(self.strikes, &self.settings, self.seed, self.generation, self.asked_until, now);
         let mut transition = self.go(State::Open(open), reason, now);
         transition.figures.open_for = Some(open.open_for);
         transition
