@@ -81,7 +81,7 @@ CREATE TABLE configs (version INTEGER PRIMARY KEY, at INTEGER NOT NULL, by TEXT 
 /// Sets up the connection that writes. Every commit is synced before it returns.
 pub(crate) fn set_up_writer(connection: &Connection, cache_bytes: usize) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    sync_what_is_written(connection)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     secure_delete(connection, SecureDelete::WithinPages)?;
     set_up(connection, cache_bytes)
@@ -107,8 +107,13 @@ pub(crate) fn secure_delete(connection: &Connection, how: SecureDelete) -> rusql
 
 /// Sets up a connection that copies the log into the main file, and syncs it.
 pub(crate) fn set_up_copier(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    sync_what_is_written(connection)?;
     set_up(connection, 0)
+}
+
+/// The log before a commit is answered, and both files when the log is copied.
+fn sync_what_is_written(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "FULL")
 }
 
 /// Sets up a connection that reads.
