@@ -1,4 +1,5 @@
-//! A store with many deliveries waiting, made through the store itself: each for an attempt, or, having failed once, for its retry.
+//! A store with many deliveries, made through the store itself: each waits for an attempt, or has had one and waits for its retry
+//! or is delivered.
 
 use crate::servers::{data, flow, recipient};
 use anyhow::{Result, anyhow, ensure};
@@ -31,9 +32,11 @@ pub(crate) struct Waiting {
     pub(crate) recipients: usize,
     /// `http://ADDRESS` of the sink.
     pub(crate) origin: Arc<str>,
-    /// Each has failed once, and waits for its first retry.
-    pub(crate) failed_once: bool,
-    /// How long from the beginning they wait, unless they have failed.
+    /// Each has had an attempt that was answered so.
+    pub(crate) answered: Option<u16>,
+    /// How long ago they were accepted.
+    pub(crate) ago: Duration,
+    /// How long from the beginning they wait, unless they have had an attempt.
     pub(crate) waits: Duration,
     /// Over how long they come due then.
     pub(crate) spread: Duration,
@@ -58,8 +61,8 @@ pub(crate) async fn prepare(folder: &Path, waiting: &Waiting) -> Result<()> {
         for pending in batch {
             ensure!(pending.await? == Accepted::New, "the store knows a lead that is new");
         }
-        if waiting.failed_once {
-            fail(&store, &deliveries).await?;
+        if let Some(status) = waiting.answered {
+            answer(&store, &deliveries, status).await?;
         }
         given = until;
     }
@@ -67,8 +70,8 @@ pub(crate) async fn prepare(folder: &Path, waiting: &Waiting) -> Result<()> {
     Ok(())
 }
 
-/// One attempt of each is answered 503: a retry six hours later is planned.
-async fn fail(store: &EmbeddedStore, deliveries: &[Delivery]) -> Result<()> {
+/// One attempt of each is answered so; where it is to be retried, then six hours later.
+async fn answer(store: &EmbeddedStore, deliveries: &[Delivery], status: u16) -> Result<()> {
     let layer = Layer {
         extended: Some(true),
         backoff: Some(Backoff::Fixed),
@@ -82,7 +85,7 @@ async fn fail(store: &EmbeddedStore, deliveries: &[Delivery]) -> Result<()> {
     let settling: Vec<Pending<Settled>> = deliveries
         .iter()
         .map(|delivery| {
-            let answer = Answer { status: 503, headers: Vec::new(), body: Bytes::new(), body_bytes: 0 };
+            let answer = Answer { status, headers: Vec::new(), body: Bytes::new(), body_bytes: 0 };
             let evidence = Evidence::of_answer(answer);
             let (started, endpoint) = (delivery.accepted_at, delivery.endpoint.clone());
             let verdict = classify_status(&evidence);
@@ -107,7 +110,7 @@ async fn fail(store: &EmbeddedStore, deliveries: &[Delivery]) -> Result<()> {
 
 impl Waiting {
     fn acceptance(&self, number: u64, began: Timestamp, ids: &mut IdSequence) -> Result<Acceptance> {
-        let at = now();
+        let at = Timestamp::from_micros(now().as_micros() - i64::try_from(self.ago.as_micros())?);
         let (id, delivery): (LeadId, DeliveryId) = (ids.next(at), ids.next(at));
         let place = usize::try_from(number)? % self.recipients;
         let flow = FlowName::new(&flow(place))?;

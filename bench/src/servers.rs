@@ -24,6 +24,8 @@ pub(crate) struct Setup {
     pub(crate) paths: Vec<&'static str>,
     /// Lines put under `[retry]`.
     pub(crate) retry: &'static str,
+    /// Lines put under `[retention]`.
+    pub(crate) retention: &'static str,
     /// Lines put under each recipient.
     pub(crate) recipient: &'static str,
     /// How many may wait.
@@ -33,7 +35,7 @@ pub(crate) struct Setup {
 impl Setup {
     /// So many recipients that take everything at once.
     pub(crate) fn plain(recipients: usize) -> Self {
-        Setup { paths: vec!["/ok"; recipients], retry: "", recipient: "", queue_capacity: 1_000_000 }
+        Setup { paths: vec!["/ok"; recipients], retry: "", retention: "", recipient: "", queue_capacity: 1_000_000 }
     }
 
     /// Where leads are posted, flow by flow.
@@ -45,6 +47,7 @@ impl Setup {
         let mut text = String::from("[server]\nallow_private_networks = [\"127.0.0.0/8\"]\n");
         // Writing into a text cannot fail.
         let _written = write!(text, "[store]\nqueue_capacity = {}\n[retry]\n{}\n", self.queue_capacity, self.retry);
+        let _written = write!(text, "[retention]\n{}\n", self.retention);
         for (number, path) in self.paths.iter().enumerate() {
             let (flow, recipient, address) = (flow(number), recipient(number), sink.address());
             let _written = write!(

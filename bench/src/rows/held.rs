@@ -18,7 +18,8 @@ use tokio::time::{sleep, timeout};
 
 /// The first is the one that fails.
 const RECIPIENTS: usize = 21;
-const SETUP: Setup = Setup { paths: Vec::new(), retry: "", recipient: "concurrency = 64", queue_capacity: 0 };
+const SETUP: Setup =
+    Setup { paths: Vec::new(), retry: "", retention: "", recipient: "concurrency = 64", queue_capacity: 0 };
 /// What the first takes while it is well, leads a second.
 const TAKES: u32 = 100;
 const RATE: u32 = 1_000;
@@ -59,7 +60,11 @@ pub(crate) async fn run(bench: &Bench) -> Result<Vec<Line>> {
     let origin = format!("http://{}", bench.sink.address()).into();
     let (waits, spread) = (Duration::ZERO, Duration::ZERO);
     let (deliveries, recipients) = (bench.waiting, 1);
-    prepare(folder.path(), &Waiting { deliveries, recipients, origin, waits, spread, failed_once: false }).await?;
+    prepare(
+        folder.path(),
+        &Waiting { deliveries, recipients, origin, waits, spread, answered: None, ago: Duration::ZERO },
+    )
+    .await?;
     let server = bench.programs.server(folder.path(), &setup, &bench.sink)?;
     sleep(SETTLES).await;
     let idle = server.usage()?;

@@ -6,6 +6,7 @@ mod held;
 mod idle;
 mod pure;
 mod replan;
+mod retention;
 mod throughput;
 mod waiting;
 
@@ -31,6 +32,8 @@ pub(crate) enum Run {
     Waiting,
     /// A changed policy reaches what waits.
     Replan,
+    /// What is over its time is deleted under load.
+    Retention,
     /// Many deliveries held behind an open breaker, and its recipient coming back.
     Held,
     /// Two of a hundred recipients sick.
@@ -41,13 +44,14 @@ pub(crate) enum Run {
 
 impl Run {
     /// All of them, in the order of the table.
-    pub(crate) const ALL: [Run; 9] = [
+    pub(crate) const ALL: [Run; 10] = [
         Run::Wide32,
         Run::Wide256,
         Run::FixedRate,
         Run::Idle,
         Run::Waiting,
         Run::Replan,
+        Run::Retention,
         Run::Held,
         Run::Bystanders,
         Run::Pure,
@@ -106,6 +110,7 @@ impl Bench {
             Run::Idle => idle::run(self).await,
             Run::Waiting => waiting::run(self).await,
             Run::Replan => replan::run(self).await,
+            Run::Retention => retention::run(self).await,
             Run::Held => held::run(self).await,
             Run::Bystanders => bystanders::run(self).await,
             Run::Pure => pure::run(self),

@@ -33,7 +33,7 @@ pub(crate) async fn run(bench: &Bench) -> Result<Vec<Line>> {
     let origin = format!("http://{}", bench.sink.address()).into();
     let (waits, spread) = (Duration::ZERO, Duration::ZERO);
     let (deliveries, recipients) = (bench.waiting, RECIPIENTS);
-    let waiting = Waiting { deliveries, recipients, origin, waits, spread, failed_once: true };
+    let waiting = Waiting { deliveries, recipients, origin, waits, spread, answered: Some(503), ago: Duration::ZERO };
     prepare(folder.path(), &waiting).await?;
     let server = bench.programs.server(folder.path(), &setup(bench, BEFORE), &bench.sink)?;
     sleep(SETTLES).await;

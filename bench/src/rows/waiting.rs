@@ -54,7 +54,8 @@ pub(crate) async fn run(bench: &Bench) -> Result<Vec<Line>> {
     let deliveries = bench.waiting;
     let origin = format!("http://{}", bench.sink.address()).into();
     let (waits, spread) = (WAITS, SPREAD);
-    let waiting = Waiting { deliveries, recipients: RECIPIENTS, origin, waits, spread, failed_once: false };
+    let waiting =
+        Waiting { deliveries, recipients: RECIPIENTS, origin, waits, spread, answered: None, ago: Duration::ZERO };
     prepare(folder.path(), &waiting).await?;
     let setup = setup(deliveries);
     let mut ready = Vec::new();
@@ -81,7 +82,7 @@ fn setup(deliveries: u64) -> Setup {
     let takes = (0..RECIPIENTS / 2).map(|_| "/ok");
     let refuses = (0..RECIPIENTS / 2).map(|_| "/fail-first");
     let paths = takes.chain(refuses).collect();
-    Setup { paths, retry: RETRY, recipient: UNGUARDED, queue_capacity: deliveries + 1_000_000 }
+    Setup { paths, retry: RETRY, retention: "", recipient: UNGUARDED, queue_capacity: deliveries + 1_000_000 }
 }
 
 /// 100,000 as people write it.
