@@ -3,14 +3,17 @@
 use crate::assemble::{Assembled, assemble, keep_config, keys};
 use crate::config;
 use anyhow::{Context, Result, bail};
+use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, SystemTime};
 use steadfast_api::ServeLimits;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// What to run with.
 pub(crate) struct ServeArgs {
@@ -91,26 +94,41 @@ async fn run(
 
 /// Returns when told to stop; reloads meanwhile.
 async fn watch_signals(assembled: &Assembled, mut signals: Signals, config: &Path) {
-    const LOOK_EVERY: Duration = Duration::from_secs(4);
-    let mut look = tokio::time::interval(LOOK_EVERY);
+    let changed = Arc::new(Notify::new());
+    let _looking = look_after(config.to_owned(), Arc::clone(&changed));
     let mut seen = stamp(config);
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
-            _ = signals.hangup.recv() => {
-                seen = stamp(config);
-                reload(assembled, config).await;
-            }
-            _ = look.tick() => {
-                let now = stamp(config);
-                if now != seen && now.is_some() {
-                    seen = now;
-                    reload(assembled, config).await;
+            _ = signals.hangup.recv() => {}
+            () = changed.notified() => {
+                if stamp(config) == seen {
+                    continue;
                 }
             }
         }
+        seen = stamp(config);
+        reload(assembled, config).await;
     }
+}
+
+/// Looks now and then whether a file has changed, and tells, until what it answers with is dropped. On a thread of its own, which
+/// wakes nobody for nothing.
+fn look_after(path: PathBuf, changed: Arc<Notify>) -> Sender<Infallible> {
+    const LOOK_EVERY: Duration = Duration::from_secs(4);
+    let (looking, until) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut seen = stamp(&path);
+        while until.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+            let now = stamp(&path);
+            if now != seen && now.is_some() {
+                seen = now;
+                changed.notify_one();
+            }
+        }
+    });
+    looking
 }
 
 /// What tells that a file has changed: its time and its length.
