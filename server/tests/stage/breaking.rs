@@ -129,16 +129,16 @@ fn fate(books: &mut Books, key: &str) -> Option<Break> {
 }
 
 /// Closes with a reset instead of an orderly end.
-fn reset(stream: &TcpStream) -> std::io::Result<()> {
+pub(super) fn reset(stream: &TcpStream) -> std::io::Result<()> {
     socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))
 }
 
-fn find(read: &[u8], wanted: &[u8]) -> Option<usize> {
+pub(super) fn find(read: &[u8], wanted: &[u8]) -> Option<usize> {
     read.windows(wanted.len()).position(|window| window == wanted)
 }
 
 /// Reads until `done` says where; nothing when the other side has ended.
-async fn read_until(
+pub(super) async fn read_until(
     stream: &mut TcpStream,
     read: &mut Vec<u8>,
     done: impl Fn(&[u8]) -> Option<usize>,

@@ -9,11 +9,13 @@
 )]
 
 mod breaking;
+mod hostile;
 mod power;
 mod recipient;
 mod server;
 
 pub use breaking::{Books, Break, BreakingRecipient};
+pub use hostile::{Harm, HostileRecipient};
 pub use power::{Recorder, may_record};
 pub use recipient::{Arrival, Recipient, Reply};
 pub use server::{Answer, Server, binary, call};
