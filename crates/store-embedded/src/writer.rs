@@ -263,10 +263,16 @@ impl Writer {
     /// Questions end soon, but others follow: those that come while it waits no longer need the log.
     fn wait_for_readers(&mut self, pages: u32) -> rusqlite::Result<()> {
         self.log_pages_waited = pages;
+        self.waiting_briefly(|connection| {
+            connection.prepare_cached("PRAGMA wal_checkpoint(RESTART)")?.query_row([], |_| Ok(()))
+        })
+    }
+
+    fn waiting_briefly<T>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         self.connection.pragma_update(None, "busy_timeout", READERS_WAIT_MILLIS)?;
-        let copied = self.checkpoint("PRAGMA wal_checkpoint(RESTART)");
+        let done = work(&self.connection);
         self.connection.pragma_update(None, "busy_timeout", BUSY_MILLIS)?;
-        copied
+        done
     }
 
     /// Leaves one whole file behind, if nobody reads just then; the log that stays otherwise is as safe.
@@ -290,8 +296,10 @@ impl Writer {
 
     /// Copies everything of the log into the main file and cuts the log off.
     fn cut_log_off(&mut self) -> Result<(), StoreError> {
-        let pragma = "PRAGMA wal_checkpoint(TRUNCATE)";
-        let busy = self.connection.prepare_cached(pragma).and_then(|mut pragma| pragma.query_row([], |row| row.get(0)));
+        // A backup reads for minutes; whoever asked comes again.
+        let busy = self.waiting_briefly(|connection| {
+            connection.prepare_cached("PRAGMA wal_checkpoint(TRUNCATE)")?.query_row([], |row| row.get(0))
+        });
         match busy {
             Ok(0) => {
                 (self.log_pages_copied, self.log_pages_waited) = (0, 0);
