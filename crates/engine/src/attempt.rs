@@ -17,7 +17,7 @@ use steadfast_retry::{
     Admission, BodyMark, Delivery, Entry, Evidence, FaultKind, HoldReason, LookedUp, Phase, ReviewCause, Sent,
     Settlement, Terms, Verb, admit, assume_delivered, end_leg, leave_leg, park, refer, replan, settle, settle_look_up,
 };
-use steadfast_store::{DuePosition, QueueKey, StoreError};
+use steadfast_store::{QueueKey, StoreError};
 
 /// A delivery with its lead.
 type Loaded = (Delivery, Arc<Lead>);
@@ -100,11 +100,11 @@ impl Inner {
         const AFTER_FAILURE: Duration = Duration::from_secs(1);
         let recent = self.recent.lock().take(start.delivery);
         if let Some(loaded) = recent {
-            return Some(loaded).filter(|(delivery, _)| is_current(delivery, start.position));
+            return Some(loaded).filter(|(delivery, _)| is_current(delivery, start));
         }
         loop {
             match self.store.load(start.delivery).await {
-                Ok(loaded) => return loaded.filter(|(delivery, _)| is_current(delivery, start.position)),
+                Ok(loaded) => return loaded.filter(|(delivery, _)| is_current(delivery, start)),
                 Err(error) => {
                     tracing::error!(delivery = %start.delivery, %error, "a delivery could not be read; trying again");
                     self.clock.sleep_until(self.clock.now().after(AFTER_FAILURE)).await;
@@ -187,12 +187,23 @@ impl Inner {
     fn belongs_elsewhere(&self, delivery: &Delivery, lead: &Lead, plan: &StepPlan, now: Timestamp) -> Option<Ended> {
         let fence = self.fence(delivery);
         if let Some((lot, stop)) = self.lot_of(lead, &plan.endpoint.recipient) {
-            let parked = delivery.endpoint == lot;
-            return Some(if parked {
-                Ended::NotYet(Box::new(delivery.clone()))
-            } else {
-                settled(park(delivery, &lot, &stop, fence, now))
-            });
+            if delivery.endpoint != lot {
+                return Some(settled(park(delivery, &lot, &stop, fence, now)));
+            }
+            // It is looked at while it is stopped because it became too old for any policy of its step.
+            let age = plan.longest_lead_age();
+            if now >= delivery.accepted_at.after(age) {
+                let because = format!("older than max_lead_age = {}", show_duration(age));
+                return Some(settled(end_leg(
+                    delivery,
+                    ReviewCause::Expired,
+                    because.into(),
+                    plan.route(),
+                    fence,
+                    now,
+                )));
+            }
+            return Some(Ended::NotYet(Box::new(delivery.clone())));
         }
         // It joins the queue of its new endpoint, whose pause and whose recipient's slots bind it there.
         (plan.endpoint != delivery.endpoint).then(|| settled(replan(delivery, &plan.endpoint, fence, now)))
@@ -425,7 +436,10 @@ fn not_yet(delivery: Delivery, until: Timestamp, why: HoldReason) -> Ended {
     Ended::NotYet(Box::new(delivery))
 }
 
-/// Whether a position read earlier still says when this delivery is to be looked at.
-fn is_current(delivery: &Delivery, position: Option<DuePosition>) -> bool {
-    position.is_none_or(|position| delivery.state.next_look() == Some(position.due))
+/// Whether a position read earlier still says where and when this delivery is to be looked at. One that was moved meanwhile
+/// goes when its new endpoint lets it, and keeps its place in time.
+fn is_current(delivery: &Delivery, start: &Start) -> bool {
+    start.position.is_none_or(|position| {
+        delivery.state.next_look() == Some(position.due) && delivery.endpoint == start.queue.endpoint
+    })
 }

@@ -96,6 +96,8 @@ impl Inner {
         now: Timestamp,
     ) -> Option<Settlement> {
         let fate = match guard.action() {
+            // What may have been taken has not ended: a person says which it is.
+            _ if delivery.progress.may_be_taken() => DuplicateFate::Review,
             DuplicateAction::Reject => DuplicateFate::Reject,
             DuplicateAction::Review => DuplicateFate::Review,
             DuplicateAction::Skip => DuplicateFate::Skip,

@@ -7,15 +7,16 @@
 use crate::intake::{Receipt, Refusal};
 use crate::run::{Engine, Inner};
 use crate::settling::{AFTER_FULL, goes_on};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use steadfast_flow::{Contact, ContactKind, ErasureRules, OnReturn};
 use steadfast_lead::{DeliveryId, Fields, Lead, LeadId, Timestamp};
 use steadfast_retry::{CloseReason, Delivery, Event, State, StateName, Verb, erase};
-use steadfast_store::{Acceptance, Accepted, Erasure, LeadErasure, StoreError, Term, Tombstone, Wiped};
+use steadfast_store::{Acceptance, Accepted, Erasure, LeadErasure, Pending, StoreError, Term, Tombstone, Wiped};
 use tokio::sync::watch;
 
 /// Leads wiped at once.
@@ -26,6 +27,11 @@ const PAGE: usize = 256;
 const TOLD_MAX: usize = 1_000;
 /// How soon a step that could not be taken is tried again.
 const AFTER_BUSY: Duration = Duration::from_millis(50);
+/// How soon copies are to be overwritten again where a reader was in the way: it may be a backup, and each try holds up writes
+/// for a moment.
+const AFTER_READER: Duration = Duration::from_secs(1);
+/// How soon an erasure that failed is gone on with.
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
 
 /// Whom to forget.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,15 +147,14 @@ impl Engine {
         let progress = Progress::of(number);
         let mut finished = progress.finished.subscribe();
         let (inner, told) = (Arc::clone(&self.inner), Arc::clone(&progress));
-        tokio::spawn(async move {
-            if let Err(error) = inner.carry_out(&erasure, &told).await {
-                tracing::error!(erasure = erasure.number, %error, "an erasure goes on at the next start");
-            }
-        });
+        tokio::spawn(async move { inner.carry_out_at_last(&erasure, &told).await });
         let until = self.inner.clock.now().after(patience);
-        tokio::select! {
-            _ = finished.wait_for(|finished| *finished) => {}
-            () = self.inner.clock.sleep_until(until) => {}
+        // A clock may wake before its time.
+        while !*finished.borrow() && self.inner.clock.now() < until {
+            tokio::select! {
+                _ = finished.wait_for(|finished| *finished) => {}
+                () = self.inner.clock.sleep_until(until) => {}
+            }
         }
         Ok(progress.told())
     }
@@ -189,6 +194,18 @@ impl Inner {
             self.carry_out(&erasure, &Progress::of(erasure.number)).await?;
         }
         Ok(())
+    }
+
+    /// Begins again where a read failed: whoever asked for it is not to wait for a restart.
+    async fn carry_out_at_last(self: &Arc<Self>, erasure: &Erasure, progress: &Progress) {
+        while let Err(error) = self.carry_out(erasure, progress).await {
+            tracing::error!(erasure = erasure.number, %error, "an erasure could not go on");
+            if matches!(error, StoreError::Stopped { .. }) || self.draining.load(Ordering::SeqCst) {
+                // The next start goes on with it, before anything is sent.
+                return;
+            }
+            self.rest(AFTER_FAILURE).await;
+        }
     }
 
     async fn carry_out(self: &Arc<Self>, erasure: &Erasure, progress: &Progress) -> Result<(), StoreError> {
@@ -237,7 +254,9 @@ impl Inner {
         let found = self.patiently(|| self.store.find(term, before, PAGE)).await?;
         let last = found.last().copied();
         let wiping = found.into_iter().map(|lead| self.wipe_lead(lead, erasure, progress));
-        stream::iter(wiping).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        // Each to its end, whatever becomes of the others: one that was let go of halfway would keep its deliveries for ever.
+        let wiped: Vec<Result<(), StoreError>> = stream::iter(wiping).buffer_unordered(AT_ONCE).collect().await;
+        wiped.into_iter().collect::<Result<(), StoreError>>()?;
         Ok(last)
     }
 
@@ -328,17 +347,21 @@ impl Inner {
     async fn scrub(&self) -> Result<(), StoreError> {
         let mut next = Some(0);
         while let Some(from) = next {
-            next = self.patiently(|| self.store.scrub(from)).await?;
+            next = self.pausing(AFTER_READER, || self.store.scrub(from)).await?;
         }
         Ok(())
     }
 
     /// Asks again while the store is full or busy.
-    async fn patiently<T>(&self, ask: impl Fn() -> steadfast_store::Pending<T>) -> Result<T, StoreError> {
+    async fn patiently<T>(&self, ask: impl Fn() -> Pending<T>) -> Result<T, StoreError> {
+        self.pausing(AFTER_BUSY, ask).await
+    }
+
+    async fn pausing<T>(&self, after_busy: Duration, ask: impl Fn() -> Pending<T>) -> Result<T, StoreError> {
         loop {
             let pause = match ask().await {
                 Err(StoreError::Full { .. }) => AFTER_FULL,
-                Err(StoreError::Busy) => AFTER_BUSY,
+                Err(StoreError::Busy) => after_busy,
                 answered => return answered,
             };
             self.clock.sleep_until(self.clock.now().after(pause)).await;

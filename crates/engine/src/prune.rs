@@ -196,7 +196,8 @@ impl Inner {
         Ok(Some(done))
     }
 
-    async fn rest(&self, pause: Duration) {
+    /// Ends early when the engine drains.
+    pub(crate) async fn rest(&self, pause: Duration) {
         let until = self.clock.now().after(pause);
         while self.clock.now() < until && !self.draining.load(Ordering::SeqCst) {
             self.clock.sleep_until(until).await;

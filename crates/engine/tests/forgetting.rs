@@ -5,12 +5,12 @@
 
 mod stage;
 
-use stage::{Mood, Stage, answered, at, auto, idle, recipient, refused, secs, settings, with_header};
+use stage::{Mood, Stage, answered, at, auto, idle, recipient, refused, reset, secs, settings, with_header};
 use std::time::Duration;
 use steadfast_engine::{EngineLimits, Erasing, Posted, Receipt, Refusal, RefusedAction, RefusedErasure, Whom};
-use steadfast_flow::{DuplicateAction, DuplicateOn, DuplicateSettings, Settings};
+use steadfast_flow::{DuplicateAction, DuplicateOn, DuplicateSettings, InDoubtMode, Settings};
 use steadfast_lead::{Fields, Value};
-use steadfast_retry::{CloseReason, FailureKind, HoldReason, State, StateName, Verb};
+use steadfast_retry::{CloseReason, FailureKind, HoldReason, ReviewCause, State, StateName, Verb};
 use steadfast_store::{Deliveries as _, Erasures as _};
 
 async fn post(stage: &Stage, email: &str) -> Result<Receipt, Refusal> {
@@ -166,4 +166,20 @@ async fn the_guard_outlasts_a_stop() {
     stage.door.will([answered(200)]);
     let third = post(&stage, "ann@example.com").await.unwrap().deliveries[0].id;
     assert_eq!(stage.state(third).await.name(), StateName::Delivered, "beyond the window");
+}
+
+/// The recipient may have it from us: it is neither sent beside another of the person nor told as rejected.
+#[tokio::test(start_paused = true)]
+async fn what_is_in_doubt_is_no_rejected_duplicate() {
+    let mut settings = guarded(DuplicateOn::Delivered);
+    recipient(&mut settings).in_doubt.mode = Some(InDoubtMode::Hold);
+    let stage = Stage::of(settings, EngineLimits::default()).await;
+    stage.door.will([reset(), answered(200)]);
+    let first = post(&stage, "ann@example.com").await.unwrap().deliveries[0].id;
+    assert_eq!(stage.review_cause(first).await, ReviewCause::InDoubt);
+    let second = post(&stage, "ann@example.com").await.unwrap().deliveries[0].id;
+    assert_eq!(stage.state(second).await.name(), StateName::Delivered);
+    stage.act(first, Verb::Retry).await.unwrap();
+    stage.pass(secs(1)).await;
+    assert_eq!((stage.review_cause(first).await, stage.door.sends()), (ReviewCause::Duplicate, 2));
 }

@@ -261,3 +261,20 @@ async fn a_stopped_source_or_flow_is_held_and_the_rest_goes_on() {
         assert!(attempts.last().unwrap().started > at(3_600), "held for an hour, and the total timeout stood still");
     }
 }
+
+/// What waits behind a stop becomes too old there as anywhere: a person looks then, and the engine comes to rest.
+#[tokio::test(start_paused = true)]
+async fn what_a_stopped_source_holds_for_too_long_is_referred_as_expired() {
+    const DAY: u64 = 86_400;
+    let stage = Stage::of(two_steps(), EngineLimits::default()).await;
+    stage.engine.stop(StopTarget::Source(auto(), source()), "ann", "doubtful leads").await.unwrap();
+    let held = post_by(&stage, Some(source())).await;
+    stage.pass(secs(DAY - 60)).await;
+    assert!(matches!(stage.state(held[0]).await, State::Held { why: HoldReason::Paused, .. }));
+    stage.pass(secs(120)).await;
+    for id in &held {
+        let state = stage.state(*id).await;
+        assert!(matches!(state, State::InReview { cause: ReviewCause::Expired, .. }), "{state:?}");
+    }
+    assert_eq!(stage.door.sends(), 0);
+}

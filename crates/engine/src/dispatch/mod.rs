@@ -109,6 +109,8 @@ pub struct Dispatch {
     /// Whether it is known which endpoints steps send to.
     follows: bool,
     stops: BTreeSet<StopTarget>,
+    /// How old a delivery to a recipient gets at most: what the lots of its stops hold is referred then.
+    oldest: HashMap<RecipientName, Duration>,
     timers: BTreeSet<(Timestamp, usize)>,
     /// Stations something happened to since they were looked at.
     touched: BTreeSet<usize>,
@@ -133,6 +135,7 @@ impl Dispatch {
             recipients: Vec::new(),
             follows: false,
             stops: BTreeSet::new(),
+            oldest: HashMap::new(),
             timers: BTreeSet::new(),
             touched: BTreeSet::new(),
             referring: BTreeSet::new(),
@@ -416,7 +419,11 @@ impl Dispatch {
         let guard = Guard::new(settings, self.seed, endpoint, now);
         let party = self.fair.add();
         debug_assert_eq!(party.index(), number, "stations and parties are counted alike");
-        self.stations.push(Station::new(endpoint.clone(), party, recipient, guard));
+        let mut station = Station::new(endpoint.clone(), party, recipient, guard);
+        if station.lot.is_some() {
+            station.age_max = self.oldest.get(&endpoint.recipient).copied();
+        }
+        self.stations.push(station);
         self.numbers.insert(endpoint.clone(), number);
         number
     }

@@ -154,14 +154,14 @@ impl Dispatch {
             recipient.lay_calendar();
             recipient.waiting.clear();
         }
-        let mut oldest: HashMap<&RecipientName, Duration> = HashMap::new();
+        self.oldest.clear();
         for (endpoint, age) in &protected.used {
-            let most = oldest.entry(&endpoint.recipient).or_default();
+            let most = self.oldest.entry(endpoint.recipient.clone()).or_default();
             *most = (*most).max(*age);
         }
         self.follow_ways(protected, now);
         for (number, station) in self.stations.iter_mut().enumerate() {
-            let ages = if station.lot.is_some() { oldest.get(&station.endpoint.recipient) } else { None };
+            let ages = if station.lot.is_some() { self.oldest.get(&station.endpoint.recipient) } else { None };
             station.age_max = ages.or_else(|| protected.used.get(&station.endpoint)).copied();
             station.guard.handle_settings(self.recipients[station.recipient].protection.guard);
             station.wait = None;
