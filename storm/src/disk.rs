@@ -53,11 +53,20 @@ struct DiskState {
     /// The batch whose sync failed: on disk or not, nobody knows.
     unknown: Vec<Box<dyn Write>>,
     dead: bool,
+    /// Half of all reads fail.
+    reads_fail: bool,
 }
 
 impl Disk {
     pub(crate) fn over(store: Arc<dyn Store>, clock: StormClock, dice: Dice, after_commit: AfterCommit) -> Arc<Self> {
-        let state = DiskState { dice, mood: Mood::Ready, queue: Vec::new(), unknown: Vec::new(), dead: false };
+        let state = DiskState {
+            dice,
+            mood: Mood::Ready,
+            queue: Vec::new(),
+            unknown: Vec::new(),
+            dead: false,
+            reads_fail: false,
+        };
         Arc::new(Disk { store, clock, after_commit, state: Mutex::new(state), wake: Notify::new() })
     }
 
@@ -72,6 +81,11 @@ impl Disk {
         if state.mood != Mood::Stopped {
             state.mood = mood;
         }
+    }
+
+    /// From now on half of all reads fail, or none.
+    pub(crate) fn reads_fail(&self, fail: bool) {
+        self.state.lock().reads_fail = fail;
     }
 
     pub(crate) fn has_stopped(&self) -> bool {
@@ -152,14 +166,19 @@ impl Disk {
     }
 
     fn read<T: Send + 'static>(&self, ask: impl FnOnce(&dyn Store) -> Pending<T> + Send + 'static) -> Pending<T> {
-        let (before, after) = {
-            let dice = &mut self.state.lock().dice;
-            if dice.chance(70) { (0, 0) } else { (dice.below(4_000), dice.below(4_000)) }
+        let (before, after, failure) = {
+            let state = &mut *self.state.lock();
+            let dice = &mut state.dice;
+            let (before, after) = if dice.chance(70) { (0, 0) } else { (dice.below(4_000), dice.below(4_000)) };
+            let fails = state.reads_fail && dice.chance(50);
+            let unreadable = StoreError::Unreadable { detail: "read failed (storm)".to_owned() };
+            let failure = fails.then(|| if dice.chance(30) { StoreError::Busy } else { unreadable });
+            (before, after, failure)
         };
         let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
         Box::pin(async move {
             clock.nap(before).await;
-            let answer = wait(ask(&*store));
+            let answer = failure.map_or_else(|| wait(ask(&*store)), Err);
             clock.nap(after).await;
             answer
         })

@@ -2,6 +2,7 @@
 //!
 //! Stands on the recipients' log, the clients' acknowledgements and the store. Never asks the engine what it thinks.
 
+use crate::bars::People;
 use crate::clock::StormClock;
 use crate::log::{Did, Log, Request};
 use crate::write::wait;
@@ -9,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use steadfast_engine::{Clock, Order, Purpose};
-use steadfast_lead::{DeliveryId, Timestamp};
+use steadfast_lead::{DeliveryId, LeadId, Timestamp};
 use steadfast_retry::{Delivery, Event, EventKind, InDoubt};
 use steadfast_store::{Cursor, Store};
 
@@ -23,6 +24,8 @@ pub(crate) struct Judge {
     clock: StormClock,
     log: Mutex<Log>,
     books: Mutex<Books>,
+    /// Whether anything is deleted in this run.
+    deletes: bool,
 }
 
 /// What the judge knows beside the recipients' log.
@@ -49,19 +52,30 @@ pub(crate) struct Books {
     /// The most retries any configuration so far allowed.
     pub(crate) retries_max: u32,
     pub(crate) commits: u64,
+    /// Whose leads these are, and what people said.
+    pub(crate) people: People,
+    /// The latest the wall clock ever said before it was set.
+    latest_wall: Option<Timestamp>,
 }
 
 /// One acknowledgement.
 #[derive(Clone, Debug)]
 pub(crate) struct Acknowledged {
     pub(crate) post: u64,
-    pub(crate) lead: steadfast_lead::LeadId,
+    pub(crate) lead: LeadId,
     pub(crate) deliveries: Vec<DeliveryId>,
 }
 
+impl Books {
+    /// The leads that clients know of.
+    pub(crate) fn known_leads(&self) -> Vec<LeadId> {
+        self.acknowledged.iter().map(|told| told.lead).collect()
+    }
+}
+
 impl Judge {
-    pub(crate) fn new(clock: StormClock) -> Arc<Self> {
-        Arc::new(Judge { clock, log: Mutex::default(), books: Mutex::default() })
+    pub(crate) fn new(clock: StormClock, deletes: bool) -> Arc<Self> {
+        Arc::new(Judge { clock, log: Mutex::default(), books: Mutex::default(), deletes })
     }
 
     pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
@@ -80,6 +94,7 @@ impl Judge {
     pub(crate) fn begin_life(&self, store: &Arc<dyn Store>) {
         let mut books = self.books.lock();
         books.life += 1;
+        books.people.begin_life();
         books.store = Some(Arc::clone(store));
     }
 
@@ -101,6 +116,7 @@ impl Judge {
     pub(crate) fn clock_is_set(&self, back: bool) {
         let mut books = self.books.lock();
         books.unsteady_at = self.clock.elapsed();
+        books.latest_wall = books.latest_wall.max(Some(self.clock.now()));
         if back {
             books.set_back = Some((self.clock.elapsed(), self.clock.now()));
         }
@@ -110,6 +126,7 @@ impl Judge {
     pub(crate) fn before(&self, order: &Order) {
         let Some(delivery) = self.stored(order) else { return };
         self.is_due(&delivery);
+        self.is_free_to_go(order, &delivery);
         match order.purpose {
             Purpose::Lead => self.before_lead(order, &delivery),
             Purpose::LookUp if !delivery.progress.in_doubt => {
@@ -169,6 +186,22 @@ impl Judge {
         recent.map_or(now, |(_, before)| now.max(before))
     }
 
+    /// The latest the wall clock has ever said.
+    pub(crate) fn latest_wall_ever(&self) -> Timestamp {
+        let now = self.clock.now();
+        self.books.lock().latest_wall.map_or(now, |before| now.max(before))
+    }
+
+    /// Microseconds since the start, whatever the wall clock was set to.
+    pub(crate) fn elapsed(&self) -> u64 {
+        self.clock.elapsed()
+    }
+
+    /// The store of the process that runs.
+    pub(crate) fn store(&self) -> Option<Arc<dyn Store>> {
+        self.books.lock().store.clone()
+    }
+
     fn before_lead(&self, order: &Order, delivery: &Delivery) {
         let id = delivery.id;
         let before: Vec<Request> = self.log().of(&order.delivery_id).cloned().collect();
@@ -225,6 +258,7 @@ impl Judge {
     /// After a commit: the counts are those of what was accepted, and the journal goes on where it was read to.
     pub(crate) fn after_commit(&self, store: &dyn Store) {
         self.follow(store);
+        let pruned = if self.deletes { self.look_at_pruned(store) } else { 0 };
         let counts = match wait(store.counts()) {
             Ok(counts) => counts.iter().map(|count| count.deliveries).sum::<u64>(),
             Err(error) => return self.find(format!("the counts cannot be read: {error}")),
@@ -234,8 +268,8 @@ impl Judge {
             books.commits += 1;
             books.accepted
         };
-        if counts != accepted {
-            self.find(format!("the ledger law: {accepted} deliveries accepted, {counts} counted"));
+        if counts + pruned != accepted {
+            self.find(format!("the ledger law: {accepted} deliveries accepted, {counts} counted, {pruned} deleted"));
         }
     }
 
@@ -248,6 +282,7 @@ impl Judge {
                 Err(error) => return self.find(format!("the journal cannot be read: {error}")),
             };
             let more = read.len() == PAGE;
+            self.follow_people(store, &read);
             let mut books = self.books.lock();
             books.accepted += read.iter().map(|(_, event)| deliveries_of(event)).sum::<u64>();
             books.followed.extend(read);

@@ -7,12 +7,14 @@
 //!
 //! Must never ask the engine whether it did well.
 
+mod bars;
 mod clock;
 mod dice;
 mod disk;
 mod judge;
 mod log;
 mod many;
+mod people;
 mod place;
 mod recipient;
 mod run;

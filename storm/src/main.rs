@@ -26,6 +26,9 @@ struct Arguments {
     /// Recipients and flows with caps, in place of steps without.
     #[arg(long, conflicts_with = "sales")]
     caps: bool,
+    /// People who come again and ask to be forgotten, stops, deletion of what has ended, and reads that fail besides.
+    #[arg(long, conflicts_with_all = ["sales", "caps"])]
+    people: bool,
     /// How many runs at once.
     #[arg(long, default_value_t = 2)]
     at_once: usize,
@@ -69,10 +72,11 @@ fn main() -> ExitCode {
     let seeds = arguments.seed..arguments.seed.saturating_add(arguments.seeds);
     let runs: Vec<(u64, Kind)> = seeds.flat_map(|seed| kinds.iter().map(move |kind| (seed, *kind))).collect();
     let mut sum = Sum::default();
-    let trade = match (arguments.sales, arguments.caps) {
-        (true, _) => Trade::Sale,
-        (false, true) => Trade::Capped,
-        (false, false) => Trade::Each,
+    let trade = match (arguments.sales, arguments.caps, arguments.people) {
+        (true, ..) => Trade::Sale,
+        (_, true, _) => Trade::Capped,
+        (_, _, true) => Trade::People,
+        (false, false, false) => Trade::Each,
     };
     run_all(&runs, trade, arguments.at_once, |report| sum.add(&report, arguments.tell));
     println!(

@@ -8,11 +8,12 @@ use crate::dice::Dice;
 use crate::disk::{Disk, Mood};
 use crate::judge::{Acknowledged, Books, Judge};
 use crate::log::Log;
+use crate::people;
 use crate::place::{Crash, Kind, Place};
 use crate::recipient::Recipients;
 use crate::shape::{Shape, flow_name};
 use crate::verdict;
-use crate::weather::{Act, Post, Weather};
+use crate::weather::{Act, Post, Weather, Word};
 use crate::write::wait;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
@@ -59,7 +60,7 @@ pub struct Report {
 /// Runs a seed on a store. What cannot be set up is a finding as well.
 pub fn run(seed: u64, kind: Kind, trade: Trade) -> Report {
     let clock = StormClock::new();
-    let judge = Judge::new(clock.clone());
+    let judge = Judge::new(clock.clone(), trade == Trade::People);
     if let Err(error) = Run::begin(seed, kind, trade, clock, Arc::clone(&judge)).and_then(Run::all_lives) {
         judge.find(error);
     }
@@ -93,13 +94,16 @@ pub enum Trade {
     Sale,
     /// Every step is on its own, under caps of its recipient and its flow; recipients and people tell the truth.
     Capped,
+    /// Every step is on its own. Leads are of people who come again, whom some recipients take once, and who ask to be
+    /// forgotten; recipients, flows and sources are stopped and go on; what has ended is deleted; reads fail.
+    People,
 }
 
 impl Trade {
     /// Whether recipients and people say only what is so of who has a lead: somebody is held to their word.
     pub(crate) fn is_truthful(self) -> bool {
         match self {
-            Trade::Each => false,
+            Trade::Each | Trade::People => false,
             Trade::Sale | Trade::Capped => true,
         }
     }
@@ -147,8 +151,13 @@ impl Run {
             Trade::Each => {}
             Trade::Sale => shape.sell(),
             Trade::Capped => shape.cap(&mut Dice::of(seed, "caps", 0)),
+            Trade::People => shape.mind_people(&mut Dice::of(seed, "guards", 0)),
         }
-        let weather = Weather::draw(&mut dice, shape.flows.len());
+        let people = trade == Trade::People;
+        let mut weather = Weather::draw(&mut dice, shape.flows.len(), people);
+        if people {
+            weather.add_people(&mut Dice::of(seed, "people", 0));
+        }
         let recipients = Recipients::new(clock.clone(), Arc::clone(&judge), seed, trade);
         let place = Place::new(kind, seed)?;
         let (unanswered, refused) = (Arc::default(), Arc::default());
@@ -191,8 +200,9 @@ impl Run {
     }
 
     async fn life(&mut self) -> Result<End, String> {
+        const ROUNDS_MAX: usize = 500_000;
         let mut process = self.start()?;
-        loop {
+        for _ in 0..ROUNDS_MAX {
             idle().await;
             let refused = std::mem::take(&mut *self.refused.lock());
             refused.into_iter().for_each(|post| self.post_again(post));
@@ -209,6 +219,7 @@ impl Run {
                 return Ok(end);
             }
         }
+        Err("NEVER RESTS: the process goes round and round".to_owned())
     }
 
     /// Until something happens next.
@@ -278,6 +289,8 @@ impl Run {
                 Ok(engine) => process.engine = Some(engine),
                 Err(_) => return self.crash(Crash::Killed, process).map(Some),
             }
+            let prunes = process.engine.iter().filter(|_| self.trade == Trade::People);
+            prunes.for_each(|engine| engine.start_pruning(None));
         }
         if let Some(draining) = process.draining.take_if(|draining| draining.is_finished()) {
             let drained = draining.await.map_err(|error| error.to_string())?;
@@ -294,7 +307,11 @@ impl Run {
             return self.crash(Crash::Killed, process).map(Some);
         }
         let Some(engine) = &process.engine else { return Ok(None) };
+        if people::resume_all(&self.judge, engine) {
+            idle().await;
+        }
         let idle = process.draining.is_none() && engine.in_flight() == 0 && engine.unsaved() == 0;
+        let idle = idle && self.judge.books().people.erasing == 0 && engine.stops().is_empty();
         if idle && (engine.open() == 0 || verdict::only_turns_are_waited_for(&**process.disk.store())) {
             self.finish(process).await;
             return Ok(Some(End::Over));
@@ -308,6 +325,7 @@ impl Run {
             self.recipients.calm_down();
         }
         process.disk.be(Mood::Ready);
+        process.disk.reads_fail(false);
     }
 
     async fn finish(&self, process: &Process) {
@@ -336,6 +354,8 @@ impl Run {
             Act::Disk(mood) => process.disk.be(mood),
             Act::Reload => self.reload(process)?,
             Act::Verb => self.verb(process),
+            Act::ReadsFail(fail) => process.disk.reads_fail(fail),
+            Act::Say(word) => self.speak(word, process)?,
         }
         Ok(None)
     }
@@ -366,7 +386,7 @@ impl Run {
             self.post_again(post);
             return Ok(());
         };
-        let posted = posted(post)?;
+        let posted = self.posted(post)?;
         self.unanswered.lock().insert(post.number, post);
         let (judge, unanswered, refused) =
             (Arc::clone(&self.judge), Arc::clone(&self.unanswered), Arc::clone(&self.refused));
@@ -382,6 +402,36 @@ impl Run {
                 Err(_) => refused.lock().push(post),
             }
         });
+        Ok(())
+    }
+
+    fn posted(&self, post: Post) -> Result<Posted, String> {
+        let (email, source) = match self.trade {
+            Trade::People => (people::person_of(self.seed, post.number), people::source_of(self.seed, post.number)?),
+            Trade::Each | Trade::Sale | Trade::Capped => (format!("{}@example.com", post.number), None),
+        };
+        let mut fields = Fields::new();
+        for (name, value) in [("post", post.number.to_string()), ("email", email)] {
+            fields.insert(name, Value::text(&value)).map_err(|error| format!("{error:?}"))?;
+        }
+        let key = format!("post-{}", post.number);
+        let idempotency = post.keyed.then(|| Idempotency {
+            key: key.clone().into(),
+            digest: Sha256::digest(&key).into(),
+            keep_for: None,
+        });
+        Ok(Posted { flow: flow_name(post.flow)?, source, test: false, fields, idempotency })
+    }
+
+    /// People say something about themselves, or about what is to stop.
+    fn speak(&mut self, word: Word, process: &Process) -> Result<(), String> {
+        let Some(engine) = process.engine.clone() else { return Ok(()) };
+        let (recipients, flows) = (self.shape.recipients.len(), self.shape.flows.len());
+        match word {
+            Word::Forget => people::forget(&self.judge, engine, &mut self.dice),
+            Word::Stop => people::stop(&self.judge, engine, people::target(&mut self.dice, recipients, flows)?),
+            Word::Resume => people::resume_any(&self.judge, &engine, &mut self.dice),
+        }
         Ok(())
     }
 
@@ -414,20 +464,6 @@ fn restart(process: &mut Process) {
         let patience = Duration::from_secs(86_400);
         process.draining = Some(tokio::spawn(async move { engine.drain(patience).await }));
     }
-}
-
-fn posted(post: Post) -> Result<Posted, String> {
-    let mut fields = Fields::new();
-    for (name, value) in [("post", post.number.to_string()), ("email", format!("{}@example.com", post.number))] {
-        fields.insert(name, Value::text(&value)).map_err(|error| format!("{error:?}"))?;
-    }
-    let key = format!("post-{}", post.number);
-    let idempotency = post.keyed.then(|| Idempotency {
-        key: key.clone().into(),
-        digest: Sha256::digest(&key).into(),
-        keep_for: None,
-    });
-    Ok(Posted { flow: flow_name(post.flow)?, source: None, test: false, fields, idempotency })
 }
 
 /// Everything that can happen without time passing has happened: the runtime's own paused clock moves only then.

@@ -1,13 +1,15 @@
 //! What is configured in a run: recipients, flows, policies and ways with doubt, drawn from the seed, and changed between
 //! restarts and reloads as an operator would.
 
+use crate::bars::{KEPT_FOR, ONCE_IN};
 use crate::dice::Dice;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use steadfast_engine::EngineLimits;
 use steadfast_flow::{
-    Address, Book, BreakerKeys, CapSettings, CapsSettings, FlowSettings, InDoubtMode, InDoubtSettings, LookUpSettings,
-    ProtectionSettings, RecipientSettings, RequestSettings, SaleMode, SaleSettings, Settings, StepSettings,
+    Address, Book, BreakerKeys, CapSettings, CapsSettings, DuplicateAction, DuplicateOn, DuplicateSettings,
+    FlowSettings, InDoubtMode, InDoubtSettings, Keep, LookUpSettings, ProtectionSettings, RecipientSettings,
+    RequestSettings, RetentionRules, SaleMode, SaleSettings, Settings, StepSettings,
 };
 use steadfast_lead::{FlowName, Priority, RecipientName, StepName, Value};
 use steadfast_retry::breaker::BreakerMode;
@@ -23,6 +25,8 @@ pub(crate) struct Shape {
     pub(crate) flows: Vec<FlowShape>,
     pub(crate) limits: EngineLimits,
     pub(crate) version: u64,
+    /// What has ended is deleted after a while.
+    pub(crate) prunes: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +40,8 @@ pub(crate) struct RecipientShape {
     mapping: u64,
     retry: Layer,
     cap: Option<CapShape>,
+    /// What it does about people who come again.
+    guard: Option<(DuplicateOn, DuplicateAction)>,
 }
 
 /// How many may be accepted in all: a run is within one month.
@@ -62,7 +68,7 @@ impl Shape {
     pub(crate) fn draw(dice: &mut Dice) -> Self {
         let recipients: Vec<RecipientShape> = (0..dice.between(1, 4)).map(|_| RecipientShape::draw(dice)).collect();
         let flows = (0..dice.between(1, 3)).map(|_| FlowShape::draw(dice, recipients.len())).collect();
-        Shape { recipients, flows, limits: draw_limits(dice), version: 1 }
+        Shape { recipients, flows, limits: draw_limits(dice), version: 1, prunes: false }
     }
 
     /// Every flow sells to the first of three buyers that takes the lead.
@@ -81,6 +87,16 @@ impl Shape {
         self.recipients.iter_mut().for_each(|recipient| recipient.cap = Some(CapShape::draw(dice)));
         let flows = self.flows.iter_mut();
         flows.for_each(|flow| flow.cap = dice.chance(40).then(|| CapShape::draw(dice)));
+    }
+
+    /// Some recipients take a person once, and what has ended is deleted.
+    pub(crate) fn mind_people(&mut self, dice: &mut Dice) {
+        self.prunes = true;
+        for recipient in &mut self.recipients {
+            let on = [DuplicateOn::Delivered, DuplicateOn::Sent][dice.place(2)];
+            let action = DuplicateAction::ALL[dice.place(DuplicateAction::ALL.len())];
+            recipient.guard = dice.chance(60).then_some((on, action));
+        }
     }
 
     /// What is capped, by name, and how many it may take: the recipients, and the flows.
@@ -137,6 +153,10 @@ impl Shape {
 
     fn settings(&self) -> Result<Settings, String> {
         let mut settings = Settings::default();
+        if self.prunes {
+            let kept = Keep::For(KEPT_FOR);
+            settings.retention = RetentionRules { leads: kept, journal: kept, ..RetentionRules::default() };
+        }
         for (number, recipient) in self.recipients.iter().enumerate() {
             settings.recipients.insert(recipient_name(number)?, recipient.settings(number)?);
         }
@@ -173,6 +193,7 @@ impl RecipientShape {
             mapping: 0,
             retry: draw_retry(dice),
             cap: None,
+            guard: None,
         }
     }
 
@@ -194,6 +215,12 @@ impl RecipientShape {
             request,
             rules: vec![says_no("409", "duplicate"), says_no("422", "rejected")],
             caps: settings_of(self.cap),
+            duplicates: self.guard.map(|(on, action)| DuplicateSettings {
+                fields: vec!["email".into()],
+                window: ONCE_IN,
+                on,
+                action,
+            }),
             ..RecipientSettings::default()
         })
     }

@@ -1,13 +1,14 @@
 //! The last look, after a long calm: everything acknowledged is there, everything that can end has ended, and the histories,
 //! the counts, the journal and the recipients' log tell one story.
 
+use crate::bars::delivery_of;
 use crate::judge::{Acknowledged, Books, Judge};
 use crate::log::Did;
 use crate::shape::Shape;
 use crate::write::wait;
 use std::collections::{BTreeMap, BTreeSet};
 use steadfast_engine::Purpose;
-use steadfast_lead::{DeliveryId, LeadId, Timestamp};
+use steadfast_lead::{DeliveryId, Lead, LeadId, Timestamp, Value};
 use steadfast_retry::{
     Attempt, CloseReason, Delivery, Entry, EventKind, FailureKind, FaultKind, HoldReason, Phase, Standing, State,
     standing,
@@ -27,6 +28,7 @@ pub(crate) fn look(judge: &Judge, store: &dyn Store) {
         entries += one(judge, store, delivery);
     }
     sales(judge, &deliveries);
+    judge.look_at_forgotten(store);
     clients(judge, store, &deliveries);
     journal(judge, store, &deliveries, entries);
 }
@@ -114,7 +116,13 @@ fn end(judge: &Judge, delivery: &Delivery, all: &[Delivery], history: &[Entry]) 
         State::Delivered { probable: false, .. } => did(Did::Took) || did(Did::HadIt),
         State::Delivered { probable: true, .. } => delivery.progress.in_doubt,
         // A recipient that has it already took it from us: what we sent before was in doubt, or it is lost to the books.
-        State::Rejected { kind: FailureKind::Duplicate, .. } => false,
+        // Unless it was not sent because the person went there before.
+        State::Rejected { kind: FailureKind::Duplicate, .. } | State::Closed { why: CloseReason::Superseded, .. } => {
+            log.takings(&id) == 0 && {
+                drop(log);
+                judge.may_be_duplicate(delivery)
+            }
+        }
         // A full cap ends only what nobody has.
         State::Rejected { kind: FailureKind::Capped, .. } | State::Closed { why: CloseReason::Capped, .. } => {
             log.takings(&id) == 0
@@ -122,6 +130,7 @@ fn end(judge: &Judge, delivery: &Delivery, all: &[Delivery], history: &[Entry]) 
         State::Rejected { .. } => did(Did::SaidNo),
         State::InReview { .. } => true,
         State::Closed { why: CloseReason::Dismissed, .. } => verb("dismiss"),
+        State::Closed { why: CloseReason::Erased, .. } => judge.books().people.may_be_forgotten(delivery.lead),
         State::Closed { .. } => false,
     };
     (!fits).then(|| format!("stands in {:?}, which its recipient's log does not bear out", delivery.state))
@@ -214,30 +223,33 @@ fn clients(judge: &Judge, store: &dyn Store, deliveries: &[Delivery]) {
         (acknowledged.clone(), verbs.clone())
     };
     let mut leads = BTreeMap::new();
+    let pruned = judge.books().people.pruned.clone();
     for Acknowledged { post, lead, deliveries } in &acknowledged {
-        let stored = wait(store.lead(*lead));
-        let there = matches!(&stored, Ok(Some((stored, _))) if stored.id == *lead);
-        if !there || deliveries.iter().any(|id| !known.contains(id)) {
-            judge.find(format!("LOST: post {post} was acknowledged as {lead}, which is stored as {stored:?}"));
-        }
         if let Some(other) = leads.insert(*post, *lead).filter(|other| other != lead) {
             judge.find(format!("post {post} was acknowledged as {other} and as {lead}"));
         }
+        if pruned.contains(lead) {
+            continue;
+        }
+        let stored = wait(store.lead(*lead));
+        let may_be_empty = judge.books().people.may_be_forgotten(*lead);
+        let says = |lead: &Lead| lead.fields.get("post").and_then(Value::as_plain) == Some(post.to_string().as_str());
+        let there = matches!(&stored, Ok(Some((stored, _))) if stored.id == *lead && (may_be_empty || says(stored)));
+        if !there || deliveries.iter().any(|id| !known.contains(id)) {
+            judge.find(format!("LOST: post {post} was acknowledged as {lead}, which is stored as {stored:?}"));
+        }
     }
-    for (id, version) in verbs {
+    let gone = judge.books().people.pruned_deliveries();
+    for (id, version) in verbs.into_iter().filter(|(id, _)| !gone.contains(id)) {
         if deliveries.iter().find(|delivery| delivery.id == id).is_none_or(|delivery| delivery.version < version) {
             judge.find(format!("LOST: a verb on {id} was acknowledged at version {version}"));
         }
     }
+    let born = judge.books().people.born.clone();
     let mut posts = BTreeMap::new();
-    for id in deliveries.iter().map(|delivery| delivery.lead).collect::<BTreeSet<_>>() {
-        let Ok(Some((lead, _))) = wait(store.lead(id)) else {
-            judge.find(format!("{id} has deliveries and is not stored"));
-            continue;
-        };
-        let post = lead.fields.iter().find(|(name, _)| *name == "post").map(|(_, value)| format!("{value:?}"));
+    for (id, post) in born.into_iter().filter_map(|(id, born)| Some((id, born.post?))) {
         if let Some(other) = posts.insert(post.clone(), id) {
-            judge.find(format!("post {post:?} made two leads, {other} and {id}"));
+            judge.find(format!("post {post} made two leads, {other} and {id}"));
         }
     }
 }
@@ -256,26 +268,26 @@ fn journal(judge: &Judge, store: &dyn Store, deliveries: &[Delivery], entries: u
         after = *last;
         read.extend(page);
     }
-    let books = judge.books();
-    let same = books.followed == read;
-    drop(books);
-    if !same {
+    let deleted_to = wait(store.journal_pruned_to()).unwrap_or(Cursor(0));
+    let (followed, gone, pruned) = {
+        let books = judge.books();
+        (books.followed.clone(), books.people.pruned_deliveries(), books.people.pruned.len())
+    };
+    let left = followed.iter().filter(|(cursor, _)| *cursor > deleted_to);
+    if !left.eq(&read) {
         judge.find("the journal reads otherwise than it was followed".to_owned());
     }
     if !read.is_sorted_by(|(earlier, _), (later, _)| earlier < later) {
         judge.find("the journal's cursors do not rise".to_owned());
     }
-    let accepted = read.iter().filter(|(_, event)| matches!(event.kind, EventKind::LeadAccepted { .. })).count();
-    let settled = read.iter().filter(|(_, event)| is_of_a_history(&event.kind)).count();
-    let leads = deliveries.iter().map(|delivery| delivery.lead).collect::<BTreeSet<_>>().len();
+    let accepted = followed.iter().filter(|(_, event)| matches!(event.kind, EventKind::LeadAccepted { .. })).count();
+    let lines = followed.iter().filter_map(|(_, event)| delivery_of(event));
+    let settled = lines.filter(|delivery| !gone.contains(delivery)).count();
+    let leads = deliveries.iter().map(|delivery| delivery.lead).collect::<BTreeSet<_>>().len() + pruned;
     if accepted != leads || settled != entries {
         judge.find(format!(
             "the journal has {accepted} lines of leads and {settled} of histories; there are {leads} leads and {entries} lines \
              of histories"
         ));
     }
-}
-
-fn is_of_a_history(kind: &EventKind) -> bool {
-    matches!(kind, EventKind::AttemptSettled(_) | EventKind::LookUpSettled(_) | EventKind::DeliveryChanged { .. })
 }

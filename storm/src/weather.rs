@@ -25,6 +25,21 @@ pub(crate) enum Act {
     Reload,
     /// A person acts on some delivery.
     Verb,
+    /// Somebody says something.
+    Say(Word),
+    /// Reads begin to fail, or work again.
+    ReadsFail(bool),
+}
+
+/// What somebody says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// They want to be forgotten.
+    Forget,
+    /// Something is to stop.
+    Stop,
+    /// It is to go on.
+    Resume,
 }
 
 /// A client's post.
@@ -45,13 +60,20 @@ pub(crate) struct Post {
 pub(crate) struct Weather {
     acts: BTreeMap<(u64, u64), Act>,
     made: u64,
+    span: u64,
 }
+
+/// How long the weather of a run lasts at most, in microseconds, one of three.
+const SPANS: [u64; 3] = [60 * SECOND, 300 * SECOND, 3_600 * SECOND];
+/// The same for runs with people: so long that what has ended is deleted while others still come.
+const SPANS_WITH_PEOPLE: [u64; 3] = [600 * SECOND, 3_600 * SECOND, 60 * 3_600 * SECOND];
 
 impl Weather {
     /// Draws everything that will happen.
-    pub(crate) fn draw(dice: &mut Dice, flows: usize) -> Self {
-        let mut weather = Weather { acts: BTreeMap::new(), made: 0 };
-        let span = SECOND * [60, 300, 3_600][dice.place(3)];
+    pub(crate) fn draw(dice: &mut Dice, flows: usize, people: bool) -> Self {
+        let spans = if people { SPANS_WITH_PEOPLE } else { SPANS };
+        let span = spans[dice.place(spans.len())];
+        let mut weather = Weather { acts: BTreeMap::new(), made: 0, span };
         for number in 0..dice.between(5, 50) {
             let post = Post { number, flow: dice.place(flows), keyed: dice.chance(80), tries: 1 };
             // Some come together, so that they share slots and commits.
@@ -88,6 +110,23 @@ impl Weather {
             Act::Disk(Mood::Failing) => self.add(at + dice.below(60 * SECOND), Act::Crash(Crash::Killed)),
             Act::Disk(Mood::Ready | Mood::Stopped) | Act::Post(_) | Act::Crash(_) | Act::Restart => {}
             Act::SetClock(_) | Act::Reload | Act::Verb => {}
+            // Of [`Weather::add_people`].
+            Act::Say(_) | Act::ReadsFail(_) => {}
+        }
+    }
+
+    /// Draws what people do besides, and reads that fail.
+    pub(crate) fn add_people(&mut self, dice: &mut Dice) {
+        for _ in 0..dice.between(3, 16) {
+            let at = dice.below(self.span);
+            let words =
+                [(15, Word::Forget), (30, Word::Stop), (35, Word::Resume)].map(|(often, word)| (often, Act::Say(word)));
+            let [forget, stop, resume] = words;
+            let act = dice.weighed(&[forget, stop, resume, (15, Act::ReadsFail(true))], Act::Say(Word::Resume));
+            self.add(at, act);
+            if act == Act::ReadsFail(true) {
+                self.add(at + dice.below(120 * SECOND), Act::ReadsFail(false));
+            }
         }
     }
 

@@ -31,7 +31,8 @@ fn stretch(kind: Kind, trade: Trade, seeds: RangeInclusive<u64>) {
     assert_well(&reports);
     let acknowledged: usize = reports.iter().map(|report| report.acknowledged).sum();
     let lives: u64 = reports.iter().map(|report| report.lives).sum();
-    assert!(acknowledged > 1_000 && lives > 2 * HALF, "too calm a storm: {acknowledged} leads, {lives} lives");
+    let runs = u64::try_from(reports.len()).unwrap();
+    assert!(acknowledged > 1_000 && lives > 2 * runs, "too calm a storm: {acknowledged} leads, {lives} lives");
 }
 
 #[test]
@@ -76,6 +77,33 @@ fn a_stretch_of_caps_on_the_embedded_store() {
     stretch(Kind::Embedded, Trade::Capped, HALF + 1..=SEEDS);
 }
 
+/// Who is forgotten is sent nowhere, what is stopped goes nowhere until it goes on, nobody goes twice to a recipient that takes
+/// each person once, and nothing is deleted before its time.
+#[test]
+fn a_stretch_of_people_in_memory() {
+    stretch(Kind::Memory, Trade::People, 1..=HALF);
+}
+
+#[test]
+fn another_stretch_of_people_in_memory() {
+    stretch(Kind::Memory, Trade::People, HALF + 1..=SEEDS);
+}
+
+#[test]
+fn a_stretch_of_people_on_the_embedded_store() {
+    stretch(Kind::Embedded, Trade::People, HALF + 1..=HALF + HALF / 2);
+}
+
+/// 30: what a stop held for too long was looked at without end, once the configuration had changed. 83: an erasure that a failed
+/// read broke off kept the deliveries of its other leads for ever. 453: what was moved to a stopped recipient went there from
+/// its old place. 527 and 892: what was in doubt was told as a rejected duplicate. 3 and 337: the storm's own.
+#[test]
+fn every_run_with_people_that_found_something_is_well() {
+    let seeds = [3, 30, 83, 314, 337, 453, 527, 892];
+    let runs: Vec<(u64, Kind)> = seeds.into_iter().flat_map(|seed| Kind::ALL.map(|kind| (seed, kind))).collect();
+    assert_well(&reports_of(&runs, Trade::People));
+}
+
 /// 107 and 377: cut off by a crash over which its step was taken out, a delivery was in review without the doubt on it.
 #[test]
 fn every_sale_that_found_something_is_well() {
@@ -101,7 +129,7 @@ fn every_seed_that_found_something_is_well() {
 fn a_seed_is_a_whole_run() {
     for seed in 1..=10 {
         for kind in Kind::ALL {
-            for trade in [Trade::Each, Trade::Sale, Trade::Capped] {
+            for trade in [Trade::Each, Trade::Sale, Trade::Capped, Trade::People] {
                 let digest = || run(seed, kind, trade).digest;
                 assert_eq!(digest(), digest(), "seed {seed} on {}, {trade:?}", kind.name());
             }
