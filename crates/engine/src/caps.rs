@@ -13,7 +13,7 @@ use std::time::Duration;
 use steadfast_flow::Book;
 use steadfast_lead::{DeliveryId, Lead, Timestamp};
 use steadfast_retry::policy::RetryPolicy;
-use steadfast_retry::{Cap, CapLedger, CapPeriod, CapTally, Delivery, Entry, Settlement, capped};
+use steadfast_retry::{Cap, CapLedger, CapPeriod, CapTally, Delivery, Entry, NextLeg, OnCap, Settlement, capped};
 use steadfast_store::StoreError;
 use tokio::sync::Notify;
 
@@ -123,7 +123,11 @@ impl Inner {
         let look = if full.tally.used >= *max { period.until } else { period.until.min(soon) };
         // Beyond the oldest age there is nothing to wait for; it is looked at again then, and referred.
         let look = look.min(delivery.accepted_at.after(policy.max_lead_age.get()));
-        capped(delivery, cap, full.tally, period.until, look, self.fence(delivery), now)
+        let next = match cap.on_cap {
+            OnCap::Next => not_counted(delivery, lead, book, cap),
+            OnCap::Hold | OnCap::Skip | OnCap::Reject => None,
+        };
+        capped(delivery, (cap, full.tally), (period.until, look), next.as_ref(), self.fence(delivery), now)
     }
 
     /// Until when a delivery has to wait for a cap, as counts stand now; `None` where there is room.
@@ -214,4 +218,18 @@ impl Inner {
         };
         caps.into_iter().map(standing).collect()
     }
+}
+
+/// The first later leg of a step of its own that a cap does not count: it goes to another recipient than the cap's. A cap of a
+/// step, a flow or a source counts every leg. In a sale a full buyer gives its turn to the next one, and its own legs are its own.
+fn not_counted(delivery: &Delivery, lead: &Lead, book: &Book, cap: &Cap) -> Option<NextLeg> {
+    if delivery.tie.buyer {
+        return None;
+    }
+    let later = book.step(&delivery.flow, &delivery.step)?.legs().skip(usize::from(delivery.progress.leg) + 1);
+    let mut moved = delivery.clone();
+    later.map(|leg| NextLeg { leg: leg.leg, endpoint: leg.endpoint.clone() }).find(|next| {
+        moved.endpoint = next.endpoint.clone();
+        book.caps.of(&moved, lead.source.as_ref()).iter().all(|other| other.scope != cap.scope)
+    })
 }

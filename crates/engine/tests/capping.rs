@@ -9,7 +9,9 @@ use stage::{
 };
 use std::collections::BTreeSet;
 use steadfast_engine::{EngineLimits, Posted};
-use steadfast_flow::{CapSettings, CapsSettings, InDoubtMode, SaleMode, SaleSettings, Settings};
+use steadfast_flow::{
+    Address, CapSettings, CapsSettings, InDoubtMode, LegSettings, RequestSettings, SaleMode, SaleSettings, Settings,
+};
 use steadfast_lead::{DeliveryId, Fields, RecipientName, SourceName, StepName, Value};
 use steadfast_retry::reading::{MatchSettings, OutcomeWord, RuleSettings};
 use steadfast_retry::{
@@ -385,4 +387,58 @@ async fn what_was_concluded_after_doubt_is_confirmed_once_by_a_person_or_a_conve
         let again = stage.act(id, mark_delivered()).await.unwrap_err().to_string();
         assert!(again.ends_with("what was delivered stays delivered"), "{again}");
     }
+}
+
+/// `sell` to bigbank, then its standby, then another recipient.
+fn with_legs(mut settings: Settings) -> Settings {
+    let mill = RecipientName::new("mill").unwrap();
+    let mut other = settings.recipients[&bigbank()].clone();
+    other.caps = CapsSettings::default();
+    settings.recipients.insert(mill.clone(), other);
+    let leg = |recipient: Option<RecipientName>, address: &str| {
+        let request = RequestSettings { url: Some(Address::parse(address).unwrap()), ..RequestSettings::default() };
+        LegSettings { recipient, request, ..LegSettings::default() }
+    };
+    flow(&mut settings).steps[0].fallbacks =
+        vec![leg(None, "http://standby.test/in"), leg(Some(mill), "http://mill.test/in")];
+    settings
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_recipient_gives_way_to_the_first_leg_that_its_cap_does_not_count() {
+    let stage = on(&with_legs(capped(1, OnCap::Next))).await;
+    stage.door.will([answered(200), answered(200)]);
+    let ids = post(&stage, 2).await;
+    stage.pass(secs(1)).await;
+    assert_eq!((accepted(&stage, &ids).await, tally(&stage)), (2, CapTally { used: 1, reserved: 0 }));
+    let urls: Vec<String> = stage.door.seen().into_iter().map(|seen| seen.url).collect();
+    assert_eq!(urls, ["http://bigbank.test/leads", "http://mill.test/in"], "the standby is the same bank");
+    let second = stage.delivery(ids[1]).await;
+    assert_eq!((second.progress.leg, second.progress.retries_used), (2, 0));
+    let because = &stage.changes(ids[1]).await[0].because;
+    assert!(because.starts_with("not sent: the cap of 1 per day of recipient bigbank is full"), "{because}");
+    assert!(because.ends_with("leg 2 begins, at mill at http://mill.test:80"), "{because}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_leg_helps_where_the_step_is_full_or_the_lead_may_be_taken() {
+    let mut settings = with_legs(capped(1, OnCap::Next));
+    recipient(&mut settings).caps = CapsSettings::default();
+    flow(&mut settings).steps[0].caps = caps(CapPer::Day, 1, OnCap::Next);
+    let stage = on(&settings).await;
+    stage.door.will([answered(200)]);
+    let ids = post(&stage, 2).await;
+    stage.pass(secs(1)).await;
+    assert!(matches!(stage.state(ids[1]).await, State::Closed { why: CloseReason::Capped, .. }));
+    assert_eq!(stage.door.sends(), 1);
+
+    // The first is in doubt and keeps its place; the other, in doubt as well, finds the cap lowered and goes nowhere.
+    let stage = on(&with_legs(capped(2, OnCap::Next))).await;
+    stage.door.will([reset(), reset()]);
+    let ids = post(&stage, 2).await;
+    stage.follow(&with_legs(capped(1, OnCap::Next)), 2);
+    stage.door.will([answered(200)]);
+    stage.pass(secs(60)).await;
+    assert!(stage.door.seen().iter().all(|seen| seen.url == "http://bigbank.test/leads"));
+    assert_eq!(stage.delivery(ids[1]).await.progress.leg, 0);
 }

@@ -11,6 +11,7 @@ use crate::decide::Because;
 use crate::delivery::{CloseReason, Delivery, HoldReason, State};
 use crate::evidence::named_enum;
 use crate::outcome::FailureKind;
+use crate::route::{NextLeg, leave_leg};
 use crate::settle::{Change, Entry, Settlement};
 use crate::shard::Fence;
 use jiff::Timestamp as Instant;
@@ -86,7 +87,8 @@ named_enum! {
         Hold = "hold",
         /// It ends without being sent; in a sale the next buyer has its turn.
         Skip = "skip",
-        /// In a sale the next buyer has its turn; anywhere else it ends as with skip. Its own fallbacks are not tried.
+        /// In a sale the next buyer has its turn. On a step of its own the next leg begins that the cap does not count;
+        /// without one it ends as with skip.
         Next = "next",
         /// It ends as rejected, of the kind `capped`.
         Reject = "reject",
@@ -375,18 +377,21 @@ fn was_counted(entry: &Entry) -> bool {
 }
 
 /// Settles a delivery that found a cap full until its period ends, in place of sending it. One that may have been taken is
-/// held, whatever the cap says; what is held is looked at again at `look`. `None` where it has ended.
+/// held, whatever the cap says; what is held is looked at again at `look`. `next` is a later leg of its step that the cap does
+/// not count. `None` where it has ended.
 pub fn capped(
     before: &Delivery,
-    cap: &Cap,
-    tally: CapTally,
-    until: Timestamp,
-    look: Timestamp,
+    (cap, tally): (&Cap, CapTally),
+    (until, look): (Timestamp, Timestamp),
+    next: Option<&NextLeg>,
     fence: Fence,
     now: Timestamp,
 ) -> Option<Settlement> {
     let due = before.state.due()?;
     let on_cap = if before.progress.may_be_taken() { OnCap::Hold } else { cap.on_cap };
+    if let (OnCap::Next, Some(next)) = (on_cap, next) {
+        return leave_leg(before, &told(cap, tally, until), next, fence, now);
+    }
     let state = match on_cap {
         OnCap::Hold => State::Held { due, until: look, why: HoldReason::Cap },
         OnCap::Skip | OnCap::Next => State::Closed { at: now, why: CloseReason::Capped },

@@ -148,7 +148,7 @@ fn who_finds_it_full_does_as_the_cap_says_unless_it_may_have_been_taken() {
     let cap = |on_cap| Cap { scope: "recipient bank".into(), per: CapPer::Day, zone: zone("UTC"), max: 2, on_cap };
     let tally = CapTally { used: 1, reserved: 1 };
     let end = |before: &Delivery, on_cap| {
-        let settled = capped(before, &cap(on_cap), tally, at(60), at(9), FENCE, at(5)).unwrap();
+        let settled = capped(before, (&cap(on_cap), tally), (at(60), at(9)), None, FENCE, at(5)).unwrap();
         (settled.delivery.state, settled.delivery.last_kind)
     };
     let (before, held) = (delivery(), |due| State::Held { due, until: at(9), why: HoldReason::Cap });
