@@ -19,7 +19,7 @@ fn config(keys: &str, step: &str) -> String {
 }
 
 /// Keys of the flow and of the step, and what is said about them.
-const REFUSED: [(&str, &str, &str); 22] = [
+const REFUSED: [(&str, &str, &str); 23] = [
     (
         "",
         "when = \"lead.incme > 1\"",
@@ -96,6 +96,12 @@ const REFUSED: [(&str, &str, &str); 22] = [
         "",
         "contact_hours = { hours = \"Mo-Su 09:00-10:00\" }",
         "flows.auto.steps[0].contact_hours.hours: never opens in all zones of",
+    ),
+    (
+        "",
+        "retry_hours = \"Mo-Su 20:00-06:00\"",
+        "flows.auto.steps[0].retry_hours = \"Mo-Su 20:00-06:00\": is a text, not a table (allowed: a table { hours = ..., \
+         time_zone = ..., after = ... }; see retry_hours)",
     ),
     (
         "",

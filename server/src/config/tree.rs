@@ -269,11 +269,21 @@ impl<'a> Found<'a> {
             | DeValue::Boolean(_)
             | DeValue::Datetime(_)
             | DeValue::Array(_) => {
-                self.wrong_type("a table");
+                self.no_table(known);
                 None
             }
         };
         Section::open(self.reader, self.place.clone(), self.value.span(), table, known)
+    }
+
+    /// What stands where a table belongs is told with the keys that belong into it.
+    fn no_table(&self, known: &Table) {
+        const SHOWN_MAX: usize = 6;
+        let keys: Vec<&str> = known.keys.iter().map(|key| key.name).take(SHOWN_MAX).collect();
+        let more = if known.keys.len() > SHOWN_MAX { ", ..." } else { "" };
+        let allowed = format!("a table {{ {} = ...{more} }}; {}", keys.join(" = ..., "), self.allowed);
+        let found = Found { allowed: &allowed, ..self.clone() };
+        found.wrong_type("a table");
     }
 
     /// Reads a text by `read`; its sentence about what is wrong is kept as a problem.

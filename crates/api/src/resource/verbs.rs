@@ -15,6 +15,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use steadfast_engine::{Acted, RefusedAction};
+use steadfast_flow::FALLBACKS_MAX;
 use steadfast_lead::{BadName, CandidateName, DeliveryId, RecipientName};
 use steadfast_retry::{RefusedReroute, Reroute, Verb};
 use utoipa::ToSchema;
@@ -56,7 +57,9 @@ pub(crate) async fn retry(State(state): State<ApiState>, id: PathText, request: 
 #[serde(deny_unknown_fields)]
 pub(crate) struct RerouteRequest {
     /// On this leg; 0 is the step's own. Of several endpoints there one is chosen as ever.
-    leg: Option<u8>,
+    #[serde(default)]
+    #[schema(value_type = Option<u8>)]
+    leg: Option<serde_json::Value>,
     /// To the endpoint of this name.
     endpoint: Option<String>,
     /// To this recipient, one that its step sends to.
@@ -91,7 +94,7 @@ pub(crate) async fn reroute(
             return Err(Problem::new(ProblemKind::BadRequest, detail).naming("leg"));
         }
         Ok(Verb::Reroute(Box::new(Reroute {
-            leg: asked.leg,
+            leg: asked.leg.as_ref().map(leg).transpose()?,
             endpoint: asked.endpoint.as_deref().map(|text| named("endpoint", CandidateName::new(text))).transpose()?,
             recipient: asked
                 .recipient
@@ -103,6 +106,16 @@ pub(crate) async fn reroute(
         })))
     })
     .await
+}
+
+/// A leg by its number. What is none is told with what was given: a key of another type would be told by its type alone.
+fn leg(given: &serde_json::Value) -> Result<u8, Problem> {
+    let number = given.as_u64().and_then(|number| u8::try_from(number).ok());
+    number.filter(|number| usize::from(*number) <= FALLBACKS_MAX).ok_or_else(|| {
+        let shown: String = given.to_string().chars().take(80).collect();
+        let allowed = format!("a whole number from 0, the step's own, to {FALLBACKS_MAX}, its last fallback");
+        Problem::new(ProblemKind::BadRequest, format!("leg = {shown} is no leg")).naming("leg").allowing(&allowed)
+    })
 }
 
 fn named<T>(key: &str, read: Result<T, BadName>) -> Result<T, Problem> {

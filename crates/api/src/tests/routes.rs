@@ -295,6 +295,11 @@ async fn a_delivery_says_how_its_endpoint_was_chosen_and_is_sent_another_way() {
     let path = format!("/v1/deliveries/{id}/reroute");
     for (body, status, told) in [
         (r#"{"reason":"x"}"#, 422, "nothing says which way: leg, endpoint or recipient is needed"),
+        (r#"{"leg":"west","reason":"x"}"#, 422, "leg = \"west\" is no leg"),
+        (r#"{"leg":300,"reason":"x"}"#, 422, "leg = 300 is no leg"),
+        (r#"{"leg":-1,"reason":"x"}"#, 422, "leg = -1 is no leg"),
+        (r#"{"leg":1.5,"reason":"x"}"#, 422, "leg = 1.5 is no leg"),
+        (r#"{"leg":7,"reason":"x"}"#, 422, "the step has no leg 7: it has leg 0 endpoint east"),
         (r#"{"leg":0}"#, 422, "reason is missing: say why, it is kept in the delivery's history"),
         (r#"{"endpoint":"no name","reason":"x"}"#, 422, "endpoint: \"no name\" is not a name"),
         (
@@ -309,6 +314,9 @@ async fn a_delivery_says_how_its_endpoint_was_chosen_and_is_sent_another_way() {
         let detail = refused.json()["detail"].as_str().unwrap().to_owned();
         assert!(refused.status == status && detail.starts_with(told), "{body}: {detail}");
     }
+    let refused = server.post(&path, r#"{"leg":"west","reason":"x"}"#).await.json();
+    let allowed = "a whole number from 0, the step's own, to 8, its last fallback";
+    assert_eq!((at(&refused, "/parameter"), at(&refused, "/allowed")), (&json!("leg"), &json!(allowed)));
     let sent = server.post(&path, r#"{"endpoint":"west","reason":"east is slow","by":"ann"}"#).await;
     assert_eq!(sent.status, 200);
     server.settled(2).await;
