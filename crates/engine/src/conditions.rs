@@ -2,7 +2,7 @@
 //! it.
 
 use crate::run::Inner;
-use steadfast_flow::{ConditionFailed, ContactTime, InForce, StepPlan};
+use steadfast_flow::{ConditionFailed, ContactTime, FlowPlan, InForce, Moment, StepPlan};
 use steadfast_lead::{Lead, Timestamp};
 use steadfast_retry::{
     CloseReason, Closing, Delivery, Entry, HoldReason, ReviewCause, Settlement, close, end_by_closing, hold_because,
@@ -28,13 +28,30 @@ impl Inner {
         // What may have been sent without a trace of it is no more to be closed.
         let progress = &delivery.progress;
         let first = progress.attempts == 0 && progress.leg == 0 && !progress.is_unresolved();
-        if first && !plan.sends(lead, now).map_err(parked)? {
+        let moment = self.moment(plan, now);
+        if first && !plan.sends(lead, moment).map_err(parked)? {
             let when = plan.conditions.when.as_ref().map_or("", |when| when.text());
             let because = format!("not sent: the step's condition is not so: when = {when}");
             let closed = close(delivery, CloseReason::Condition, because.into(), self.fence(delivery), now);
             return Err(closed.map(Box::new));
         }
-        plan.in_force(lead, delivery.attempts.saturating_add(1), now).map_err(parked)
+        plan.in_force(lead, delivery.attempts.saturating_add(1), moment).map_err(parked)
+    }
+
+    /// A time as conditions are asked about it: with what people said of the recipient's maintenance then.
+    pub(crate) fn moment(&self, plan: &StepPlan, now: Timestamp) -> Moment {
+        let recipient = &plan.endpoint.recipient;
+        let in_maintenance = plan.asks_conditions() && self.dispatch.lock().is_maintained(recipient, now);
+        Moment { now, in_maintenance }
+    }
+
+    /// A lead that comes while its recipient is in maintenance by a person's word is as urgent as its conditions say then.
+    pub(crate) fn urge_at_intake(&self, flow: &FlowPlan, lead: &Lead, deliveries: &mut [Delivery]) {
+        for (step, delivery) in flow.steps.iter().zip(deliveries).filter(|(step, _)| step.adjusts_priority()) {
+            let in_force = step.in_force(lead, 1, self.moment(step, lead.accepted_at));
+            // What cannot be answered is found when it comes due.
+            delivery.priority = in_force.map_or(step.priority, |in_force| in_force.priority);
+        }
     }
 }
 

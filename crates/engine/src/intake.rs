@@ -188,6 +188,7 @@ impl Inner {
             let deliveries = flow.deliveries(&lead, &mut ids);
             (Arc::new(lead), deliveries)
         };
+        self.urge_at_intake(&flow, &lead, &mut deliveries);
         self.choose_at_intake(&flow, &lead, &mut deliveries, now);
         let dedupe = posted.idempotency.map(|guard| {
             let until = now.after(guard.keep_for.unwrap_or(self.limits.dedupe_for));

@@ -93,7 +93,7 @@ impl Inner {
                 let (body, endpoint) = (delivery.body, plan.endpoint.clone());
                 let sent = Sent { started: ended, ended, held_until: None, body, endpoint, evidence, verdict };
                 // What has no answer now is asked again before the next attempt.
-                let in_force = plan.in_force(&lead, delivery.attempts.saturating_add(1), ended).ok();
+                let in_force = plan.in_force(&lead, delivery.attempts.saturating_add(1), self.moment(plan, ended)).ok();
                 let policy = in_force.as_ref().map_or(&plan.retry.policy, |in_force| &*in_force.policy);
                 let terms = Terms { policy, ..self.terms(&delivery, plan, book.version) };
                 let mut settlement = settle(&delivery, sent, &terms);

@@ -354,7 +354,8 @@ impl Inner {
     ) -> Result<Option<Settlement>, StoreError> {
         let Some(attempt) = self.last_attempt(delivery).await? else { return Ok(None) };
         let lead = if plan.conditions.adjustments.is_empty() { None } else { self.lead_of(delivery).await? };
-        let in_force = lead.as_ref().map(|lead| plan.in_force(lead, attempt.number, attempt.started));
+        let in_force =
+            lead.as_ref().map(|lead| plan.in_force(lead, attempt.number, self.moment(plan, attempt.started)));
         let policy = match &in_force {
             None => &plan.retry.policy,
             Some(Ok(in_force)) => &*in_force.policy,

@@ -158,6 +158,27 @@ async fn an_adjusted_delivery_is_as_urgent_as_its_condition_says_from_the_start(
 }
 
 #[tokio::test(start_paused = true)]
+async fn in_hours_knows_maintenance_by_a_persons_word() {
+    let mut settings = settings();
+    let later = AdjustSettings { priority: Some(Priority::Low), ..adjust("!in_hours", Layer::default()) };
+    flow(&mut settings).adjust = vec![later];
+    let stage = stage(settings).await;
+    let (from, until) = (stage.clock.now().after(secs(10)), stage.clock.now().after(secs(60)));
+    stage.engine.maintain(&stage::bigbank(), (from, until), "ann", "new disks").await.unwrap();
+    stage.door.will([answered(201), answered(503), answered(201)]);
+    let before = post(&stage, None).await;
+    assert_eq!(stage.delivery(before).await.priority, Priority::Normal, "it has not begun");
+    stage.pass(secs(10)).await;
+    let during = post(&stage, None).await;
+    assert_eq!((stage.delivery(during).await.priority, stage.door.sends()), (Priority::Low, 1));
+    stage.pass(secs(50)).await;
+    assert_eq!(stage.delivery(during).await.priority, Priority::Normal, "asked anew at its attempt, when it is over");
+    // What waited is worked off as slowly as the endpoint took leads before.
+    stage.pass(secs(120)).await;
+    assert!(delivered(&stage.state(during).await));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_cut_off_is_settled_under_what_was_in_force_for_it() {
     let extended = || {
         let mut settings = settings();

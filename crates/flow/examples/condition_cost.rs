@@ -79,7 +79,7 @@ fn show(what: &str, text: &str, lead: &Lead, questions: u32) {
     const ROUNDS: u32 = 5;
     let (condition, recipient) = (condition(text).unwrap(), RecipientName::new("bigbank").unwrap());
     let now = Timestamp::from_millis(1_795_000_600_000);
-    let facts = Facts { lead, priority: Priority::High, attempt: 2, recipient: &recipient, now };
+    let facts = Facts { lead, priority: Priority::High, attempt: 2, recipient: &recipient, moment: now.into() };
     let each = questions.div_ceil(ROUNDS);
     let round = || {
         let begin = Instant::now();

@@ -2,7 +2,7 @@
 //! (`adjust`). From settings to the plan, and what is in force for one attempt.
 
 use crate::compile::{StepScope, account_place, flow_place, names, recipient_place, too_many};
-use crate::condition::{Condition, ConditionFailed, Facts, Ground};
+use crate::condition::{Condition, ConditionFailed, Facts, Ground, Moment};
 use crate::contact_hours::{ContactHours, ContactHoursSettings};
 use crate::place::{Fault, Place};
 use crate::plan::StepPlan;
@@ -11,7 +11,7 @@ use crate::settings::{RecipientSettings, Settings};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_lead::{CalendarName, Lead, Priority, RecipientName, Timestamp};
+use steadfast_lead::{CalendarName, Lead, Priority, RecipientName};
 use steadfast_retry::RetryHours;
 use steadfast_retry::calendar::{Calendar, Zone};
 use steadfast_retry::policy::{
@@ -97,16 +97,21 @@ impl StepPlan {
     ///
     /// # Errors
     /// [`ConditionFailed`] where the lead gives no answer to it.
-    pub fn sends(&self, lead: &Lead, now: Timestamp) -> Result<bool, ConditionFailed> {
-        self.conditions.when.as_ref().map_or(Ok(true), |when| when.holds(&self.facts(lead, 1, now)))
+    pub fn sends(&self, lead: &Lead, moment: impl Into<Moment>) -> Result<bool, ConditionFailed> {
+        self.conditions.when.as_ref().map_or(Ok(true), |when| when.holds(&self.facts(lead, 1, moment.into())))
     }
 
     /// What is in force for an attempt, by its number over all legs.
     ///
     /// # Errors
     /// [`ConditionFailed`] where the lead gives no answer to an adjustment's condition.
-    pub fn in_force(&self, lead: &Lead, attempt: u32, now: Timestamp) -> Result<InForce<'_>, ConditionFailed> {
-        let facts = self.facts(lead, attempt, now);
+    pub fn in_force(
+        &self,
+        lead: &Lead,
+        attempt: u32,
+        moment: impl Into<Moment>,
+    ) -> Result<InForce<'_>, ConditionFailed> {
+        let facts = self.facts(lead, attempt, moment.into());
         let mut adjusted = Vec::new();
         for adjustment in &self.conditions.adjustments {
             if adjustment.when.holds(&facts)? {
@@ -141,8 +146,13 @@ impl StepPlan {
         ages.max().unwrap_or_default()
     }
 
-    fn facts<'a>(&'a self, lead: &'a Lead, attempt: u32, now: Timestamp) -> Facts<'a> {
-        Facts { lead, priority: self.priority, attempt, recipient: &self.endpoint.recipient, now }
+    /// Whether anything is asked of a lead, so that it matters when.
+    pub fn asks_conditions(&self) -> bool {
+        self.conditions.when.is_some() || !self.conditions.adjustments.is_empty()
+    }
+
+    fn facts<'a>(&'a self, lead: &'a Lead, attempt: u32, moment: Moment) -> Facts<'a> {
+        Facts { lead, priority: self.priority, attempt, recipient: &self.endpoint.recipient, moment }
     }
 }
 

@@ -68,7 +68,7 @@ pub use changed::Changed;
 pub use compile::{LIMIT_RETRIES, NAMES_MAX, STEPS_MAX};
 pub use condition::{
     BadCondition, CONDITION_BYTES_MAX, CONDITION_NESTING_MAX, CONDITION_PARTS_MAX, CONDITION_SIGNS_MAX, CalendarByName,
-    Condition, ConditionFailed, Facts, Ground,
+    Condition, ConditionFailed, Facts, Ground, Moment,
 };
 pub use contact_hours::{Contact as ContactTime, ContactHours, ContactHoursSettings, UnknownZone};
 pub use contact_zones::{BadZones, ContactZones};

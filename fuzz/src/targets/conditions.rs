@@ -126,7 +126,7 @@ fn asked(place: &Place, fields: &[FieldSettings], expression: &str, lead: &Lead)
         priority: Priority::High,
         attempt: 2,
         recipient: &place.recipient,
-        now: Timestamp::from_millis(1_795_000_600_000),
+        moment: Timestamp::from_millis(1_795_000_600_000).into(),
     };
     let (once, twice) = (condition.holds(&facts), condition.holds(&facts));
     assert_eq!(once, twice, "it is so, and it is not");

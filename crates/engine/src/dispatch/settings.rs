@@ -201,6 +201,12 @@ impl Dispatch {
         self.touched.extend(stations.map(|(number, _)| number));
     }
 
+    /// Whether a recipient is in maintenance by a person's word.
+    pub fn is_maintained(&self, name: &RecipientName, at: Timestamp) -> bool {
+        let recipient = self.recipient_numbers.get(name).map(|number| &self.recipients[*number]);
+        recipient.is_some_and(|one| one.maintenance.iter().any(|window| (window.from..window.until).contains(&at)))
+    }
+
     /// When a recipient may be called: its calendar less maintenance by a person's word. `None` for always.
     pub fn calendar(&self, name: &RecipientName) -> Option<&Arc<Calendar>> {
         self.recipients[*self.recipient_numbers.get(name)?].calendar.as_ref()

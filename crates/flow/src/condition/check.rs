@@ -98,7 +98,7 @@ impl Check<'_> {
             "test" => (Known::Test, Type::Truth),
             "attempt" => (Known::Attempt, Type::Number),
             "age" => (Known::Age, Type::Number),
-            "in_hours" => return Ok((Node::Open(self.ground.calendar.cloned()), Type::Truth)),
+            "in_hours" => return Ok((Node::InHours(self.ground.calendar.cloned()), Type::Truth)),
             "quality" => return self.field(part, "quality"),
             _ => return Err(self.bad(part, &format!("names {name:?}, which is not known"), NAMES)),
         };
@@ -281,7 +281,7 @@ impl Check<'_> {
         };
         let found = (self.ground.named)(name.inner());
         let calendar = found.map_err(|why| self.bad(part, &why, "in_hours(\"a calendar's name\")"))?;
-        Ok((Node::Open(Some(Arc::clone(&calendar))), Type::Truth))
+        Ok((Node::Open(calendar), Type::Truth))
     }
 
     fn two(&mut self, one: &IdedExpr, other: &IdedExpr, needed: Type) -> Result<Box<[Node; 2]>, BadCondition> {

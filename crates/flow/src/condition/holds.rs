@@ -46,14 +46,18 @@ fn came<'a>(node: &'a Node, facts: &Facts<'a>) -> Result<Came<'a>, String> {
         Node::Text(text) => Came::Text(Cow::Borrowed(text)),
         Node::Known(known) => of_known(*known, facts),
         Node::Local(part, zone) => {
-            let clock = zone.clock(facts.now);
+            let clock = zone.clock(facts.moment.now);
             Came::Number(f64::from(match part {
                 LocalPart::Hour => clock.hour,
                 LocalPart::Minute => clock.minute,
                 LocalPart::Weekday => clock.weekday,
             }))
         }
-        Node::Open(calendar) => Came::Truth(calendar.as_ref().is_none_or(|calendar| calendar.is_open(facts.now))),
+        Node::InHours(calendar) => {
+            let open = calendar.as_ref().is_none_or(|calendar| calendar.is_open(facts.moment.now));
+            Came::Truth(open && !facts.moment.in_maintenance)
+        }
+        Node::Open(calendar) => Came::Truth(calendar.is_open(facts.moment.now)),
         Node::Field(field) => of_field(field, facts)?,
         Node::Has(field) => Came::Truth(present(field, facts).is_some()),
         Node::Not(inner) => Came::Truth(!truth(inner, facts)?),
@@ -102,7 +106,7 @@ fn of_known<'a>(known: Known, facts: &Facts<'a>) -> Came<'a> {
         Known::Recipient => text(facts.recipient.as_str()),
         Known::Flow => text(facts.lead.flow.as_str()),
         Known::Age => {
-            let seconds = facts.now.since(facts.lead.accepted_at).as_secs();
+            let seconds = facts.moment.now.since(facts.lead.accepted_at).as_secs();
             Came::Number(f64::from(u32::try_from(seconds).unwrap_or(u32::MAX)))
         }
     }

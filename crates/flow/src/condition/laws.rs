@@ -53,7 +53,7 @@ fn lead(json: &str) -> Lead {
 fn asked(condition: &Condition, lead: &Lead) -> Result<bool, ConditionFailed> {
     let recipient = RecipientName::new("bigbank").unwrap();
     let now = Timestamp::parse("2026-12-01T14:30:00Z").unwrap();
-    condition.holds(&Facts { lead, priority: Priority::High, attempt: 2, recipient: &recipient, now })
+    condition.holds(&Facts { lead, priority: Priority::High, attempt: 2, recipient: &recipient, moment: now.into() })
 }
 
 const LEAD: &str = r#"{"value":"1,250.50","quality":41,"salary":"$90,000","state":"New York","owner":"yes","zip":"10001 1234","note":"Call Me","empty":""}"#;
@@ -252,7 +252,13 @@ proptest! {
 fn parts(node: &Node) -> usize {
     let many = |nodes: &[Node]| nodes.iter().map(parts).sum::<usize>();
     1 + match node {
-        Node::Truth(_) | Node::Number(_) | Node::Text(_) | Node::Known(_) | Node::Local(..) | Node::Open(_) => 0,
+        Node::Truth(_)
+        | Node::Number(_)
+        | Node::Text(_)
+        | Node::Known(_)
+        | Node::Local(..)
+        | Node::InHours(_)
+        | Node::Open(_) => 0,
         Node::Field(_) | Node::Has(_) => 0,
         Node::Not(one) | Node::Negate(one) | Node::Size(one) | Node::Lower(one) | Node::ToNumber(one) => parts(one),
         Node::And(two) | Node::Or(two) | Node::Compare(_, two) | Node::Math(_, two) | Node::Search(_, two) => {

@@ -38,8 +38,23 @@ pub struct Facts<'a> {
     pub attempt: u32,
     /// Whom it goes to.
     pub recipient: &'a RecipientName,
-    /// Now.
+    /// When that is asked.
+    pub moment: Moment,
+}
+
+/// A time, and what people said about it that stands in no configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The time.
     pub now: Timestamp,
+    /// The recipient is in maintenance then, by a person's word.
+    pub in_maintenance: bool,
+}
+
+impl From<Timestamp> for Moment {
+    fn from(now: Timestamp) -> Self {
+        Moment { now, in_maintenance: false }
+    }
 }
 
 /// Why a text is no condition.
@@ -118,8 +133,10 @@ enum Node {
     Text(Box<str>),
     Known(Known),
     Local(LocalPart, Zone),
-    /// Whether a calendar is open; none is always open.
-    Open(Option<Arc<Calendar>>),
+    /// Whether the recipient is open: its calendar, none for always, less maintenance by a person's word.
+    InHours(Option<Arc<Calendar>>),
+    /// Whether a named calendar is open.
+    Open(Arc<Calendar>),
     Field(Arc<Field>),
     Has(Arc<Field>),
     Not(Box<Node>),
