@@ -4,12 +4,13 @@
 
 mod stage;
 
-use stage::{Stage, answered, at, bigbank, delivered, flow, recipient, secs, settings};
+use stage::{Stage, answered, at, bigbank, delivered, flow, recipient, reset, secs, settings};
 use std::sync::Arc;
 use steadfast_engine::{Clock, EngineLimits};
 use steadfast_flow::{Address, CapSettings, CapsSettings, ContactHoursSettings, ContactZones, Settings};
 use steadfast_lead::DeliveryId;
 use steadfast_retry::policy::Layer;
+use steadfast_retry::reading::{MatchSettings, OutcomeWord, RuleSettings};
 use steadfast_retry::{CapPer, HoldReason, ReviewCause, State, StopTarget};
 
 /// Retries after so many seconds, and so many of them.
@@ -121,6 +122,87 @@ async fn what_is_under_way_when_it_changes_is_planned_by_the_new_one_once_it_has
     assert!(finished(&stage));
     let attempts = stage.attempts(id).await;
     assert_eq!((attempts.len(), attempts[0].config_version), (1, 1));
+}
+
+/// A change while everything is in flight: each settles under what it was sent with (its reading, its policy, its endpoint), what
+/// then waits goes by the new settings, and none is lost or sent under two of them at once.
+#[tokio::test(start_paused = true)]
+async fn all_that_is_in_flight_settles_under_what_it_was_sent_with_and_waits_by_what_came_since() {
+    let no = |status: &str, outcome| {
+        let matches = MatchSettings { status: vec![status.into()], ..MatchSettings::default() };
+        RuleSettings { matches, outcome: Some(outcome), ..RuleSettings::default() }
+    };
+    let mut old = every(3_600, 3);
+    recipient(&mut old).rules = vec![no("409", OutcomeWord::Failure)];
+    let mut new = every(60, 3);
+    recipient(&mut new).request.url = Some(Address::parse("http://other.test/leads").unwrap());
+    recipient(&mut new).rules = vec![no("409", OutcomeWord::Success), no("503", OutcomeWord::Failure)];
+    let stage = stage_of(old).await;
+    let answers: Vec<_> = [answered(201), answered(409), answered(503), reset(), answered(404)].into_iter().collect();
+    let (rounds, mut ids) = (20, Vec::new());
+    for _ in 0..rounds * answers.len() {
+        ids.push(stage.lead().await);
+    }
+    assert_eq!((stage.engine.in_flight(), stage.door.sends()), (ids.len(), ids.len()), "all under way");
+    stage.follow(&new, 2);
+    // Some answer in the moment of the change, before anything else had a turn, and the rest after it.
+    for answer in answers.iter().cycle().take(ids.len()) {
+        stage.door.answer(answer.clone());
+    }
+    stage.pass(secs(1)).await;
+    assert!(finished(&stage));
+    assert_eq!((stage.engine.in_flight(), stage.door.sends()), (0, ids.len()), "nothing is sent before it is due");
+    for (id, which) in ids.iter().zip((0..answers.len()).cycle()) {
+        let (state, attempts) = (stage.state(*id).await, stage.attempts(*id).await);
+        assert_eq!((attempts.len(), attempts[0].config_version), (1, 1));
+        assert_eq!(&*attempts[0].endpoint.origin, "http://bigbank.test:80");
+        match which {
+            0 => assert!(delivered(&state)),
+            1 => assert!(matches!(state, State::Rejected { .. }), "409 was a no when it was sent: {state:?}"),
+            2 | 3 => {
+                assert_eq!(
+                    state,
+                    State::Waiting { due: at(60) },
+                    "503 was an error then, and is retried as is said now"
+                );
+                assert_eq!(&*stage.delivery(*id).await.endpoint.origin, "http://other.test:80");
+            }
+            _ => assert_eq!(stage.review_cause(*id).await, ReviewCause::FinalError),
+        }
+    }
+    stage.door.always(|_| answered(409));
+    stage.pass(secs(60)).await;
+    let again: Vec<_> = stage.door.seen().split_off(ids.len());
+    assert_eq!(again.len(), rounds);
+    for seen in &again {
+        assert_eq!((&*seen.url, seen.attempt), ("http://other.test/leads", 2));
+        let id = seen.delivery.parse().unwrap();
+        assert!(delivered(&stage.state(id).await), "409 is a yes now");
+        assert_eq!(stage.attempts(id).await[1].config_version, 2);
+    }
+    for id in ids.iter().skip(3).step_by(answers.len()) {
+        assert_eq!(
+            stage.review_cause(*id).await,
+            ReviewCause::InDoubt,
+            "another address is no retry of what is in doubt"
+        );
+    }
+    let states = states_of(&stage, &ids).await;
+    let count = |which: fn(&State) -> bool| states.iter().filter(|state| which(state)).count();
+    let counts = [
+        count(delivered),
+        count(|state| matches!(state, State::Rejected { .. })),
+        count(|state| matches!(state, State::InReview { .. })),
+    ];
+    assert_eq!((counts, stage.engine.open()), ([2 * rounds, rounds, 2 * rounds], 0), "nothing is lost");
+}
+
+async fn states_of(stage: &Stage, ids: &[DeliveryId]) -> Vec<State> {
+    let mut states = Vec::with_capacity(ids.len());
+    for id in ids {
+        states.push(stage.state(*id).await);
+    }
+    states
 }
 
 #[tokio::test(start_paused = true)]
