@@ -273,6 +273,9 @@ mod tests {
         queue.push(settle());
         std::thread::scope(|scope| {
             let taking = scope.spawn(|| queue.take(100, Company::default()));
+            while !queue.waiting.lock().is_patient && !taking.is_finished() {
+                std::thread::yield_now();
+            }
             queue.push(settle());
             let _two = push(&queue);
             assert_eq!(taking.join().unwrap().map(|batch| batch.len()), Some(3));
