@@ -168,7 +168,7 @@ impl Inner {
             if moved.is_some() {
                 return Ok(moved);
             }
-            on_its_way = on_its_way.or_else(|| others.find_map(on_its_way_there));
+            on_its_way = on_its_way.or_else(|| others.find_map(|other| on_its_way_there(other, own)));
             match found.last() {
                 Some(last) if found.len() == PAGE => after = last.id,
                 Some(_) | None => return Ok(on_its_way),
@@ -213,10 +213,13 @@ fn went(other: &Delivery, on: DuplicateOn, since: Timestamp) -> Option<Earlier> 
     Some(Earlier::Went { delivery: other.id, at })
 }
 
-/// It was tried, and will be tried again.
-fn on_its_way_there(other: &Delivery) -> Option<Earlier> {
+/// It was tried, or may have been just before an unclean stop or before a person asked for another try, and goes on. Of two of
+/// which neither is known to have gone, the older goes first.
+fn on_its_way_there(other: &Delivery, own: &Delivery) -> Option<Earlier> {
     let next_look = other.state.next_look()?;
-    (other.progress.attempts > 0).then_some(Earlier::OnItsWay { delivery: other.id, next_look: Some(next_look) })
+    let first_of_two = !own.progress.may_be_taken() || other.id < own.id;
+    let on_its_way = other.progress.attempts > 0 || (other.progress.may_be_taken() && first_of_two);
+    on_its_way.then_some(Earlier::OnItsWay { delivery: other.id, next_look: Some(next_look) })
 }
 
 /// When a delivery went to its recipient, as the guard means it; `None` where it did not.

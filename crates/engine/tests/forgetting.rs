@@ -9,8 +9,8 @@ use stage::{Mood, Stage, answered, at, auto, idle, recipient, refused, reset, se
 use std::time::Duration;
 use steadfast_engine::{EngineLimits, Erasing, Posted, Receipt, Refusal, RefusedAction, RefusedErasure, Whom};
 use steadfast_flow::{DuplicateAction, DuplicateOn, DuplicateSettings, InDoubtMode, Settings};
-use steadfast_lead::{Fields, Value};
-use steadfast_retry::{CloseReason, FailureKind, HoldReason, ReviewCause, State, StateName, Verb};
+use steadfast_lead::{Fields, SourceName, Value};
+use steadfast_retry::{CloseReason, FailureKind, HoldReason, ReviewCause, State, StateName, StopTarget, Verb};
 use steadfast_store::{Deliveries as _, Erasures as _};
 
 async fn post(stage: &Stage, email: &str) -> Result<Receipt, Refusal> {
@@ -182,4 +182,34 @@ async fn what_is_in_doubt_is_no_rejected_duplicate() {
     stage.act(first, Verb::Retry).await.unwrap();
     stage.pass(secs(1)).await;
     assert_eq!((stage.review_cause(first).await, stage.door.sends()), (ReviewCause::Duplicate, 2));
+}
+
+/// What may have been sent just before an unclean stop is on its way, though no attempt of it is told: another waits for it.
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_sent_before_a_stop_is_on_its_way() {
+    let settings = guarded(DuplicateOn::Delivered);
+    let stage = Stage::of(settings.clone(), EngineLimits::default()).await;
+    stage.store.forget_marks();
+    let source = SourceName::new("site").unwrap();
+    let mut fields = Fields::new();
+    fields.insert("email", Value::text("ann@example.com")).unwrap();
+    let posted = Posted { flow: auto(), source: Some(source.clone()), test: false, fields, idempotency: None };
+    let first = stage.engine.accept(posted).await.unwrap().deliveries[0].id;
+    idle().await;
+    let target = StopTarget::Source(auto(), source);
+    stage.engine.stop(target.clone(), "ann", "doubtful").await.unwrap();
+    let stage = stage.crash(settings, secs(5)).await;
+    stage.pass(secs(1)).await;
+    let stands = stage.delivery(first).await;
+    assert!(stands.progress.in_doubt && stands.progress.attempts == 0, "{stands:?}");
+    assert!(matches!(stands.state, State::Held { why: HoldReason::Paused, .. }), "{stands:?}");
+    let sends = stage.door.sends();
+    let second = post(&stage, "ann@example.com").await.unwrap().deliveries[0].id;
+    assert!(matches!(stage.state(second).await, State::Held { why: HoldReason::Duplicate, .. }));
+    assert_eq!(stage.door.sends(), sends);
+    stage.door.will([answered(200)]);
+    stage.engine.resume(&target, "ann", "they are good").await.unwrap();
+    stage.pass(secs(120)).await;
+    assert_eq!(stage.state(first).await.name(), StateName::Delivered);
+    assert!(matches!(stage.state(second).await, State::Rejected { kind: FailureKind::Duplicate, .. }));
 }

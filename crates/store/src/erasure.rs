@@ -92,6 +92,6 @@ pub trait Erasures {
     /// Leads with a term, newest first, made before the lead `before`, at most `limit`.
     fn find(&self, term: Term, before: Option<LeadId>, limit: usize) -> Pending<Vec<LeadId>>;
 
-    /// Deliveries that carry a mark and were tried or delivered, oldest first, made after `after`, at most `limit`.
+    /// Deliveries that carry a mark and were tried or delivered, or are in doubt, oldest first, made after `after`, at most `limit`.
     fn marked(&self, mark: Term, after: DeliveryId, limit: usize) -> Pending<Vec<Delivery>>;
 }

@@ -42,7 +42,7 @@ pub(crate) fn find(
     Ok(found)
 }
 
-/// Deliveries that carry a mark and were tried or delivered, oldest first.
+/// Deliveries that carry a mark and were tried, delivered or perhaps sent, oldest first.
 pub(crate) fn marked(
     connection: &Connection,
     names: &Names,
@@ -64,7 +64,9 @@ pub(crate) fn marked(
         {
             let id = super::deliveries::delivery_id(row.get(0).map_err(unreadable)?)?;
             let delivery = delivery(connection, names, id)?;
-            found.extend(delivery.filter(|one| one.attempts > 0 || matches!(one.state, State::Delivered { .. })));
+            found.extend(delivery.filter(|one| {
+                one.attempts > 0 || one.progress.in_doubt || matches!(one.state, State::Delivered { .. })
+            }));
         }
         first = period + 1;
     }

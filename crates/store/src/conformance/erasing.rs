@@ -237,6 +237,12 @@ pub async fn marks_find_what_was_tried_or_delivered(rig: &mut dyn Rig) {
     assert_eq!(store.marked(term(7), first, 1).await, Ok(vec![waiting.clone()]));
     assert_eq!(store.marked(term(7), waiting.id, 10).await, Ok(vec![by_hand_after]));
     assert_eq!(store.marked(term(8), first, 10).await, Ok(Vec::new()));
+    let mut doubted = settlement(&*store, &deliveries[4], deliveries[4].state.clone(), world.now);
+    (doubted.delivery.attempts, doubted.delivery.progress.attempts) = (0, 0);
+    doubted.delivery.progress.in_doubt = true;
+    let in_doubt = doubted.delivery.clone();
+    assert_eq!(store.settle(doubted).await, Ok(Settled::Applied));
+    assert_eq!(store.marked(term(8), first, 10).await, Ok(vec![in_doubt]), "it may have been sent");
     let both = store.lead(waiting.lead).await.unwrap().unwrap().1;
     assert_eq!(store.wipe(wiping(&*store, waiting.lead, &both, world.now)).await, Ok(Wiped::Applied));
     assert_eq!(store.marked(term(7), first, 10).await.unwrap().len(), 1);

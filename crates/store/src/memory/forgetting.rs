@@ -100,9 +100,9 @@ impl Data {
     }
 }
 
-/// Tried, or delivered by hand without a try.
+/// Tried, delivered by hand without a try, or perhaps sent just before an unclean stop.
 fn counts_for_marks(delivery: &Delivery) -> bool {
-    delivery.attempts > 0 || matches!(delivery.state, State::Delivered { .. })
+    delivery.attempts > 0 || delivery.progress.in_doubt || matches!(delivery.state, State::Delivered { .. })
 }
 
 impl Erasures for MemoryStore {
