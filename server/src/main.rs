@@ -141,7 +141,7 @@ enum Command {
         #[command(flatten)]
         connection: command::Connection,
     },
-    /// Pause and resume flows and sources of a running server.
+    /// Pause and resume flows and sources of a running server; show the shares of a flow's endpoints.
     Flows {
         #[command(flatten)]
         connection: command::Connection,

@@ -3,8 +3,8 @@
 use crate::problem::MEDIA_TYPE;
 use crate::resource::{
     about, caps, classify, configs, deliveries, erasures, events, explain, health, leads, maintenance, ping,
-    post_batch, post_lead, recipients, reconciliation, render, returns, review, simulations, stats, stops, submit,
-    suppressions, verbs,
+    post_batch, post_lead, recipients, reconciliation, render, returns, review, shares, simulations, stats, stops,
+    submit, suppressions, verbs,
 };
 use std::sync::LazyLock;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -27,7 +27,7 @@ use utoipa::{Modify, OpenApi};
         reconciliation::reconcile,
         review::list_review, recipients::list_recipients, recipients::get_recipient, stops::pause_recipient,
         stops::resume_recipient, stops::breaker, maintenance::maintain, maintenance::cancel, stops::pause_flow, stops::resume_flow, stops::pause_source,
-        stops::resume_source, stops::list_stops, caps::list_caps, explain::explain, render::render, classify::classify, configs::get_config,
+        stops::resume_source, stops::list_stops, caps::list_caps, shares::list_shares, explain::explain, render::render, classify::classify, configs::get_config,
         configs::list_config_versions, simulations::simulate, events::list_events, stats::get_stats,
         health::healthz, health::readyz, health::metrics, about::openapi, about::about,
     ),

@@ -4,8 +4,8 @@ use crate::frame::frame;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::resource::{
     about, caps, classify, configs, deliveries, erasures, events, explain, health, leads, maintenance, ping,
-    post_batch, post_lead, recipients, reconciliation, render, returns, review, simulations, stats, stops, submit,
-    suppressions, verbs,
+    post_batch, post_lead, recipients, reconciliation, render, returns, review, shares, simulations, stats, stops,
+    submit, suppressions, verbs,
 };
 use crate::source::refusing;
 use crate::state::ApiState;
@@ -65,6 +65,7 @@ routes! {
     post "/v1/flows/{flow}/sources/{source}/resume" => stops::resume_source,
     get "/v1/stops" => stops::list_stops,
     get "/v1/caps" => caps::list_caps,
+    get "/v1/flows/{flow}/shares" => shares::list_shares,
     get "/v1/explain" => explain::explain,
     post "/v1/render" => render::render,
     post "/v1/classify" => classify::classify,

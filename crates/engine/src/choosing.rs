@@ -3,15 +3,16 @@
 //!
 //! Must never: choose anew for a delivery of which an attempt may have been taken.
 
-use crate::run::Inner;
+use crate::run::{Engine, Inner};
 use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use steadfast_flow::{BalancePlan, Book, FlowPlan, StepPlan};
+use steadfast_flow::{BalancePlan, Book, CandidatePlan, FlowPlan, StepPlan};
 use steadfast_lead::{CandidateName, Lead, Timestamp};
 use steadfast_retry::{
-    CapPeriod, Delivery, EndpointLoad, Entry, Learned, Offer, ReviewCause, Settlement, chooses_again, end_leg, move_to,
-    refer,
+    CapPer, CapPeriod, Delivery, EndpointLoad, Entry, Learned, Offer, ReviewCause, Settlement, ShareTally,
+    chooses_again, end_leg, move_to, refer,
 };
 
 /// What the periods of shares begin with among those of caps.
@@ -49,6 +50,37 @@ impl Chooser {
         if self.active.load(Ordering::Relaxed) {
             self.learned.lock().shares.settled(settlement, counted);
         }
+    }
+}
+
+/// One day of a leg's shares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DayShares {
+    /// From midnight,
+    pub from: Timestamp,
+    /// until just before the next.
+    pub until: Timestamp,
+    /// What each candidate has had, in the order they are configured.
+    pub tallies: Vec<ShareTally>,
+}
+
+impl Engine {
+    /// What each candidate of a leg has had of today and of the days that are kept, the newest first.
+    pub fn shares(&self, balance: &BalancePlan) -> Vec<DayShares> {
+        let (now, learned) = (self.inner.clock.now(), self.inner.chooser.learned.lock());
+        let kept = balance.candidates.iter().flat_map(|one| learned.shares.days(&one.scope));
+        let today = balance.candidates.first().map(|one| balance.day(one, now));
+        let days: BTreeSet<(Timestamp, Timestamp)> = kept.chain(&today).map(|day| (day.from, day.until)).collect();
+        let of_day = |(from, until): (Timestamp, Timestamp)| {
+            let tally = |one: &CandidatePlan| {
+                let day = CapPeriod { scope: Arc::clone(&one.scope), per: CapPer::Day, from, until };
+                let tally = learned.shares.tally(&day);
+                let on_the_way = Some(tally.on_the_way).filter(|_| (from..until).contains(&now));
+                ShareTally { on_the_way: on_the_way.unwrap_or_default(), ..tally }
+            };
+            DayShares { from, until, tallies: balance.candidates.iter().map(tally).collect() }
+        };
+        days.into_iter().rev().map(of_day).collect()
     }
 }
 

@@ -37,6 +37,7 @@ mod ties;
 mod waiters;
 
 pub use caps::CapStanding;
+pub use choosing::DayShares;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use desk::{Acted, RefusedAction};
 pub use dispatch::{EndpointHold, EndpointStanding, RecipientStanding};

@@ -102,6 +102,11 @@ pub(crate) enum FlowAction {
     Pause(FlowArgs),
     /// Let it go on.
     Resume(FlowArgs),
+    /// What each endpoint of its legs has had of the day, beside its share.
+    Shares {
+        /// The flow.
+        flow: String,
+    },
 }
 
 /// Which flow, or which of its sources, and why.
@@ -173,15 +178,35 @@ pub(crate) async fn flows(connection: &Connection, action: FlowAction, out: &mut
     let answer = match &action {
         FlowAction::Pause(args) => say(&client, &args.path()?, "pause", &args.reason).await?,
         FlowAction::Resume(args) => say(&client, &args.path()?, "resume", &args.reason).await?,
+        FlowAction::Shares { flow } => client.get(&format!("/v1/flows/{}/shares", name(flow)?)).await?,
     };
     if connection.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
         return Ok(());
     }
+    if let FlowAction::Shares { .. } = action {
+        return print_shares(&answer, out);
+    }
     match answer.get("stopped") {
         Some(stop) => print_stops(std::iter::once(stop), out),
         None => Ok(writeln!(out, "goes on")?),
     }
+}
+
+/// A row for each endpoint and day.
+fn print_shares(answer: &Value, out: &mut impl Write) -> Result<()> {
+    let mut rows = table(&["day from", "step", "leg", "endpoint", "share %", "had %", "counted", "on the way"]);
+    let days = list(answer, "legs").flat_map(|leg| list(leg, "days").map(move |day| (leg, day)));
+    for (leg, day, one) in days.flat_map(|(leg, day)| list(day, "endpoints").map(move |one| (leg, day, one))) {
+        let from = format!("{} ({})", text(day, "from"), text(leg, "time_zone"));
+        let of = ["name", "share_percent", "percent", "counted", "on_the_way"].map(|key| text(one, key));
+        rows.add_row([from, text(leg, "step"), text(leg, "leg")].into_iter().chain(of));
+    }
+    Ok(writeln!(out, "{rows}")?)
+}
+
+fn list<'a>(of: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    of.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
 enum Printed {

@@ -55,15 +55,23 @@ pub(crate) async fn explain(
     Ok(json(StatusCode::OK, &StepExplainView { called_when, example, explained: ExplainView::of(step, book.version) }))
 }
 
+/// A flow by name that the caller may see.
+///
+/// # Errors
+/// 404 where there is none.
+pub(crate) fn flow_of<'b>(book: &'b Book, caller: &Caller, flow: &str) -> Result<&'b FlowPlan, Problem> {
+    let plan = book.flows.get(flow).filter(|plan| caller.sees(&plan.name, book));
+    plan.map(|plan| &**plan).ok_or_else(|| {
+        Problem::new(ProblemKind::UnknownFlow, format!("there is no flow named {}", shown(flow))).naming("flow")
+    })
+}
+
 /// A step by name, of a flow the caller may see.
 ///
 /// # Errors
 /// 404 where there is none.
 pub(crate) fn step_of<'b>(book: &'b Book, caller: &Caller, flow: &str, step: &str) -> Result<&'b StepPlan, Problem> {
-    let plan = book.flows.get(flow).filter(|plan| caller.sees(&plan.name, book));
-    let plan = plan.ok_or_else(|| {
-        Problem::new(ProblemKind::UnknownFlow, format!("there is no flow named {}", shown(flow))).naming("flow")
-    })?;
+    let plan = flow_of(book, caller, flow)?;
     let found = plan.steps.iter().find(|known| known.step.as_str() == step);
     found.map(|step| &**step).ok_or_else(|| unknown_step(plan, step))
 }

@@ -20,6 +20,7 @@ pub(crate) mod reconciliation;
 pub(crate) mod render;
 pub(crate) mod returns;
 pub(crate) mod review;
+pub(crate) mod shares;
 pub(crate) mod simulations;
 pub(crate) mod stats;
 pub(crate) mod stops;

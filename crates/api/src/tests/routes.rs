@@ -323,6 +323,17 @@ async fn a_delivery_says_how_its_endpoint_was_chosen_and_is_sent_another_way() {
     let page = server.get(&format!("/v1/deliveries/{id}")).await.json();
     assert_eq!((at(&page, "/state"), at(&page, "/choice/because")), (&json!("delivered"), &json!("a person chose it")));
     assert_eq!((at(&page, "/changes/0/verb"), at(&page, "/changes/0/by")), (&json!("reroute"), &json!("ann")));
+    let shares = server.get("/v1/flows/auto/shares").await.json();
+    let leg = at(&shares, "/legs/0");
+    assert_eq!(
+        (at(leg, "/step"), at(leg, "/leg"), at(leg, "/share_of")),
+        (&json!("sell"), &json!(0), &json!("accepted"))
+    );
+    assert_eq!((at(leg, "/days/0/counted"), leg["days"].as_array().unwrap().len()), (&json!(1), 1));
+    let east = json!({"name": "east", "recipient": "bigbank", "weight": 1, "share_percent": 50.0, "counted": 0, "percent": 0.0, "on_the_way": 0});
+    let west = json!({"name": "west", "recipient": "bigbank", "weight": 1, "share_percent": 50.0, "counted": 1, "percent": 100.0, "on_the_way": 0});
+    assert_eq!((at(leg, "/days/0/endpoints/0"), at(leg, "/days/0/endpoints/1")), (&east, &west));
+    assert_eq!(server.get("/v1/flows/atuo/shares").await.status, 404);
     let explained = server.get("/v1/explain?flow=auto&step=sell").await.json();
     assert_eq!(at(&explained, "/balance/by"), "weighted");
     assert_eq!(at(&explained, "/balance/endpoints/1/name"), "west");
@@ -482,7 +493,7 @@ async fn stop_and_go_on(server: &Server) {
         server.post(&format!("/v1/{path}/resume"), r#"{"reason":"x"}"#).await;
     }
     server.post("/v1/recipients/smallbank/breaker", r#"{"verb":"probe","reason":"x"}"#).await;
-    for path in ["/v1/recipients/bigbank", "/v1/stops", "/v1/caps"] {
+    for path in ["/v1/recipients/bigbank", "/v1/stops", "/v1/caps", "/v1/flows/auto/shares"] {
         assert_eq!(server.get(path).await.status, 200, "{path}");
     }
 }

@@ -52,6 +52,11 @@ impl ShareLedger {
         ShareTally { counted, on_the_way: self.on_the_way.get(&period.scope).copied().unwrap_or_default() }
     }
 
+    /// The days in which something counted for a candidate, as far as they are kept, oldest first.
+    pub fn days<'a>(&'a self, scope: &'a str) -> impl Iterator<Item = &'a CapPeriod> {
+        self.counted.keys().filter(move |period| *period.scope == *scope)
+    }
+
     /// A candidate's place in the turns.
     pub fn credit(&self, scope: &str) -> i64 {
         self.credits.get(scope).copied().unwrap_or_default()
