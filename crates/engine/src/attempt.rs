@@ -9,13 +9,12 @@ use crate::run::Inner;
 use crate::settling::{AFTER_FULL, Saved};
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_flow::{InForce, OnOpen, StepPlan};
+use steadfast_flow::{Book, InForce, StepPlan};
 use steadfast_lead::{DeliveryId, Lead, Timestamp};
-use steadfast_retry::breaker::BreakerState;
 use steadfast_retry::policy::show_duration;
 use steadfast_retry::{
     Admission, BodyMark, Delivery, Entry, Evidence, FaultKind, HoldReason, LookedUp, Phase, ReviewCause, Sent,
-    Settlement, Terms, Verb, admit, assume_delivered, end_leg, leave_leg, park, refer, replan, settle, settle_look_up,
+    Settlement, Terms, Verb, admit, assume_delivered, end_leg, park, refer, replan, settle, settle_look_up,
 };
 use steadfast_store::{QueueKey, StoreError};
 
@@ -135,7 +134,7 @@ impl Inner {
         if plan.shadow {
             return settled(self.shadow(&delivery, lead, (plan, &in_force), book.version, now).await);
         }
-        let (at_most, passes) = match self.admitted(&delivery, plan, &in_force, errand, now) {
+        let (at_most, passes) = match self.admitted(&delivery, (lead, &book), plan, &in_force, errand, now) {
             Go::Send { at_most, passes } => (at_most, passes),
             Go::LookUp { at_most } => {
                 return settled(self.look_up(&delivery, lead, (plan, &in_force), book.version, at_most).await);
@@ -213,6 +212,7 @@ impl Inner {
     fn admitted(
         &self,
         delivery: &Delivery,
+        of: (&Lead, &Book),
         plan: &StepPlan,
         in_force: &InForce<'_>,
         errand: Errand,
@@ -224,13 +224,13 @@ impl Inner {
             Admission::Send { at_most } => at_most,
             // It holds no right to ask the recipient anything either.
             Admission::LookUp { .. } if errand == Errand::Referral => {
-                return Go::Not(self.refer_held(delivery.clone(), plan, now));
+                return Go::Not(self.refer_held(delivery.clone(), of, plan, now));
             }
             Admission::LookUp { at_most } => return Go::LookUp { at_most },
             Admission::AssumeDelivered => return Go::Not(settled(assume_delivered(delivery, fence, now))),
             // It holds no right to an attempt, and was looked at because it was held for too long.
             Admission::Hold { .. } if errand == Errand::Referral => {
-                return Go::Not(self.refer_held(delivery.clone(), plan, now));
+                return Go::Not(self.refer_held(delivery.clone(), of, plan, now));
             }
             Admission::Hold { until, why } => return Go::Not(not_yet(delivery.clone(), until, why)),
             Admission::Review { cause, because } => {
@@ -239,7 +239,7 @@ impl Inner {
         };
         match errand {
             Errand::Attempt { passes } => Go::Send { at_most, passes },
-            Errand::Referral => Go::Not(self.refer_held(delivery.clone(), plan, now)),
+            Errand::Referral => Go::Not(self.refer_held(delivery.clone(), of, plan, now)),
         }
     }
 
@@ -260,11 +260,11 @@ impl Inner {
     }
 
     /// A delivery that may not be sent now and was looked at all the same: held too long, or not yet.
-    fn refer_held(&self, delivery: Delivery, plan: &StepPlan, now: Timestamp) -> Ended {
+    fn refer_held(&self, delivery: Delivery, of: (&Lead, &Book), plan: &StepPlan, now: Timestamp) -> Ended {
         if let Some(ended) = self.ended_by_closing(&delivery, plan, now) {
             return settled(Some(ended));
         }
-        if let Some(left) = self.leave(&delivery, plan, now) {
+        if let Some(left) = self.leave(&delivery, of, plan, now) {
             return settled(Some(left));
         }
         let held_max = self.dispatch.lock().longest_hold(&plan.endpoint, now);
@@ -340,20 +340,6 @@ impl Inner {
         let verdict = self.apart.read(&plan.reading, &evidence).await;
         let held_until = self.dispatch.lock().released_at(&plan.endpoint).filter(|at| *at <= started);
         Sent { started, ended, held_until, body, endpoint: plan.endpoint.clone(), evidence, verdict }
-    }
-
-    /// The endpoint's breaker lets nothing go, and the next leg's takes leads. `None` where it has to stay.
-    fn leave(&self, delivery: &Delivery, plan: &StepPlan, now: Timestamp) -> Option<Settlement> {
-        let next = plan.next.as_ref().filter(|_| plan.on_open == OnOpen::NextLeg)?;
-        let state = self.dispatch.lock().leaves(&plan.endpoint, &next.endpoint, now)?;
-        let stands = match state {
-            BreakerState::HalfOpen => "is half-open, its probe is under way",
-            BreakerState::Credentials => "is open, its credentials were refused",
-            BreakerState::ForcedOpen => "was opened by hand",
-            BreakerState::Open | BreakerState::Closed | BreakerState::Recovery | BreakerState::Disabled => "is open",
-        };
-        let because = format!("the breaker of {} {stands} (on_open = \"next_leg\")", plan.endpoint);
-        leave_leg(delivery, &because, next, self.fence(delivery), now)
     }
 
     /// Tells dispatch where a delivery waits after it was looked at.

@@ -177,18 +177,32 @@ impl Inner {
         failed: Option<&CandidateName>,
         now: Timestamp,
     ) -> bool {
+        self.choose_among(delivery, lead, balance, failed, |_| None, now)
+    }
+
+    /// As [`Inner::choose_for`]. `takes` says by place which candidates take leads that leave another endpoint: of the others none
+    /// is chosen, and one that is on its way back is not left out for having to be waited for. `None` leaves it to its load.
+    pub(crate) fn choose_among(
+        &self,
+        delivery: &mut Delivery,
+        lead: &Lead,
+        balance: &BalancePlan,
+        failed: Option<&CandidateName>,
+        takes: impl Fn(usize) -> Option<bool>,
+        now: Timestamp,
+    ) -> bool {
         let loads: Vec<EndpointLoad> = {
             let dispatch = self.dispatch.lock();
             balance.candidates.iter().map(|one| dispatch.load_of(&one.plan.endpoint, now)).collect()
         };
-        let offers = balance.candidates.iter().zip(loads).map(|(one, load)| Offer {
+        let offers = balance.candidates.iter().zip(loads).enumerate().map(|(place, (one, load))| Offer {
             name: &one.name,
             endpoint: &one.plan.endpoint,
             weight: one.weight,
             cost_millionths: one.cost_millionths,
-            barred: balance.barred(one, &lead.fields),
+            barred: balance.barred(one, &lead.fields).or((takes(place) == Some(false)).then_some("takes_no_leads")),
             near: balance.near(one, &lead.fields),
-            load,
+            load: if takes(place) == Some(true) { EndpointLoad { hold: None, ..load } } else { load },
             day: balance.day(one, now),
         });
         let offers: Vec<Offer<'_>> = offers.collect();

@@ -19,6 +19,7 @@ mod door;
 mod duplicates;
 mod erase;
 mod intake;
+mod leave;
 mod look_again;
 mod maintain;
 mod observe;

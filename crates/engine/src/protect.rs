@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use steadfast_flow::{Book, OnOpen, RecipientPlan};
+use steadfast_flow::{Book, OnOpen, RecipientPlan, StepPlan};
 use steadfast_lead::{Lead, RecipientName};
 use steadfast_retry::breaker::{BreakerVerb, ByHand, Transition};
 use steadfast_retry::{Endpoint, Event, EventKind, Stop, StopTarget, WhenClosed};
@@ -167,13 +167,26 @@ pub(crate) fn protected_by(book: &Book) -> Protected {
     Protected { recipients, used, next: next_by(book) }
 }
 
-/// Where an open breaker lets deliveries go on to, endpoint by endpoint.
+/// Where an open breaker lets deliveries go on to, endpoint by endpoint: to the others of their leg, and to those of the next one.
 fn next_by(book: &Book) -> HashMap<Endpoint, BTreeSet<Endpoint>> {
     let mut found: HashMap<Endpoint, BTreeSet<Endpoint>> = HashMap::new();
-    for leg in book.all_flows().flat_map(|flow| flow.ways()).filter(|leg| leg.on_open == OnOpen::NextLeg) {
-        found.entry(leg.endpoint.clone()).or_default().extend(leg.next.as_ref().map(|next| next.endpoint.clone()));
+    for step in book.all_flows().flat_map(|flow| &flow.steps) {
+        for (leg, next) in step.legs().zip(step.legs().skip(1).map(Some).chain([None])) {
+            leg.ways_of_leg()
+                .for_each(|way| found.entry(way.endpoint.clone()).or_default().extend(ways_on(way, leg, next)));
+        }
     }
     found
+}
+
+fn ways_on<'a>(
+    way: &'a StepPlan,
+    leg: &'a Arc<StepPlan>,
+    next: Option<&'a Arc<StepPlan>>,
+) -> impl Iterator<Item = Endpoint> + 'a {
+    let next = next.filter(|_| way.on_open == OnOpen::NextLeg);
+    let there = leg.ways_of_leg().chain(next.into_iter().flat_map(|next| next.ways_of_leg()));
+    there.filter(|one| one.endpoint != way.endpoint).map(|one| one.endpoint.clone())
 }
 
 fn protection_of(plan: &RecipientPlan) -> RecipientProtection {

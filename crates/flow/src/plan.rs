@@ -98,10 +98,13 @@ impl StepPlan {
 
     /// Every plan by which its deliveries may go: of each leg, or of each of its candidates.
     pub fn ways(self: &Arc<Self>) -> impl Iterator<Item = &Arc<StepPlan>> {
-        self.legs().flat_map(|leg| {
-            let candidates = leg.balance.iter().flat_map(|balance| &balance.candidates).map(|one| &one.plan);
-            leg.balance.is_none().then_some(leg).into_iter().chain(candidates)
-        })
+        self.legs().flat_map(|leg| leg.ways_of_leg())
+    }
+
+    /// The plans by which deliveries on this leg may go: its own, or those of its candidates.
+    pub fn ways_of_leg(self: &Arc<Self>) -> impl Iterator<Item = &Arc<StepPlan>> {
+        let candidates = self.balance.iter().flat_map(|balance| &balance.candidates).map(|one| &one.plan);
+        self.balance.is_none().then_some(self).into_iter().chain(candidates)
     }
 
     /// The plan of a delivery on this leg: of the candidate it goes to, or of the leg's one endpoint. `None` where the
