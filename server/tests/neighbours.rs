@@ -32,8 +32,8 @@ async fn post(server: &Arc<Server>, flows: &[String]) -> Vec<(String, Instant)> 
     let mut posted = Vec::new();
     for some in flows.chunks(POSTS_AT_ONCE) {
         let mut posts = JoinSet::new();
-        for flow in some.iter().cloned() {
-            let server = Arc::clone(server);
+        for flow in some {
+            let (server, flow) = (Arc::clone(server), flow.clone());
             posts.spawn(async move { (server.lead(&flow, "{}").await.1, now()) });
         }
         posted.extend(posts.join_all().await);
