@@ -263,6 +263,12 @@ mod tests {
         }
     }
 
+    fn until(it_is: impl Fn() -> bool) {
+        while !it_is() {
+            std::thread::yield_now();
+        }
+    }
+
     #[tokio::test]
     async fn settlements_wait_for_the_next_acceptance_while_leads_come() {
         let (queue, settle) = (Queue::new(100, LONG), settling().await);
@@ -273,9 +279,7 @@ mod tests {
         queue.push(settle());
         std::thread::scope(|scope| {
             let taking = scope.spawn(|| queue.take(100, Company::default()));
-            while !queue.waiting.lock().is_patient && !taking.is_finished() {
-                std::thread::yield_now();
-            }
+            until(|| queue.waiting.lock().is_patient || taking.is_finished());
             queue.push(settle());
             let _two = push(&queue);
             assert_eq!(taking.join().unwrap().map(|batch| batch.len()), Some(3));
