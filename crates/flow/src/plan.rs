@@ -301,7 +301,7 @@ impl Book {
     }
 
     /// Every flow, configured or built in.
-    pub fn all_flows(&self) -> impl Iterator<Item = &Arc<FlowPlan>> {
+    pub fn all_flows(&self) -> impl Iterator<Item = &Arc<FlowPlan>> + Clone {
         self.flows.values().chain(self.callbacks.values())
     }
 

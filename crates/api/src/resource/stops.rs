@@ -276,16 +276,16 @@ fn target(state: &ApiState, caller: &Caller, flow: String, source: Option<String
     Ok(StopTarget::Source(flow.clone(), known.ok_or_else(unknown)?))
 }
 
-/// A recipient the caller may act on: it is there, and nobody else's leads go to it.
+/// A recipient the caller may act on: it is there, and nobody else's leads go to it. That callbacks go to is one like any other.
 pub(crate) fn operated(state: &ApiState, caller: &Caller, recipient: &str) -> Result<RecipientName, Problem> {
     let name = recipient_name(recipient)?;
     let (engine, book) = (state.engine(), state.engine().book());
     let is_left = || engine.stops().iter().any(|stop| stop.target == StopTarget::Recipient(name.clone()));
-    if !book.recipients.contains_key(&name) && !is_left() {
+    let mut flows = book.all_flows().filter(|flow| flow.ways().any(|leg| leg.endpoint.recipient == name));
+    if !book.recipients.contains_key(&name) && flows.clone().next().is_none() && !is_left() {
         return Err(unknown(&name));
     }
     let Some(account) = caller.account() else { return Ok(name) };
-    let mut flows = book.flows.values().filter(|flow| flow.ways().any(|leg| leg.endpoint.recipient == name));
     let foreign = flows.clone().any(|flow| !caller.sees(&flow.name, &book));
     if foreign || flows.next().is_none() {
         let detail =
