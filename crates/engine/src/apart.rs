@@ -41,7 +41,7 @@ impl Apart {
 
 #[cfg(test)]
 mod tests {
-    use super::Apart;
+    use super::{AT_ONCE, Apart};
     use futures::FutureExt as _;
     use steadfast_retry::reading::ResponseSettings;
     use steadfast_retry::{Answer, Evidence, Outcome, Reading};
@@ -70,7 +70,10 @@ mod tests {
         for (reading, body) in bodies {
             let evidence = answer(body);
             let mut read = Box::pin(apart.read(reading, &evidence));
+            // Without a turn nothing is read apart, however quick the other thread is.
+            let turns = apart.0.acquire_many(AT_ONCE.try_into().unwrap()).await.unwrap();
             assert!(read.as_mut().now_or_never().is_none(), "others go first");
+            drop(turns);
             assert_eq!(read.await.outcome, Outcome::Success);
         }
         let by_status = Reading::default();
