@@ -67,7 +67,7 @@ impl Inner {
             None => self.load(&start).await,
         };
         let ended = match loaded {
-            Some((delivery, lead)) => self.frame(delivery, &lead, start.errand).await,
+            Some((delivery, lead)) => self.chosen(self.frame(delivery, &lead, start.errand).await, &lead),
             None => Ended::Nothing,
         };
         // What sent nothing gives its right to an attempt back before it is stored.
@@ -92,6 +92,15 @@ impl Inner {
             self.offer_after(&start, &delivery);
         }
         self.nudge.notify_one();
+    }
+
+    /// What begins a leg of several endpoints without an attempt begins where it may be called.
+    fn chosen(&self, mut ended: Ended, lead: &Lead) -> Ended {
+        if let Ended::Settled(settlement) = &mut ended {
+            let at = settlement.event.at;
+            self.choose_at_beginning(&mut settlement.delivery, &mut settlement.entry, lead, at);
+        }
+        ended
     }
 
     /// Reads the delivery and its lead; nothing when its position is outdated (a verb or a settlement moved it).

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use steadfast_flow::{BalancePlan, Book, CandidatePlan, FlowPlan, StepPlan};
 use steadfast_lead::{CandidateName, Lead, Timestamp};
 use steadfast_retry::{
-    CapPer, CapPeriod, Delivery, EndpointLoad, Entry, Learned, Offer, ReviewCause, Settlement, ShareTally,
+    CapPer, CapPeriod, Delivery, Endpoint, EndpointLoad, Entry, Learned, Offer, ReviewCause, Settlement, ShareTally,
     chooses_again, end_leg, move_to, refer,
 };
 
@@ -161,10 +161,22 @@ impl Inner {
         let before = after.endpoint.clone();
         let failed = after.choice.as_ref().map(|choice| choice.candidate.clone());
         self.choose_for(after, lead, balance, failed.as_ref(), now);
-        if let (Entry::Attempt(attempt), Some(choice)) = (&mut settlement.entry, &after.choice)
-            && after.endpoint != before
-        {
-            attempt.because = format!("{}; then {} at {}", attempt.because, choice.candidate, after.endpoint).into();
+        tell_where(&mut settlement.entry, after, &before);
+    }
+
+    /// A delivery that comes to a leg with several endpoints by another way than an attempt (its leg begins, or its turn has come)
+    /// stands at the first of them, which may be held: it chooses at once.
+    pub(crate) fn choose_at_beginning(&self, after: &mut Delivery, entry: &mut Entry, lead: &Lead, now: Timestamp) {
+        if !self.chooser.active.load(Ordering::Relaxed) || after.choice.is_some() || !chooses_again(after) {
+            return;
+        }
+        let book = self.book();
+        let Some(balance) = book.leg(after).ok().and_then(|leg| leg.balance.as_ref()) else { return };
+        // One that a stop holds stands in a lot, and chooses when it goes on.
+        if balance.candidates.iter().any(|one| one.plan.endpoint == after.endpoint) {
+            let before = after.endpoint.clone();
+            self.choose_for(after, lead, balance, None, now);
+            tell_where(entry, after, &before);
         }
     }
 
@@ -223,4 +235,15 @@ impl Inner {
         settlement.caps.get_or_insert_default().add.push(day.clone());
         Some(day)
     }
+}
+
+/// The line that brought a choice says where it leads, if that is not where it said before.
+fn tell_where(entry: &mut Entry, after: &Delivery, before: &Endpoint) {
+    let Some(choice) = after.choice.as_ref().filter(|_| after.endpoint != *before) else { return };
+    let because = match entry {
+        Entry::Attempt(attempt) => &mut attempt.because,
+        Entry::Change(change) => &mut change.because,
+        Entry::LookUp(look_up) => &mut look_up.because,
+    };
+    *because = format!("{because}; then {} at {}", choice.candidate, after.endpoint).into();
 }

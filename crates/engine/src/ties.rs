@@ -5,7 +5,9 @@
 
 use crate::run::Inner;
 use crate::settling::goes_on;
+use std::sync::Arc;
 use std::time::Duration;
+use steadfast_lead::Lead;
 use steadfast_retry::{Delivery, RefusedBySale, Settlement, Standing, Ties, concerns_others, standing, tie};
 
 /// How soon the other deliveries of a lead are read again after a failure.
@@ -20,19 +22,26 @@ impl Inner {
         if !concerns_others(settlement) {
             return Ok(None);
         }
-        let all = self.deliveries_patiently(settlement).await;
+        let (lead, all) = self.lead_patiently(settlement).await.unzip();
+        let all = all.unwrap_or_default();
         let none = Ties::default();
         let book = self.book();
         let ties = book.flow(settlement.delivery.flow.as_str()).map_or(&none, |flow| &flow.ties);
-        let tied = tie(settlement.clone(), &all, ties, self.clock.now())?;
+        let now = self.clock.now();
+        let mut tied = tie(settlement.clone(), &all, ties, now)?;
+        if let (Some(lead), Some(others)) = (lead, &mut tied.tied) {
+            for moved in &mut others.moved {
+                self.choose_at_beginning(&mut moved.delivery, &mut moved.entry, &lead, now);
+            }
+        }
         tell_of_a_second_buyer(&tied, &all);
         Ok(Some(tied))
     }
 
-    async fn deliveries_patiently(&self, settlement: &Settlement) -> Vec<Delivery> {
+    async fn lead_patiently(&self, settlement: &Settlement) -> Option<(Arc<Lead>, Vec<Delivery>)> {
         loop {
             match self.store.lead(settlement.delivery.lead).await {
-                Ok(found) => return found.map(|(_, deliveries)| deliveries).unwrap_or_default(),
+                Ok(found) => return found,
                 Err(error) => {
                     tracing::error!(delivery = %settlement.delivery.id, %error, "a lead could not be read; trying again");
                     self.clock.sleep_until(self.clock.now().after(AFTER_FAILURE)).await;

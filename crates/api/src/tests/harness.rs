@@ -19,8 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use steadfast_engine::{Clock as _, Door, Engine, EngineLimits, ManualClock, Observer, Order, Parts};
 use steadfast_flow::{
-    AccountSettings, Address, CandidateSettings, FlowPlan, FlowSettings, Format, LegSettings, RecipientSettings,
-    RequestSettings, RequestWindow, SaidOutcome, Settings, SourceAnswer, SourceSettings, StepSettings,
+    AccountSettings, Address, CallbackSettings, CallbackWhen, CandidateSettings, FlowPlan, FlowSettings, Format,
+    LegSettings, RecipientSettings, RequestSettings, RequestWindow, SaidOutcome, Secret, Settings, SourceAnswer,
+    SourceSettings, StepSettings,
 };
 use steadfast_lead::{
     AccountName, CandidateName, FlowName, NodeNumber, RecipientName, SourceName, StepName, Timestamp,
@@ -297,6 +298,20 @@ impl Server {
         };
         let mut settings = settings();
         settings.flows.get_mut("auto").unwrap().steps[0].candidates = ["east", "west"].map(candidate).into();
+        self.engine.replace_book(settings.compile(4).unwrap());
+    }
+
+    /// From now on the source web of auto is called back.
+    pub(crate) fn call_back(&self) {
+        let callback = CallbackSettings {
+            url: Address::parse("https://web.example/outcomes").unwrap(),
+            secret: Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            when: CallbackWhen::Late,
+            timeout: None,
+            retry: Layer::default(),
+        };
+        let mut settings = settings();
+        settings.flows.get_mut("auto").unwrap().sources.get_mut("web").unwrap().callback = Some(callback);
         self.engine.replace_book(settings.compile(4).unwrap());
     }
 

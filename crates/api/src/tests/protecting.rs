@@ -287,3 +287,31 @@ async fn only_who_may_operate_says_so_and_only_over_what_is_its_own() {
     request.headers_mut().remove("authorization");
     assert_eq!(server.send(request).await.status.as_u16(), 401);
 }
+
+#[tokio::test]
+async fn where_callbacks_go_is_a_recipient_like_any_other_to_whose_flow_it_is() {
+    let key = |name: &str, account: Option<&str>| ApiKey {
+        name: name.into(),
+        hash: Sha256::digest(format!("sf_{name}")).into(),
+        scopes: vec![Scope::Operate],
+        account: account.map(|account| AccountName::new(account).unwrap()),
+    };
+    let keys = vec![key("ann", None), key("acme", Some("acme")), key("other", Some("other"))];
+    let server = Server::with(ApiKeys::new(keys), RequestLimits::default(), EngineLimits::default()).await;
+    let act = async |who: &str, path: &str| {
+        let mut request = post(&format!("/v1/recipients/{path}"), r#"{"reason":"their migration","verb":"open"}"#);
+        request.headers_mut().insert("authorization", format!("Bearer sf_{who}").parse().unwrap());
+        server.send(request).await
+    };
+    assert_eq!(act("ann", "callbacks.web/breaker").await.status, 404, "nobody is called back yet");
+    server.call_back();
+    for who in ["ann", "acme"] {
+        let shown = act(who, "callbacks.web/breaker").await;
+        assert_eq!(shown.status, 200, "{who}: {}", shown.json());
+        let endpoint = &shown.json()["endpoints"][0];
+        assert_eq!(endpoint["breaker"]["state"], "forced_open", "{who}: {endpoint}");
+    }
+    let refused = act("other", "callbacks.web/breaker").await;
+    assert_eq!((refused.status.as_u16(), &refused.json()["type"]), (403, &json!("urn:steadfast:problem:forbidden")));
+    assert_eq!(act("ann", "callbacks.nobody/breaker").await.status, 404);
+}
