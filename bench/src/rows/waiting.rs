@@ -15,9 +15,6 @@ use tokio::time::sleep;
 
 /// The first half of the recipients takes, the second refuses every first attempt.
 const RECIPIENTS: usize = 200;
-/// What waits does so until a day from now, spread over an hour.
-const WAITS: Duration = Duration::from_secs(86_400);
-const SPREAD: Duration = Duration::from_secs(3_600);
 const RATE: u32 = 1_000;
 const CONNECTIONS: usize = 64;
 /// Retries come after exactly this, so that the recipient can tell how late they are.
@@ -53,9 +50,9 @@ pub(crate) async fn run(bench: &Bench) -> Result<Vec<Line>> {
     let folder = bench.folder()?;
     let deliveries = bench.waiting;
     let origin = format!("http://{}", bench.sink.address()).into();
-    let (waits, spread) = (WAITS, SPREAD);
-    let waiting =
-        Waiting { deliveries, recipients: RECIPIENTS, origin, waits, spread, answered: None, ago: Duration::ZERO };
+    // Each was refused once, and waits for its retry.
+    let (answered, ago, waits, spread) = (Some(503), Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let waiting = Waiting { deliveries, recipients: RECIPIENTS, origin, waits, spread, answered, ago };
     prepare(folder.path(), &waiting).await?;
     let setup = setup(deliveries);
     let mut ready = Vec::new();

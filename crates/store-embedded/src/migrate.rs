@@ -32,6 +32,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { from: 4, run: count_tests_apart },
     Migration { from: 5, run: count_caps },
     Migration { from: 6, run: keep_marks_together },
+    Migration { from: 7, run: keep_first_attempts_together },
 ];
 
 /// Guards and stops have tables; and what waits for a retry is in a queue of its own.
@@ -124,6 +125,18 @@ fn keep_marks_together(connection: &Connection) -> Result<(), String> {
     let taken = read().map_err(|error| error.to_string())?;
     connection.execute("UPDATE meta SET taken = ?1", [to_bytes(&taken)]).map_err(|error| error.to_string())?;
     statements(connection, "DROP TABLE taken")
+}
+
+/// What waits for its first attempt stands by itself in the indexes.
+fn keep_first_attempts_together(connection: &Connection) -> Result<(), String> {
+    statements(
+        connection,
+        "DROP INDEX listed;
+         DROP INDEX due;
+         UPDATE deliveries SET class = class & 15 WHERE next_look IS NULL AND class & 16;
+         CREATE INDEX listed ON deliveries (state, class & 16, route);
+         CREATE INDEX due ON deliveries (class, endpoint, next_look) WHERE next_look IS NOT NULL;",
+    )
 }
 
 fn count_as_test(connection: &Connection, id: i64) -> rusqlite::Result<()> {

@@ -72,7 +72,7 @@ impl Change {
 }
 
 /// Set in the class of a delivery whose next attempt is a retry.
-const RETRIES: u8 = 0x10;
+pub(crate) const RETRIES: u8 = 0x10;
 
 /// The class of a queue as a number.
 pub(crate) fn class_of(priority: Priority, retries: bool) -> u8 {

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 /// "Stdf": says that a SQLite file is a Steadfast store.
 pub(crate) const APPLICATION_ID: u32 = 0x5374_6466;
 /// The store format this version writes.
-pub(crate) const FORMAT: u32 = 7;
+pub(crate) const FORMAT: u32 = 8;
 /// The oldest format that can be brought to the present one; see `migrate.rs`.
 pub(crate) const OLDEST_FORMAT: u32 = 2;
 
@@ -23,7 +23,9 @@ const STATEMENTS_KEPT: usize = 64;
 /// `listed` serves every filter by flow, recipient and state (a route is a flow and a recipient), `kinds` the filter by kind,
 /// `due` the queues. All end in the row's id, which is how lists are ordered.
 ///
-/// The class of a delivery is its priority, and whether its next attempt is a retry ([`crate::rows::class_of`]).
+/// The class of a delivery is its priority, and whether its next attempt is a retry ([`crate::rows::class_of`]), which is bit 16.
+/// In both `listed` and `due` what waits for its first attempt stands by itself, whomever it is for: it is little at any time,
+/// comes and goes with every lead, and so shares a few pages, however much waits for its retry.
 ///
 /// `counts` says how many deliveries of a route stand where, `pruned` how many that ended there were deleted since.
 /// `meta.last_id` is the largest id that was ever deleted, `meta.journal_pruned` the cursor of the last line that was,
@@ -43,9 +45,9 @@ CREATE TABLE leads (id INTEGER PRIMARY KEY, record BLOB NOT NULL, terms BLOB, de
 CREATE TABLE deliveries (
     id INTEGER PRIMARY KEY, route INTEGER NOT NULL, state INTEGER NOT NULL, endpoint INTEGER NOT NULL,
     class INTEGER NOT NULL, kind INTEGER NOT NULL, version INTEGER NOT NULL, next_look INTEGER, record BLOB NOT NULL);
-CREATE INDEX listed ON deliveries (route, state);
+CREATE INDEX listed ON deliveries (state, class & 16, route);
 CREATE INDEX kinds ON deliveries (kind, route) WHERE kind <> 0;
-CREATE INDEX due ON deliveries (endpoint, class, next_look) WHERE next_look IS NOT NULL;
+CREATE INDEX due ON deliveries (class, endpoint, next_look) WHERE next_look IS NOT NULL;
 CREATE TABLE history (delivery INTEGER NOT NULL, seq INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (delivery, seq))
     WITHOUT ROWID;
 CREATE TABLE journal (seq INTEGER PRIMARY KEY, lines BLOB NOT NULL);

@@ -100,12 +100,12 @@ async fn an_earlier_format_is_refused_with_the_command_to_run_and_opens_after_it
     let folder = of_format_2();
     let said = open(folder.path()).err().expect("it must be refused").to_string();
     let command = format!("`steadfast migrate --data {}`", folder.path().display());
-    assert!(said.contains(&command) && said.contains("format 2") && said.contains("format 7"), "{said}");
-    let backup = folder.path().join("before-format-7");
+    assert!(said.contains(&command) && said.contains("format 2") && said.contains("format 8"), "{said}");
+    let backup = folder.path().join("before-format-8");
     let done = migrate(folder.path(), None).unwrap();
-    assert_eq!(done, Migrated { from: 2, to: 7, backup: Some(backup.clone()) });
+    assert_eq!(done, Migrated { from: 2, to: 8, backup: Some(backup.clone()) });
     assert_eq!(examine(&backup).unwrap().format, 2);
-    assert_eq!(migrate(folder.path(), None).unwrap(), Migrated { from: 7, to: 7, backup: None });
+    assert_eq!(migrate(folder.path(), None).unwrap(), Migrated { from: 8, to: 8, backup: None });
     let store = open(folder.path()).unwrap();
     assert!(!store.identity().clean);
     let deliveries = walk(&*store, &Filter::default(), 100).await;
@@ -119,6 +119,10 @@ async fn an_earlier_format_is_refused_with_the_command_to_run_and_opens_after_it
         StateName::Closed,
     ];
     assert_eq!(states, expected);
+    for state in StateName::ALL {
+        let listed = walk(&*store, &Filter { state: Some(*state), ..Filter::default() }, 100).await;
+        assert_eq!(listed.len(), states.iter().filter(|other| *other == state).count(), "{state:?}");
+    }
     assert_eq!(store.counts().await.unwrap(), recounted(&*store).await);
     assert_eq!(store.taken().await.unwrap().len(), 1);
     let waiting = deliveries.iter().filter(|delivery| delivery.state.next_look().is_some());

@@ -109,7 +109,7 @@ async fn a_later_format_is_refused_with_both_numbers() {
     later.pragma_update(None, "user_version", 9).unwrap();
     drop(later);
     let said = refusal(folder.path()).to_string();
-    assert!(said.contains("format 9") && said.contains("up to 7"), "{said}");
+    assert!(said.contains("format 9") && said.contains("up to 8"), "{said}");
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_format_from_before_the_first_release_is_refused_by_name() {
     let earlier = rusqlite::Connection::open(folder.path().join("steadfast.db")).unwrap();
     earlier.pragma_update(None, "user_version", 1).unwrap();
     drop(earlier);
-    assert!(matches!(refusal(folder.path()), OpenError::TooOld { found: 1, known: 7, .. }));
+    assert!(matches!(refusal(folder.path()), OpenError::TooOld { found: 1, known: 8, .. }));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use super::deliveries::delivery_id;
 use super::unreadable;
 use crate::names::Names;
+use crate::rows::RETRIES;
 use rusqlite::{Connection, params};
 use std::collections::{BinaryHeap, VecDeque};
 use steadfast_lead::DeliveryId;
@@ -18,8 +19,9 @@ const LOOK_MAX: usize = 10_000;
 /// More ranges than this are not merged; then the list is read from the top, within its bound.
 const RANGES_MAX: usize = 2_048;
 
+/// The second parameter is one of [`shelves`].
 const BY_STATE: &str = "SELECT id FROM deliveries INDEXED BY listed
-    WHERE route = ?1 AND state = ?2 AND id < ?3 AND id >= ?4 ORDER BY id DESC LIMIT ?5";
+    WHERE state = ?2 & 15 AND class & 16 = ?2 & 16 AND route = ?1 AND id < ?3 AND id >= ?4 ORDER BY id DESC LIMIT ?5";
 const BY_KIND: &str = "SELECT id FROM deliveries INDEXED BY kinds
     WHERE kind <> 0 AND route = ?1 AND kind = ?2 AND id < ?3 AND id >= ?4 ORDER BY id DESC LIMIT ?5";
 
@@ -80,8 +82,8 @@ impl Wanted {
         }
         let (sql, seconds) = match (self.kind, self.state) {
             (Some(kind), _) => (BY_KIND, vec![kind]),
-            (None, Some(state)) => (BY_STATE, vec![state]),
-            (None, None) => (BY_STATE, StateName::ALL.iter().map(|state| state.code()).collect()),
+            (None, Some(state)) => (BY_STATE, shelves(state).collect()),
+            (None, None) => (BY_STATE, StateName::ALL.iter().flat_map(|state| shelves(state.code())).collect()),
         };
         let count = self.all_routes.len() * seconds.len();
         if count > RANGES_MAX {
@@ -98,6 +100,13 @@ impl Wanted {
             && self.state.is_none_or(|wanted| wanted == state)
             && self.kind.is_none_or(|wanted| wanted == kind)
     }
+}
+
+/// Where in `listed` the deliveries in a state stand: what waits for a retry has a place of its own, behind those that wait for
+/// their first attempt or for nothing.
+fn shelves(state: u8) -> impl Iterator<Item = u8> {
+    let waits = [StateName::Waiting, StateName::Held].iter().any(|waiting| waiting.code() == state);
+    [Some(state), waits.then_some(state | RETRIES)].into_iter().flatten()
 }
 
 /// One range of an index, read in small steps.
@@ -222,14 +231,14 @@ mod tests {
     #[test]
     fn every_range_is_a_search_of_its_index() {
         let expected = [
-            (super::BY_STATE, "USING COVERING INDEX listed (route=? AND state=? AND rowid>? AND rowid<?)"),
+            (super::BY_STATE, "USING COVERING INDEX listed (state=? AND <expr>=? AND route=? AND rowid>? AND rowid<?)"),
             (super::BY_KIND, "USING COVERING INDEX kinds (kind=? AND route=? AND rowid>? AND rowid<?)"),
-            (super::super::queues::HEADS, "USING COVERING INDEX due ((endpoint,class)>(?,?))"),
+            (super::super::queues::HEADS, "USING COVERING INDEX due ((class,endpoint)>(?,?))"),
             (
                 super::super::queues::DUE_SAME,
-                "USING COVERING INDEX due (endpoint=? AND class=? AND next_look=? AND rowid>?)",
+                "USING COVERING INDEX due (class=? AND endpoint=? AND next_look=? AND rowid>?)",
             ),
-            (super::super::queues::DUE_LATER, "USING COVERING INDEX due (endpoint=? AND class=? AND next_look>?)"),
+            (super::super::queues::DUE_LATER, "USING COVERING INDEX due (class=? AND endpoint=? AND next_look>?)"),
         ];
         for (sql, search) in expected {
             assert_eq!(plan(sql), format!("SEARCH deliveries {search}"), "{sql}");

@@ -14,9 +14,9 @@ use steadfast_store::{DuePosition, QueueHead, QueueKey, StoreError};
 const DUE_MAX: usize = 10_000;
 
 /// The first delivery of the next queue.
-pub(super) const HEADS: &str = "SELECT endpoint, class, next_look FROM deliveries INDEXED BY due
-    WHERE next_look IS NOT NULL AND (endpoint, class) > (?1, ?2)
-    ORDER BY endpoint, class, next_look LIMIT 1";
+pub(super) const HEADS: &str = "SELECT class, endpoint, next_look FROM deliveries INDEXED BY due
+    WHERE next_look IS NOT NULL AND (class, endpoint) > (?1, ?2)
+    ORDER BY class, endpoint, next_look LIMIT 1";
 /// What is due at a time, after an id.
 pub(super) const DUE_SAME: &str = "SELECT next_look, id FROM deliveries INDEXED BY due
     WHERE endpoint = ?1 AND class = ?2 AND next_look = ?3 AND id > ?4 ORDER BY id LIMIT ?5";
@@ -31,15 +31,15 @@ pub(crate) fn heads(connection: &Connection, names: &Names) -> Result<Vec<QueueH
     let mut heads = Vec::new();
     let mut last: (i64, i64) = (-1, -1);
     loop {
-        let next: Option<(u32, u8, i64)> = statement
+        let next: Option<(u8, u32, i64)> = statement
             .query_row(params![last.0, last.1], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()
             .map_err(unreadable)?;
-        let Some((endpoint, class, next)) = next else { return Ok(heads) };
+        let Some((class, endpoint, next)) = next else { return Ok(heads) };
         let (priority, retries) = of_class(class)?;
         let key = QueueKey { endpoint: names.endpoint_of(endpoint)?, priority, retries };
         heads.push(QueueHead { key, next: Timestamp::from_micros(next) });
-        last = (i64::from(endpoint), i64::from(class));
+        last = (i64::from(class), i64::from(endpoint));
     }
 }
 
