@@ -121,9 +121,17 @@ pub(super) const ADDRESS: &[&str] = &[
     "localhost.",
 ];
 
+/// What must not be shown.
+const SECRET: &str = "s3cret";
+
+/// Whether the secret is shown to somebody who did not write it into the input, as the fuzzer learns to.
+fn tells(shown: &str, input: &[u8]) -> bool {
+    shown.contains(SECRET) && !text(input).contains(SECRET)
+}
+
 pub(super) fn config(input: &[u8]) {
     let variable = |name: &str| (name == "TOKEN").then(|| "t0ken".to_owned());
-    let file = |name: &str| if name == "x" { Ok("s3cret".to_owned()) } else { Err("cannot be read".to_owned()) };
+    let file = |name: &str| if name == "x" { Ok(SECRET.to_owned()) } else { Err("cannot be read".to_owned()) };
     match read(
         "fuzzed.toml",
         text(input).into_owned(),
@@ -131,13 +139,13 @@ pub(super) fn config(input: &[u8]) {
     ) {
         Ok(loaded) => {
             let shown = loaded.warnings.plain() + &loaded.warnings.with_source(true);
-            assert!(!shown.contains("s3cret"), "a secret is shown");
+            assert!(!tells(&shown, input), "a secret is shown");
             assert_eq!(loaded.into_book(7).version, 7);
         }
         Err(problems) => {
             assert!(problems.count() > 0, "refused without a problem");
             let shown = problems.plain() + &problems.with_source(false);
-            assert!(!shown.contains("s3cret"), "a secret is shown");
+            assert!(!tells(&shown, input), "a secret is shown");
         }
     }
 }
@@ -165,7 +173,7 @@ pub(super) fn scenario(input: &[u8]) {
 
 static LOOKUPS: LazyLock<Arc<Lookups>> = LazyLock::new(|| {
     let table = [("a".into(), "b".into())].into();
-    Arc::new(Lookups { tables: [("t".into(), table)].into(), secrets: [("s".into(), Secret::new("s3cret"))].into() })
+    Arc::new(Lookups { tables: [("t".into(), table)].into(), secrets: [("s".into(), Secret::new(SECRET))].into() })
 });
 
 const DECLARED: [(&str, FieldType); 3] =
@@ -188,7 +196,7 @@ fn settings(format: &[u8], body: BodySettings) -> RequestSettings {
 pub(super) fn template(input: &[u8]) {
     let [format, lead, template] = parts(input);
     let settings = settings(format, BodySettings::Text(text(template).into()));
-    rendered(&settings, parse_object(lead, JsonLimits::LEAD).unwrap_or_default());
+    rendered(input, &settings, parse_object(lead, JsonLimits::LEAD).unwrap_or_default());
 }
 
 /// The format, a path, a value, another path with the same value.
@@ -199,10 +207,10 @@ pub(super) fn body_path(input: &[u8]) {
     let settings = settings(format, BodySettings::Mapped(vec![entry(path), entry(other)]));
     let mut fields = Fields::new();
     fields.append("a", Value::text(&text(value)));
-    rendered(&settings, fields);
+    rendered(input, &settings, fields);
 }
 
-fn rendered(settings: &RequestSettings, fields: Fields) {
+fn rendered(input: &[u8], settings: &RequestSettings, fields: Fields) {
     const BODY_BYTES_MAX: usize = 16 << 20;
     let request = match Request::build_with(settings, None, &declared(), &LOOKUPS) {
         Ok(request) => request,
@@ -221,10 +229,10 @@ fn rendered(settings: &RequestSettings, fields: Fields) {
                 "two bodies of one lead"
             );
         }
-        Err(failed) => assert!(!failed.to_string().contains("s3cret"), "a secret is told"),
+        Err(failed) => assert!(!tells(&failed.to_string(), input), "a secret is told"),
     }
     if let Ok(preview) = request.preview(&lead) {
-        assert!(!text(&preview.body).contains("s3cret"), "a secret is shown");
+        assert!(!tells(&text(&preview.body), input), "a secret is shown");
     }
 }
 
