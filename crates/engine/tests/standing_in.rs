@@ -9,6 +9,7 @@ use stage::{Stage, answered, bigbank, delivered, flow, recipient, reset, secs, s
 use steadfast_engine::EngineLimits;
 use steadfast_flow::{Address, CandidateSettings, LegSettings, OnOpen, RequestSettings, Settings};
 use steadfast_lead::{CandidateName, RecipientName};
+use steadfast_retry::ReviewCause;
 use steadfast_retry::breaker::{BreakerMode, BreakerVerb, ByHand};
 
 fn leg(name: &str) -> LegSettings {
@@ -98,6 +99,44 @@ async fn what_is_in_doubt_stays_behind_the_open_breaker_of_the_endpoint_that_may
     stage.pass(secs(60)).await;
     assert!(delivered(&stage.state(id).await));
     assert_eq!(hosts(&stage), ["east", "east"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_behind_the_open_breaker_of_an_endpoint_that_is_taken_away_goes_to_another() {
+    let stage = of(side_by_side()).await;
+    say(&stage, &bigbank(), "east", BreakerVerb::Open);
+    say(&stage, &bigbank(), "west", BreakerVerb::Open);
+    let mut ids = Vec::new();
+    for _ in 0..6 {
+        ids.push(stage.lead().await);
+    }
+    let mut changed = side_by_side();
+    flow(&mut changed).steps[0].candidates.remove(0);
+    stage.follow(&changed, 2);
+    stage.pass(secs(60)).await;
+    assert_eq!(stage.door.sends(), 0, "nothing takes leads");
+    say(&stage, &bigbank(), "west", BreakerVerb::Close);
+    stage.pass(secs(60)).await;
+    assert_eq!(hosts(&stage), ["west"; 6]);
+    for id in &ids {
+        assert!(delivered(&stage.state(*id).await));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_doubt_at_an_endpoint_that_is_taken_away_is_a_persons_to_decide() {
+    let stage = Stage::of(side_by_side(), EngineLimits::default()).await;
+    stage.door.will([reset()]);
+    let id = stage.lead().await;
+    assert_eq!(hosts(&stage), ["east"]);
+    say(&stage, &bigbank(), "east", BreakerVerb::Open);
+    let mut changed = side_by_side();
+    flow(&mut changed).steps[0].candidates.remove(0);
+    stage.follow(&changed, 2);
+    stage.pass(secs(60)).await;
+    assert_eq!(stage.review_cause(id).await, ReviewCause::StepGone);
+    assert_eq!(stage.last_because(id).await, "an attempt is in doubt at east, which its leg no longer has");
+    assert_eq!(stage.door.sends(), 1);
 }
 
 #[tokio::test(start_paused = true)]
