@@ -57,8 +57,9 @@ fn email(text: &str) -> Option<String> {
     let (local, host) = text.rsplit_once('@')?;
     let whole = |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control());
     let host_fits = host.contains('.') && host.split('.').all(|label| !label.is_empty()) && !host.contains('@');
-    let fits = whole(local) && whole(host) && host_fits && !local.contains('@') && text.len() <= BYTES_MAX;
-    fits.then(|| format!("{local}@{}", host.to_lowercase()))
+    let fits = whole(local) && whole(host) && host_fits && !local.contains('@');
+    // Some letters are longer in lower case, some shorter.
+    fits.then(|| format!("{local}@{}", host.to_lowercase())).filter(|form| form.len() <= BYTES_MAX)
 }
 
 /// A number of the United States or Canada with `+1` before it; of elsewhere its digits.
@@ -205,6 +206,9 @@ mod tests {
                 ("a b@c.d", None),
                 ("a@.d", None),
                 ("", Some("")),
+                // Two bytes, and three in lower case.
+                (&format!("{}@\u{130}.de", "x".repeat(247)), Some(&format!("{}@i\u{307}.de", "x".repeat(247)))),
+                (&format!("{}@\u{130}.de", "x".repeat(248)), None),
             ],
         );
         check(
