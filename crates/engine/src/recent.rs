@@ -5,13 +5,17 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use steadfast_lead::{DeliveryId, Lead};
 use steadfast_retry::Delivery;
 
 /// Deliveries kept at most.
-const COUNT_MAX: usize = 4_096;
+const COUNT_MAX: usize = 16_384;
 /// What their leads may hold together, about; each is counted once for each of its deliveries.
-const BYTES_MAX: usize = 8 << 20;
+const BYTES_MAX: usize = 32 << 20;
+/// Whose turn has not come after this is held up, and makes room. Until then the oldest stay, whose turn comes first: were they to
+/// make room, nothing would be found here any more as soon as more comes in than is kept.
+const SOON: Duration = Duration::from_secs(5);
 
 struct Kept {
     delivery: Delivery,
@@ -29,19 +33,27 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
-    /// Keeps one; the oldest make room.
+    /// Keeps one, where there is room or what is kept is held up.
     pub(crate) fn keep(&mut self, delivery: &Delivery, lead: &Arc<Lead>) {
         let bytes = lead.fields.held_bytes();
-        if bytes > BYTES_MAX / 8 {
+        if bytes > BYTES_MAX / 32 {
             return;
+        }
+        while self.kept.len() >= COUNT_MAX || self.bytes + bytes > BYTES_MAX {
+            let Some(oldest) = self.order.front().copied() else { return };
+            let is_soon = |kept: &Kept| delivery.accepted_at.since(kept.delivery.accepted_at) < SOON;
+            if self.kept.get(&oldest).is_some_and(is_soon) {
+                return;
+            }
+            self.order.pop_front();
+            self.take(oldest);
+        }
+        if self.order.len() >= 2 * COUNT_MAX {
+            self.order.retain(|id| self.kept.contains_key(id));
         }
         self.order.push_back(delivery.id);
         self.bytes += bytes;
         self.kept.insert(delivery.id, Kept { delivery: delivery.clone(), lead: Arc::clone(lead), bytes });
-        while self.order.len() > COUNT_MAX || self.bytes > BYTES_MAX {
-            let Some(oldest) = self.order.pop_front() else { return };
-            self.take(oldest);
-        }
     }
 
     /// Gives one out, and keeps it no longer.
@@ -92,28 +104,52 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_is_given_once_and_the_oldest_make_room() {
+    fn what_was_kept_is_given_once_and_the_oldest_stay_while_their_turn_may_come() {
         let (mut recent, mut ids) = (Recent::default(), IdSequence::resuming(NodeNumber(0), None));
         let all: Vec<_> = (0..COUNT_MAX + 10).map(|_| accepted(&mut ids, "x")).collect();
         all.iter().for_each(|(delivery, lead)| recent.keep(delivery, lead));
         assert_eq!((recent.kept.len(), recent.order.len()), (COUNT_MAX, COUNT_MAX));
-        assert!(recent.take(all[9].0.id).is_none());
-        let given = recent.take(all[10].0.id).unwrap();
-        assert_eq!(given.0, all[10].0);
-        assert!(recent.take(all[10].0.id).is_none());
+        assert!(recent.take(all[COUNT_MAX].0.id).is_none(), "there was no room for it");
+        let given = recent.take(all[0].0.id).unwrap();
+        assert_eq!(given.0, all[0].0);
+        assert!(recent.take(all[0].0.id).is_none());
+    }
+
+    #[test]
+    fn what_is_held_up_makes_room() {
+        let (mut recent, mut ids) = (Recent::default(), IdSequence::resuming(NodeNumber(0), None));
+        let held: Vec<_> = (0..COUNT_MAX).map(|_| accepted(&mut ids, "x")).collect();
+        held.iter().for_each(|(delivery, lead)| recent.keep(delivery, lead));
+        let (mut later, lead) = accepted(&mut ids, "x");
+        later.accepted_at = held[0].0.accepted_at.after(SOON);
+        recent.keep(&later, &lead);
+        assert!(recent.take(held[0].0.id).is_none() && recent.take(later.id).is_some());
+    }
+
+    #[test]
+    fn the_order_of_what_was_given_out_is_forgotten() {
+        let (mut recent, mut ids) = (Recent::default(), IdSequence::resuming(NodeNumber(0), None));
+        let (held, lead) = accepted(&mut ids, "x");
+        recent.keep(&held, &lead);
+        for _ in 0..5 * COUNT_MAX {
+            let (delivery, lead) = accepted(&mut ids, "x");
+            recent.keep(&delivery, &lead);
+            assert!(recent.take(delivery.id).is_some() && recent.order.len() <= 2 * COUNT_MAX);
+        }
+        assert!(recent.take(held.id).is_some());
     }
 
     #[test]
     fn large_leads_are_bounded_by_what_they_hold() {
         let (mut recent, mut ids) = (Recent::default(), IdSequence::resuming(NodeNumber(0), None));
-        let text = "x".repeat(500_000);
+        let text = "x".repeat(1_000_000);
         for _ in 0..100 {
             let (delivery, lead) = accepted(&mut ids, &text);
             recent.keep(&delivery, &lead);
             assert!(recent.bytes <= BYTES_MAX);
         }
-        assert_eq!(recent.kept.len(), 16);
-        let (delivery, lead) = accepted(&mut ids, &"x".repeat(BYTES_MAX / 4));
+        assert_eq!(recent.kept.len(), 33);
+        let (delivery, lead) = accepted(&mut ids, &"x".repeat(BYTES_MAX / 16));
         recent.keep(&delivery, &lead);
         assert!(recent.take(delivery.id).is_none(), "one that would push out all others is not kept");
     }

@@ -146,6 +146,17 @@ impl EmbeddedStore {
             None => Box::pin(std::future::ready(Err(closed()))),
         }
     }
+
+    fn ask_short<T, F>(&self, question: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Connection, &Names) -> Result<T, StoreError> + Send + 'static,
+    {
+        match &*self.readers.lock() {
+            Some(readers) => readers.ask_short(question),
+            None => Box::pin(std::future::ready(Err(closed()))),
+        }
+    }
 }
 
 /// Gives a change to the writer, and its answer.
@@ -208,7 +219,7 @@ impl Queues for EmbeddedStore {
     }
 
     fn load(&self, delivery: DeliveryId) -> Pending<Option<(Delivery, Arc<Lead>)>> {
-        self.ask(move |connection, names| read::load(connection, names, delivery))
+        self.ask_short(move |connection, names| read::load(connection, names, delivery))
     }
 
     fn taken(&self) -> Pending<Vec<DeliveryId>> {
@@ -222,11 +233,11 @@ impl Queues for EmbeddedStore {
 
 impl Deliveries for EmbeddedStore {
     fn delivery(&self, id: DeliveryId) -> Pending<Option<Delivery>> {
-        self.ask(move |connection, names| read::delivery(connection, names, id))
+        self.ask_short(move |connection, names| read::delivery(connection, names, id))
     }
 
     fn lead(&self, id: LeadId) -> Pending<Option<(Arc<Lead>, Vec<Delivery>)>> {
-        self.ask(move |connection, names| read::lead(connection, names, id))
+        self.ask_short(move |connection, names| read::lead(connection, names, id))
     }
 
     fn history(&self, id: DeliveryId, skip: usize, limit: usize) -> Pending<Vec<Entry>> {
