@@ -6,6 +6,7 @@ mod classify;
 mod contract;
 mod erasures;
 mod harness;
+mod promised;
 mod protecting;
 mod refusals;
 mod routes;
