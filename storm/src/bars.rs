@@ -117,6 +117,15 @@ impl People {
         leads.flat_map(|born| born.deliveries.iter().map(|(id, _)| *id)).collect()
     }
 
+    /// By delivery, deleted or not: the flow of its lead.
+    pub(crate) fn flows(&self) -> BTreeMap<String, String> {
+        let of_lead = |born: &Born| {
+            let flow = born.flow.to_string();
+            born.deliveries.iter().map(move |(id, _)| (id.to_string(), flow.clone())).collect::<Vec<_>>()
+        };
+        self.born.values().flat_map(of_lead).collect()
+    }
+
     fn person_of(&self, lead: LeadId) -> Option<&String> {
         self.born.get(&lead)?.person.as_ref()
     }

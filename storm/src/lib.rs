@@ -19,10 +19,12 @@ mod place;
 mod recipient;
 mod run;
 mod shape;
+mod trade;
 mod verdict;
 mod weather;
 mod write;
 
 pub use many::run_all;
 pub use place::Kind;
-pub use run::{Report, Trade, run};
+pub use run::{Report, run};
+pub use trade::Trade;

@@ -24,10 +24,10 @@ struct Arguments {
     #[arg(long)]
     sales: bool,
     /// Recipients and flows with caps, in place of steps without.
-    #[arg(long, conflicts_with = "sales")]
+    #[arg(long)]
     caps: bool,
     /// People who come again and ask to be forgotten, stops, deletion of what has ended, and reads that fail besides.
-    #[arg(long, conflicts_with_all = ["sales", "caps"])]
+    #[arg(long)]
     people: bool,
     /// How many runs at once.
     #[arg(long, default_value_t = 2)]
@@ -72,17 +72,20 @@ fn main() -> ExitCode {
     let seeds = arguments.seed..arguments.seed.saturating_add(arguments.seeds);
     let runs: Vec<(u64, Kind)> = seeds.flat_map(|seed| kinds.iter().map(move |kind| (seed, *kind))).collect();
     let mut sum = Sum::default();
-    let trade = match (arguments.sales, arguments.caps, arguments.people) {
-        (true, ..) => Trade::Sale,
-        (_, true, _) => Trade::Capped,
-        (_, _, true) => Trade::People,
-        (false, false, false) => Trade::Each,
-    };
+    let trade = Trade { sales: arguments.sales, caps: arguments.caps, people: arguments.people };
     run_all(&runs, trade, arguments.at_once, |report| sum.add(&report, arguments.tell));
     println!(
-        "storm: {} runs from seed {}, {} failed; {} leads acknowledged, {} requests, {} starts, {} commits; taken twice \
+        "storm ({}): {} runs from seed {}, {} failed; {} leads acknowledged, {} requests, {} starts, {} commits; taken twice \
          after doubt: {}",
-        sum.runs, arguments.seed, sum.failed, sum.acknowledged, sum.requests, sum.lives, sum.commits, sum.twice
+        trade.name(),
+        sum.runs,
+        arguments.seed,
+        sum.failed,
+        sum.acknowledged,
+        sum.requests,
+        sum.lives,
+        sum.commits,
+        sum.twice
     );
     if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,7 +1,8 @@
 //! Many runs, some at once, each on a thread of its own.
 
 use crate::place::Kind;
-use crate::run::{Report, Trade, run};
+use crate::run::{Report, run};
+use crate::trade::Trade;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 

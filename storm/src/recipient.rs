@@ -4,7 +4,7 @@ use crate::clock::StormClock;
 use crate::dice::Dice;
 use crate::judge::Judge;
 use crate::log::{Did, Request};
-use crate::run::Trade;
+use crate::trade::Trade;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;

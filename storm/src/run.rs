@@ -12,6 +12,7 @@ use crate::people;
 use crate::place::{Crash, Kind, Place};
 use crate::recipient::Recipients;
 use crate::shape::{Shape, flow_name};
+use crate::trade::Trade;
 use crate::verdict;
 use crate::weather::{Act, Post, Weather, Word};
 use crate::write::wait;
@@ -60,7 +61,7 @@ pub struct Report {
 /// Runs a seed on a store. What cannot be set up is a finding as well.
 pub fn run(seed: u64, kind: Kind, trade: Trade) -> Report {
     let clock = StormClock::new();
-    let judge = Judge::new(clock.clone(), trade == Trade::People);
+    let judge = Judge::new(clock.clone(), trade.people);
     if let Err(error) = Run::begin(seed, kind, trade, clock, Arc::clone(&judge)).and_then(Run::all_lives) {
         judge.find(error);
     }
@@ -83,30 +84,6 @@ pub fn run(seed: u64, kind: Kind, trade: Trade) -> Report {
 fn story(log: &Log, books: &Books) -> Vec<String> {
     let requests = log.requests.iter().map(|request| format!("{request:?}"));
     requests.chain(books.followed.iter().map(|(cursor, event)| format!("{} {event:?}", cursor.0))).collect()
-}
-
-/// How the flows of a run share their leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trade {
-    /// Every step is on its own.
-    Each,
-    /// Every flow sells to the first of its buyers that takes the lead; recipients and people tell the truth.
-    Sale,
-    /// Every step is on its own, under caps of its recipient and its flow; recipients and people tell the truth.
-    Capped,
-    /// Every step is on its own. Leads are of people who come again, whom some recipients take once, and who ask to be
-    /// forgotten; recipients, flows and sources are stopped and go on; what has ended is deleted; reads fail.
-    People,
-}
-
-impl Trade {
-    /// Whether recipients and people say only what is so of who has a lead: somebody is held to their word.
-    pub(crate) fn is_truthful(self) -> bool {
-        match self {
-            Trade::Each | Trade::People => false,
-            Trade::Sale | Trade::Capped => true,
-        }
-    }
 }
 
 struct Run {
@@ -147,15 +124,17 @@ impl Run {
     fn begin(seed: u64, kind: Kind, trade: Trade, clock: StormClock, judge: Arc<Judge>) -> Result<Self, String> {
         let mut dice = Dice::of(seed, "run", 0);
         let mut shape = Shape::draw(&mut dice);
-        match trade {
-            Trade::Each => {}
-            Trade::Sale => shape.sell(),
-            Trade::Capped => shape.cap(&mut Dice::of(seed, "caps", 0)),
-            Trade::People => shape.mind_people(&mut Dice::of(seed, "guards", 0)),
+        if trade.sales {
+            shape.sell();
         }
-        let people = trade == Trade::People;
-        let mut weather = Weather::draw(&mut dice, shape.flows.len(), people);
-        if people {
+        if trade.caps {
+            shape.cap(&mut Dice::of(seed, "caps", 0));
+        }
+        if trade.people {
+            shape.mind_people(&mut Dice::of(seed, "guards", 0));
+        }
+        let mut weather = Weather::draw(&mut dice, shape.flows.len(), trade.people);
+        if trade.people {
             weather.add_people(&mut Dice::of(seed, "people", 0));
         }
         let recipients = Recipients::new(clock.clone(), Arc::clone(&judge), seed, trade);
@@ -289,7 +268,7 @@ impl Run {
                 Ok(engine) => process.engine = Some(engine),
                 Err(_) => return self.crash(Crash::Killed, process).map(Some),
             }
-            let prunes = process.engine.iter().filter(|_| self.trade == Trade::People);
+            let prunes = process.engine.iter().filter(|_| self.trade.people);
             prunes.for_each(|engine| engine.start_pruning(None));
         }
         if let Some(draining) = process.draining.take_if(|draining| draining.is_finished()) {
@@ -406,9 +385,10 @@ impl Run {
     }
 
     fn posted(&self, post: Post) -> Result<Posted, String> {
-        let (email, source) = match self.trade {
-            Trade::People => (people::person_of(self.seed, post.number), people::source_of(self.seed, post.number)?),
-            Trade::Each | Trade::Sale | Trade::Capped => (format!("{}@example.com", post.number), None),
+        let (email, source) = if self.trade.people {
+            (people::person_of(self.seed, post.number), people::source_of(self.seed, post.number)?)
+        } else {
+            (format!("{}@example.com", post.number), None)
         };
         let mut fields = Fields::new();
         for (name, value) in [("post", post.number.to_string()), ("email", email)] {

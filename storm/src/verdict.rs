@@ -156,11 +156,11 @@ pub(crate) fn caps(judge: &Judge, store: &dyn Store, shape: &Shape) {
     let (Ok(deliveries), Ok(kept)) = (all(store), wait(store.cap_places(Timestamp::MIN))) else {
         return judge.find("deliveries or places cannot be read".to_owned());
     };
-    let flow_of: BTreeMap<String, &Delivery> = deliveries.iter().map(|one| (one.id.to_string(), one)).collect();
+    let flow_of = judge.books().people.flows();
     let mut took: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for request in judge.log().requests.iter().filter(|request| request.did == Did::Took) {
         took.entry(request.recipient.clone()).or_default().insert(request.delivery.clone());
-        let flow = flow_of.get(&request.delivery).map_or_else(String::new, |delivery| delivery.flow.to_string());
+        let flow = flow_of.get(&request.delivery).cloned().unwrap_or_default();
         took.entry(flow).or_default().insert(request.delivery.clone());
     }
     for (name, max) in recipients.into_iter().chain(flows) {
