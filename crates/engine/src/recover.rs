@@ -81,6 +81,7 @@ impl Inner {
         let book = self.book();
         let settlement = match book.way(&delivery) {
             Err(gone) => {
+                self.keep_its_caps(&delivery, &lead, &book, ended);
                 let because = format!("cut off by an unclean stop, and {gone}");
                 let doubted = delivery.progress.clone().doubted();
                 let delivery = Delivery { progress: doubted, ..delivery };
@@ -90,7 +91,8 @@ impl Inner {
                 let detail = "the server stopped during this attempt; the recipient may have taken it";
                 let evidence = Evidence::of_fault(Phase::Sent, FaultKind::Interrupted, detail);
                 let verdict = plan.reading.read(&evidence);
-                let (body, endpoint) = (delivery.body, plan.endpoint.clone());
+                // Where it was sent, which may not be where its step sends by now.
+                let (body, endpoint) = (delivery.body, delivery.endpoint.clone());
                 let sent = Sent { started: ended, ended, held_until: None, body, endpoint, evidence, verdict };
                 // What has no answer now is asked again before the next attempt.
                 let in_force = plan.in_force(&lead, delivery.attempts.saturating_add(1), self.moment(plan, ended)).ok();
