@@ -130,19 +130,22 @@ impl Inner {
         capped(delivery, (cap, full.tally), (period.until, look), next.as_ref(), self.fence(delivery), now)
     }
 
-    /// Until when a delivery has to wait for a cap, as counts stand now; `None` where there is room.
+    /// Until when a delivery that is held for a cap until `until` has to wait, as counts stand now; `None` where there is room.
+    /// Where only places on the way keep it from room it waits as it did: looked at now it would be held again.
     pub(crate) fn cap_full_until(
         &self,
         delivery: &Delivery,
         lead: &Lead,
         book: &Book,
+        until: Timestamp,
         now: Timestamp,
     ) -> Option<Timestamp> {
         let caps = book.caps.of(delivery, lead.source.as_ref());
+        let asked: Vec<(CapPeriod, u64)> = caps.iter().map(|cap| (cap.period(now), cap.max)).collect();
         let ledger = self.caps.ledger.lock();
-        let full =
-            caps.iter().map(|cap| (cap.period(now), cap.max)).filter(|(period, max)| ledger.tally(period).used >= *max);
-        full.map(|(period, _)| period.until).max()
+        let used = asked.iter().filter(|(period, max)| ledger.tally(period).used >= *max);
+        let on_the_way = || ledger.full(delivery.id, &asked).map(|_| until);
+        used.map(|(period, _)| period.until).max().or_else(on_the_way)
     }
 
     /// A settlement with what it does to caps.

@@ -378,7 +378,7 @@ impl Inner {
         let Some(lead) = self.lead_of(delivery).await? else { return Ok(None) };
         let oldest = delivery.accepted_at.after(plan.longest_lead_age());
         let looks = if why == HoldReason::Cap {
-            self.cap_full_until(delivery, &lead, book, now)
+            self.cap_full_until(delivery, &lead, book, until, now)
         } else if why == HoldReason::ContactTime {
             plan.conditions.contact_hours.as_ref().and_then(|hours| match hours.ask(&lead.fields, now) {
                 ContactTime::Now => None,

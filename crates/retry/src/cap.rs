@@ -207,13 +207,8 @@ impl CapLedger {
     /// # Errors
     /// The first that is full; then the delivery keeps what it had.
     pub fn reserve(&mut self, delivery: DeliveryId, asked: &[(CapPeriod, u64)]) -> Result<(), CapFull> {
-        let own = self.held.get(&delivery).map(|held| held.periods.as_slice()).unwrap_or_default();
-        for (which, (period, max)) in asked.iter().enumerate() {
-            let mut tally = self.tally(period);
-            tally.reserved = tally.reserved.saturating_sub(u64::from(own.contains(period)));
-            if tally.used.saturating_add(tally.reserved) >= *max {
-                return Err(CapFull { which, tally });
-            }
+        if let Some(full) = self.full(delivery, asked) {
+            return Err(full);
         }
         // What may have been taken under another cap, before its step sent elsewhere, keeps that place too.
         let elsewhere = |kept: &&CapPeriod| !asked.iter().any(|(period, _)| period.is_of(kept));
@@ -221,6 +216,16 @@ impl CapLedger {
         let kept: Vec<CapPeriod> = kept.iter().filter(elsewhere).cloned().collect();
         self.hold(delivery, asked.iter().map(|(period, _)| period.clone()).chain(kept).collect());
         Ok(())
+    }
+
+    /// The first of these periods, each with its cap, that has no place for a delivery now.
+    pub fn full(&self, delivery: DeliveryId, asked: &[(CapPeriod, u64)]) -> Option<CapFull> {
+        let own = self.holds(delivery);
+        asked.iter().enumerate().find_map(|(which, (period, max))| {
+            let mut tally = self.tally(period);
+            tally.reserved = tally.reserved.saturating_sub(u64::from(own.contains(period)));
+            (tally.used.saturating_add(tally.reserved) >= *max).then_some(CapFull { which, tally })
+        })
     }
 
     /// Has a delivery hold these, asked or not: it may have been taken under a reservation that is forgotten.
