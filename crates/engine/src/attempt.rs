@@ -25,7 +25,7 @@ type Loaded = (Delivery, Arc<Lead>);
 enum Ended {
     /// With something to store.
     Settled(Box<Settlement>),
-    /// Not begun: its endpoint is paused or closed.
+    /// Not begun: its endpoint is paused or closed, or it waits at another place or time by now.
     NotYet(Box<Delivery>),
     /// Not begun: there was nothing to do.
     Nothing,
@@ -63,12 +63,12 @@ impl Inner {
 
     async fn attempt(self: &Arc<Self>, start: Start, loaded: Option<Loaded>) {
         let loaded = match loaded {
-            Some(loaded) => Some(loaded),
+            Some(loaded) => Ok(loaded),
             None => self.load(&start).await,
         };
         let ended = match loaded {
-            Some((delivery, lead)) => self.chosen(self.frame(delivery, &lead, start.errand).await, &lead),
-            None => Ended::Nothing,
+            Ok((delivery, lead)) => self.chosen(self.frame(delivery, &lead, start.errand).await, &lead),
+            Err(ended) => ended,
         };
         // What sent nothing gives its right to an attempt back before it is stored.
         self.dispatch.lock().answered(start.delivery, None, self.clock.now());
@@ -103,16 +103,22 @@ impl Inner {
         ended
     }
 
-    /// Reads the delivery and its lead; nothing when its position is outdated (a verb or a settlement moved it).
-    async fn load(&self, start: &Start) -> Option<Loaded> {
+    /// Reads the delivery and its lead.
+    ///
+    /// # Errors
+    /// When its position is outdated (a verb or a settlement moved it). Where it stands now is offered again: its place there may
+    /// have been passed over while this one was under way.
+    async fn load(&self, start: &Start) -> Result<Loaded, Ended> {
         const AFTER_FAILURE: Duration = Duration::from_secs(1);
         let recent = self.recent.lock().take(start.delivery);
-        if let Some(loaded) = recent {
-            return Some(loaded).filter(|(delivery, _)| is_current(delivery, start));
+        if let Some(loaded) = recent.filter(|(delivery, _)| is_current(delivery, start)) {
+            return Ok(loaded);
         }
         loop {
             match self.store.load(start.delivery).await {
-                Ok(loaded) => return loaded.filter(|(delivery, _)| is_current(delivery, start)),
+                Ok(Some(loaded)) if is_current(&loaded.0, start) => return Ok(loaded),
+                Ok(Some((delivery, _))) => return Err(Ended::NotYet(Box::new(delivery))),
+                Ok(None) => return Err(Ended::Nothing),
                 Err(error) => {
                     tracing::error!(delivery = %start.delivery, %error, "a delivery could not be read; trying again");
                     self.clock.sleep_until(self.clock.now().after(AFTER_FAILURE)).await;
