@@ -190,10 +190,10 @@ impl Inner {
     /// At the start: what was cut off, and goes nowhere any more, keeps its places. Where it goes on, the settlement asks for them.
     pub(crate) fn keep_its_caps(&self, delivery: &Delivery, lead: &Lead, book: &Book, sent: Timestamp) {
         let caps = book.caps.of(delivery, lead.source.as_ref());
-        if let (Some(mut ledger), false) = (self.caps.ledger(), caps.is_empty()) {
-            if ledger.holds(delivery.id).is_empty() {
-                ledger.hold(delivery.id, caps.into_iter().map(|cap| cap.period(sent)).collect());
-            }
+        if let (Some(mut ledger), false) = (self.caps.ledger(), caps.is_empty())
+            && ledger.holds(delivery.id).is_empty()
+        {
+            ledger.hold(delivery.id, caps.into_iter().map(|cap| cap.period(sent)).collect());
         }
     }
 
