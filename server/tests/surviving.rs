@@ -45,13 +45,15 @@ fn mostly_well(arrival: &stage::Arrival) -> Reply {
     Reply::Status(if unlucky && arrival.attempt < 3 { 503 } else { 200 })
 }
 
-/// Posts leads one after the other until told to stop; the numbers that were acknowledged.
-async fn post_until_gone(address: String, first: u64) -> Vec<u64> {
+/// Posts leads one after the other until told to stop, each with so many bytes more than its number; the numbers that were
+/// acknowledged.
+async fn post_until_gone(address: String, first: u64, more: usize) -> Vec<u64> {
     let mut acknowledged = Vec::new();
+    let more = "x".repeat(more);
     for number in first.. {
         let request = hyper::Request::post("/v1/flows/auto/leads")
             .header("content-type", "application/json")
-            .body(Full::from(format!("{{\"number\":{number}}}")))
+            .body(Full::from(format!("{{\"number\":{number},\"more\":\"{more}\"}}")))
             .unwrap();
         match stage::call(&address, request).await {
             Ok(answer) if answer.status == 202 => acknowledged.push(number),
@@ -67,16 +69,31 @@ fn rounds(variable: &str, usual: u64) -> u64 {
 }
 
 const CLIENTS: u64 = 8;
+/// Bytes of a lead that takes many pages.
+const LARGE: usize = 48 << 10;
 
 type Clients = Vec<tokio::task::JoinHandle<Vec<u64>>>;
+
+fn clients(server: &Server, round: u64, more: usize) -> Clients {
+    let first = |client| (round * CLIENTS + client) * 1_000_000;
+    (0..CLIENTS).map(|client| tokio::spawn(post_until_gone(server.address.clone(), first(client), more))).collect()
+}
 
 /// Clients that post for as long as the server lives, after a different amount of work each round.
 async fn load(server: &Server, recipient: &Recipient, round: u64) -> Clients {
     let before = recipient.log().len();
-    let clients = (0..CLIENTS)
-        .map(|client| tokio::spawn(post_until_gone(server.address.clone(), (round * CLIENTS + client) * 1_000_000)))
-        .collect();
+    let clients = clients(server, round, 0);
     recipient.arrivals(before + 20 + usize::try_from(round * 37 % 150).unwrap()).await;
+    clients
+}
+
+/// Clients whose leads are so large that the log is soon long enough to be copied, when that has begun and a different amount
+/// of work came after it each round: sooner or later within a copy, and after it.
+async fn load_until_copied(server: &Server, recipient: &Recipient, recorder: &stage::Recorder, round: u64) -> Clients {
+    let before = recorder.main_written_at();
+    let clients = clients(server, round, LARGE);
+    recorder.copying_begins(before).await;
+    recipient.arrivals(recipient.log().len() + usize::try_from(round * 7 % 40).unwrap()).await;
     clients
 }
 
@@ -156,19 +173,29 @@ async fn power_cuts_under_load_lose_nothing_acknowledged() {
     let rounds = rounds("STEADFAST_POWER_CUTS", 2);
     let recipient = Arc::new(Recipient::start(mostly_well).await);
     let (_, mut folder) = Server::start(&config(&recipient)).await.stop().await;
-    let (mut acknowledged, mut unsynced) = (BTreeSet::new(), 0);
+    let (mut acknowledged, mut cuts) = (BTreeSet::new(), Vec::new());
     for round in 0..rounds {
         let recorder = stage::Recorder::before(&folder);
         let server = Server::start_under(folder, &recorder.wrapper()).await.unwrap();
-        let clients = load(&server, &recipient, round).await;
+        let clients = match round % 2 {
+            0 => load(&server, &recipient, round).await,
+            _ => load_until_copied(&server, &recipient, &recorder, round).await,
+        };
         let id;
         (id, folder) = server.kill().await;
         for client in clients {
             acknowledged.extend(client.await.unwrap());
         }
-        unsynced += recorder.cut_power(id, round + 1).await;
+        cuts.push(recorder.cut_power(id, round + 1).await);
     }
-    println!("power cuts: {rounds}; writes that were not synced: {unsynced}");
+    let of = |is: fn(&stage::Cut) -> bool| cuts.iter().filter(|cut| is(cut)).count();
+    let (begun, amid) = (of(|cut| cut.copied > 0), of(|cut| cut.copied_unsynced > 0));
+    let unsynced: usize = cuts.iter().map(|cut| cut.unsynced).sum();
+    println!(
+        "power cuts: {rounds}, {begun} of them after copying the log began and {amid} amid a copy; writes that were not synced: \
+         {unsynced}"
+    );
+    assert!(begun >= cuts.len() / 2, "the log was hardly ever copied: {cuts:?}");
     let server = Server::start_in(folder).await.unwrap();
     judge(&server, &recipient, &acknowledged).await;
 }

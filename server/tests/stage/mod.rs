@@ -16,7 +16,7 @@ mod server;
 
 pub use breaking::{Books, Break, BreakingRecipient};
 pub use hostile::{Harm, HostileRecipient};
-pub use power::{Recorder, may_record};
+pub use power::{Cut, Recorder, may_record};
 pub use recipient::{Arrival, Recipient, Reply};
 pub use server::{Answer, Server, binary, call};
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 const FILES: [&str; 2] = ["steadfast.db", "steadfast.db-wal"];
@@ -56,6 +56,17 @@ fn apply(content: &mut Vec<u8>, op: &Op, mut keeps: impl FnMut(usize) -> bool) {
     }
 }
 
+/// What a power cut fell into.
+#[derive(Debug)]
+pub struct Cut {
+    /// Writes and truncations that were not synced, of either file.
+    pub unsynced: usize,
+    /// Writes to the main file before it, synced or not: only copying the log makes any.
+    pub copied: usize,
+    /// Of those, the ones not synced: more than none in the middle of a copy.
+    pub copied_unsynced: usize,
+}
+
 /// Records one process.
 pub struct Recorder {
     trace: PathBuf,
@@ -84,8 +95,22 @@ impl Recorder {
         words.iter().map(|word| (*word).to_owned()).chain([self.trace.display().to_string()]).collect()
     }
 
-    /// Drops what was not synced when the process `id` was killed. How many operations that left in doubt.
-    pub async fn cut_power(mut self, id: u32, seed: u64) -> usize {
+    /// When the main file was written last.
+    pub fn main_written_at(&self) -> Option<SystemTime> {
+        std::fs::metadata(self.data.join(FILES[0])).and_then(|file| file.modified()).ok()
+    }
+
+    /// Waits until the main file was written after `before`: the log is being copied into it.
+    pub async fn copying_begins(&self, before: Option<SystemTime>) {
+        let started = tokio::time::Instant::now();
+        while self.main_written_at() == before {
+            assert!(started.elapsed() < super::PATIENCE, "the log is never copied");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Drops what was not synced when the process `id` was killed. What the cut fell into.
+    pub async fn cut_power(mut self, id: u32, seed: u64) -> Cut {
         let text = self.whole_trace(id).await;
         for line in text.lines() {
             let Some((thread, call)) = line.split_once(' ') else { continue };
@@ -98,16 +123,18 @@ impl Recorder {
             dice ^= dice << 17;
             dice.is_multiple_of(2)
         };
-        let mut unsynced = 0;
+        let main = &self.files[FILES[0]];
+        let copied_unsynced = main.pending.len();
+        let mut cut = Cut { unsynced: 0, copied: main.settled + copied_unsynced, copied_unsynced };
         for (name, recorded) in self.files {
             let mut content = recorded.synced;
-            unsynced += recorded.pending.len();
+            cut.unsynced += recorded.pending.len();
             recorded.pending.iter().for_each(|op| apply(&mut content, op, |_| throw()));
             std::fs::write(self.data.join(name), content).unwrap();
         }
         let _none_left = std::fs::remove_file(self.data.join("steadfast.db-shm"));
         std::fs::remove_file(&self.trace).unwrap();
-        unsynced
+        cut
     }
 
     /// The recorder is a process of its own and may be a moment behind.
