@@ -11,6 +11,11 @@ impl Quantiles {
         Quantiles(values)
     }
 
+    /// Those of several rounds as one.
+    pub(crate) fn together<'a>(rounds: impl IntoIterator<Item = &'a Quantiles>) -> Self {
+        Quantiles::of(rounds.into_iter().flat_map(|round| round.0.iter().copied()).collect())
+    }
+
     /// The value that a share (0 to 1) of all do not exceed; 0 when there is none.
     pub(crate) fn at(&self, share: f64) -> u64 {
         let last = self.0.len().saturating_sub(1);
@@ -42,6 +47,8 @@ mod tests {
     fn quantiles_are_values_that_were_measured() {
         let hundred = Quantiles::of((1..=100).rev().collect());
         assert_eq!([0.0, 0.5, 0.99, 1.0].map(|share| hundred.at(share)), [1, 51, 100, 100]);
+        let halves = [(1..=50).collect(), (51..=100).collect()].map(Quantiles::of);
+        assert_eq!(Quantiles::together(&halves).0, hundred.0);
         assert_eq!((Quantiles::of(vec![]).at(0.5), Quantiles::of(vec![7]).at(0.99)), (0, 7));
     }
 
