@@ -36,7 +36,7 @@ pub(crate) struct Books {
     store: Option<Arc<dyn Store>>,
     /// By key: what was sent under it, and in which life.
     digests: HashMap<String, ([u8; 32], u64)>,
-    /// When the wall clock was set, and what it said just before.
+    /// When the wall clock was last set back, and the latest it said before that, a little while ago.
     set_back: Option<(u64, Timestamp)>,
     /// When the clock or the configuration was last changed: what was begun before need not keep to the present schedule.
     pub(crate) unsteady_at: u64,
@@ -118,7 +118,10 @@ impl Judge {
         books.unsteady_at = self.clock.elapsed();
         books.latest_wall = books.latest_wall.max(Some(self.clock.now()));
         if back {
-            books.set_back = Some((self.clock.elapsed(), self.clock.now()));
+            let elapsed = self.clock.elapsed();
+            let echoes = books.set_back.filter(|(at, _)| elapsed.saturating_sub(*at) < JUMP_ECHO);
+            let before = echoes.map_or(self.clock.now(), |(_, before)| self.clock.now().max(before));
+            books.set_back = Some((elapsed, before));
         }
     }
 
@@ -149,7 +152,9 @@ impl Judge {
         }
         books.digests.insert(order.idempotency_key.clone(), now);
         drop(books);
-        if delivery.body.is_some() || first.1 == now.1 {
+        // What is stored may be of the revision before, when the attempt that began this one was cut off.
+        let kept = delivery.body.is_some() && delivery.idempotency_key() == order.idempotency_key;
+        if kept || first.1 == now.1 {
             self.find(format!("other bytes under the same key {}", order.idempotency_key));
         }
     }
@@ -248,7 +253,8 @@ impl Judge {
             return;
         }
         let waited = u128::from(self.clock.elapsed() - seen);
-        let least = order.plan.retry.policy.initial_delay.get().as_micros();
+        // The one before was planned under what was in force when it was begun, unless it was planned anew since.
+        let least = first_delay_of(order).min(last.first_delay);
         drop(books);
         if waited < least && matches!(order.plan.in_doubt, InDoubt::Retry { .. }) {
             self.find(format!("{}: sent again after {waited} us, the first delay is {least} us", order.delivery_id));
@@ -293,6 +299,11 @@ impl Judge {
     }
 }
 
+/// The first delay that an order is sent under, in microseconds.
+pub(crate) fn first_delay_of(order: &Order) -> u128 {
+    order.plan.retry.policy.initial_delay.get().as_micros()
+}
+
 /// How many deliveries an event adds to the ledger.
 fn deliveries_of(event: &Event) -> u64 {
     if let EventKind::LeadAccepted { deliveries, .. } = &event.kind { u64::from(*deliveries) } else { 0 }
@@ -305,5 +316,28 @@ pub(crate) fn leaves_doubt(request: &Request) -> bool {
         Did::NotReached | Did::Found | Did::NotFound => false,
         Did::Took | Did::HadIt => true,
         Did::SaidNo | Did::Failed => request.seen.is_none() || request.ambiguous,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{JUMP_ECHO, Judge};
+    use crate::clock::StormClock;
+    use steadfast_engine::Clock;
+
+    #[test]
+    fn what_was_due_before_the_clock_was_set_back_twice_is_not_early() {
+        let clock = StormClock::new();
+        let judge = Judge::new(clock.clone(), false);
+        clock.advance_to(60_000_000);
+        let latest = clock.now();
+        for elapsed in [61_000_000, 70_000_000] {
+            judge.clock_is_set(true);
+            clock.jump(-3_600_000_000);
+            assert_eq!(judge.latest_wall(), latest);
+            clock.advance_to(elapsed);
+        }
+        clock.advance_to(60_000_000 + 2 * JUMP_ECHO);
+        assert_eq!(judge.latest_wall(), clock.now(), "nothing is under way for so long");
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Request {
     pub(crate) life: u64,
     /// When it was begun, in microseconds of the storm's own time.
     pub(crate) at: u64,
+    /// The first delay it was sent under, in microseconds: it may have been begun under what was in force before.
+    pub(crate) first_delay: u128,
     pub(crate) did: Did,
     /// Whether what the process saw, if it saw the end of it, leaves open whether the lead was taken.
     pub(crate) ambiguous: bool,

@@ -2,7 +2,7 @@
 
 use crate::clock::StormClock;
 use crate::dice::Dice;
-use crate::judge::Judge;
+use crate::judge::{Judge, first_delay_of};
 use crate::log::{Did, Request};
 use crate::trade::Trade;
 use bytes::Bytes;
@@ -180,6 +180,7 @@ impl Door for Recipients {
         let at = self.clock.elapsed();
         let most = u64::try_from(order.at_most.as_micros()).unwrap_or(u64::MAX);
         let ambiguous = evidence.is_ambiguous();
+        let first_delay = first_delay_of(&order);
         let request = Request {
             purpose: order.purpose,
             recipient: order.plan.endpoint.recipient.to_string(),
@@ -188,6 +189,7 @@ impl Door for Recipients {
             attempt: order.attempt,
             life: self.judge.life(),
             at,
+            first_delay,
             did,
             ambiguous,
             seen: None,
