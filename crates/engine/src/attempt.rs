@@ -6,29 +6,41 @@ use crate::desk::RefusedAction;
 use crate::dispatch::{Errand, Heard, Start};
 use crate::door::Order;
 use crate::run::Inner;
-use crate::settling::{AFTER_FULL, Saved};
+use crate::settling::Saved;
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_flow::{Book, InForce, StepPlan};
 use steadfast_lead::{DeliveryId, Lead, Timestamp};
 use steadfast_retry::policy::show_duration;
 use steadfast_retry::{
-    Admission, BodyMark, Delivery, Entry, Evidence, FaultKind, HoldReason, LookedUp, Phase, ReviewCause, Sent,
-    Settlement, Terms, Verb, admit, assume_delivered, end_leg, park, refer, replan, settle, settle_look_up,
+    Admission, BodyMark, Delivery, Entry, Evidence, FaultKind, HoldReason, LookedUp, Phase, ReviewCause, Sent, Settlement, Terms,
+    Verb, admit, assume_delivered, end_leg, park, refer, replan, settle, settle_look_up,
 };
 use steadfast_store::{QueueKey, StoreError};
 
 /// A delivery with its lead.
-type Loaded = (Delivery, Arc<Lead>);
+pub(crate) type Loaded = (Delivery, Arc<Lead>);
 
 /// How an attempt ended.
-enum Ended {
+pub(crate) enum Ended {
     /// With something to store.
     Settled(Box<Settlement>),
     /// Not begun: its endpoint is paused or closed, or it waits at another place or time by now.
     NotYet(Box<Delivery>),
+    /// Not begun: there was no room for its mark.
+    NoRoom,
     /// Not begun: there was nothing to do.
     Nothing,
+}
+
+impl Ended {
+    /// The delivery as it stands, where nothing was done with it.
+    pub(crate) fn unchanged(self) -> Option<Box<Delivery>> {
+        match self {
+            Ended::NotYet(delivery) => Some(delivery),
+            Ended::Settled(_) | Ended::NoRoom | Ended::Nothing => None,
+        }
+    }
 }
 
 /// What may be done with a delivery now.
@@ -82,6 +94,7 @@ impl Inner {
                 Saved::Lost => return,
             },
             Ended::NotYet(delivery) => Some(delivery),
+            Ended::NoRoom => self.wait_for_room(&start).await,
             Ended::Nothing => {
                 self.caps.release(start.delivery);
                 None
@@ -108,7 +121,7 @@ impl Inner {
     /// # Errors
     /// When its position is outdated (a verb or a settlement moved it). Where it stands now is offered again: its place there may
     /// have been passed over while this one was under way.
-    async fn load(&self, start: &Start) -> Result<Loaded, Ended> {
+    pub(crate) async fn load(&self, start: &Start) -> Result<Loaded, Ended> {
         const AFTER_FAILURE: Duration = Duration::from_secs(1);
         let recent = self.recent.lock().take(start.delivery);
         if let Some(loaded) = recent.filter(|(delivery, _)| is_current(delivery, start)) {
@@ -181,8 +194,10 @@ impl Inner {
                     let fence = self.fence(&delivery);
                     return settled(refer(&delivery, ReviewCause::InDoubt, because.into(), fence, now));
                 };
-                if self.take(&delivery, plan, passes).await.is_err() {
-                    return Ended::Nothing;
+                match self.take(&delivery, plan, passes).await {
+                    Ok(()) => {}
+                    Err(StoreError::Full { .. } | StoreError::Busy) => return Ended::NoRoom,
+                    Err(StoreError::Stopped { .. } | StoreError::Unreadable { .. }) => return Ended::Nothing,
                 }
                 let order = Order::new(&delivery, plan, rendered, at_most);
                 let evidence = self.door.send(order).await;
@@ -325,23 +340,6 @@ impl Inner {
             self.tell(&settlement);
         }
         Some(settlement)
-    }
-
-    /// Marks the delivery as taken before anything is sent: durably where its step asks for it, it passes others or a cap binds it,
-    /// otherwise with the next commit. Fails only when the store has stopped for good.
-    async fn take(&self, delivery: &Delivery, plan: &StepPlan, passes: bool) -> Result<(), StoreError> {
-        if !plan.in_doubt.wants_intent() && !passes && !self.caps.holds(delivery.id) {
-            self.store.take(delivery.id);
-            return Ok(());
-        }
-        loop {
-            match self.store.take_durably(delivery.id).await {
-                Err(StoreError::Full { .. } | StoreError::Busy) => {
-                    self.clock.sleep_until(self.clock.now().after(AFTER_FULL)).await;
-                }
-                taken => return taken,
-            }
-        }
     }
 
     pub(crate) async fn sent(

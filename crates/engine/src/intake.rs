@@ -224,6 +224,7 @@ impl Inner {
         match accepted? {
             Accepted::New => {
                 room.keep();
+                self.last_commit.saw(now, self.clock.now());
                 self.observer.committed(&event);
                 self.begin_deliveries(&lead, &deliveries);
                 Ok(Receipt { lead: lead.id, deliveries, replay: false })

@@ -33,6 +33,7 @@ mod run;
 mod settling;
 mod shadow;
 mod suppress;
+mod taking;
 mod terms;
 mod ties;
 mod waiters;

@@ -3,9 +3,9 @@
 use crate::conditions::note;
 use crate::run::Inner;
 use crate::settling::Saved;
+use crate::taking::rides_along_until;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 use steadfast_lead::{DeliveryId, Timestamp};
 use steadfast_retry::{
     Delivery, Evidence, FaultKind, Phase, ReviewCause, Sent, Settlement, StateName, StopTarget, Terms, doubt, refer,
@@ -15,9 +15,6 @@ use steadfast_store::{Cursor, Identity, QueueHead, StoreError};
 
 /// Settlements of recovery under way at once.
 const AT_ONCE: usize = 512;
-/// How long a process may have sent after its last commit (its disk was full, say), where the clock does not tell. What was
-/// not due by then is not believed to have been sent.
-const RAN_ON_MAX: Duration = Duration::from_secs(3_600);
 /// The bookmark of the configuration that sends were last made under: it reads versions of it, not the journal.
 const SENDS_UNDER: &str = "sends under";
 /// More slots than this no configuration allows.
@@ -106,8 +103,9 @@ impl Inner {
         self.save_or_fail(settlement).await
     }
 
-    /// The first of each queue that are due may have been taken without the mark reaching the disk. No more than there are
-    /// slots can have been: each slot is held until its settlement is stored.
+    /// The first of each queue that were due by the last commit, or shortly after, may have been taken without the mark reaching
+    /// the disk; what came due later waited for its mark. No more than there are slots can have been taken: each slot is held
+    /// until its settlement is stored.
     ///
     /// How many slots there were, and which steps had their marks on disk before anything was sent, is what the configuration
     /// said *then*: where it was changed over the stop, neither is known.
@@ -116,11 +114,8 @@ impl Inner {
         let same_config = identity.config_version.is_none_or(|kept| kept == version)
             && self.store.bookmark(SENDS_UNDER).await?.is_none_or(|kept| kept == Cursor(version));
         let slots = if same_config { self.limits.slots } else { self.limits.slots.max(SLOTS_EVER_MAX) };
-        let latest = match identity.last_commit_at {
-            // The clock was set back since, so that it does not tell how long the process ran on.
-            Some(last) if now < last => last.after(RAN_ON_MAX),
-            Some(_) | None => now,
-        };
+        // What the clock says now tells nothing: it may have been set, and the process may have ended long ago.
+        let latest = identity.last_commit_at.map_or(now, rides_along_until);
         let mut due = Vec::new();
         for QueueHead { key, next } in self.store.heads().await? {
             // From a lot nothing is ever sent.

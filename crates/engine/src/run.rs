@@ -13,6 +13,7 @@ use crate::observe::Observer;
 use crate::protect::{keep_guards, protected_by};
 use crate::recent::Recent;
 use crate::replan::{Replanner, replan_loop};
+use crate::taking::LastCommit;
 use crate::waiters::Waiters;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
@@ -97,6 +98,8 @@ pub(crate) struct Inner {
     pub(crate) waiters: Waiters,
     pub(crate) reserved: Mutex<Reservations>,
     pub(crate) recent: Mutex<Recent>,
+    /// The last commit that is known of.
+    pub(crate) last_commit: LastCommit,
     /// What is counted and reserved of caps.
     pub(crate) caps: CapKeeper,
     /// What is learned of endpoints that a leg chooses between.
@@ -147,6 +150,7 @@ impl Engine {
             waiters: Waiters::default(),
             reserved: Mutex::default(),
             recent: Mutex::default(),
+            last_commit: LastCommit::of(identity.last_commit_at),
             caps: CapKeeper::default(),
             chooser: Chooser::default(),
             answers: Answers::default(),

@@ -40,6 +40,7 @@ impl Inner {
             let settlement = tied.as_ref().unwrap_or(&settlement);
             let pause = match self.store.settle(settlement.clone()).await {
                 Ok(Settled::Applied) => {
+                    self.last_commit.saw(settlement.event.at, self.clock.now());
                     self.count_open(went_on, goes_on(&settlement.delivery.state));
                     self.observer.committed(&settlement.event);
                     self.caps.settled(settlement);

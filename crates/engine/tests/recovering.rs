@@ -4,12 +4,12 @@
 
 mod stage;
 
-use stage::{Stage, answered, at, delivered, in_doubt, recipient, secs, settings};
+use stage::{Mood, Stage, answered, at, delivered, in_doubt, recipient, secs, settings, with_header};
 use steadfast_engine::EngineLimits;
 use steadfast_flow::InDoubtMode;
 use steadfast_lead::DeliveryId;
 use steadfast_retry::pace::ConcurrencyLimit;
-use steadfast_retry::{ErrorKind, Outcome, ReviewCause, State};
+use steadfast_retry::{ErrorKind, Outcome, ReviewCause, State, StopTarget};
 use steadfast_store::Writes;
 
 async fn leads(stage: &Stage, count: usize) -> Vec<DeliveryId> {
@@ -73,6 +73,69 @@ async fn what_was_not_due_was_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_went_ahead_and_back_between_two_commits_hides_no_send() {
+    let stage = Stage::new().await;
+    stage.store.forget_marks();
+    stage.door.will([with_header(503, "retry-after", "600")]);
+    let id = stage.lead().await;
+    stage.clock.set(at(3_600));
+    stage::idle().await;
+    assert_eq!(stage.door.sends(), 2, "an hour ahead it is due, and sent");
+    stage.clock.set(at(10));
+    let stage = stage.crash(settings(), secs(1)).await;
+    let delivery = stage.delivery(id).await;
+    assert!(delivery.progress.in_doubt, "its mark was on disk before it was sent");
+    assert_eq!((delivery.attempts, delivery.progress.interruptions), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_due_while_the_disk_is_full_is_not_sent_and_is_not_in_doubt_after_a_crash() {
+    let stage = Stage::new().await;
+    stage.door.will([with_header(503, "retry-after", "30")]);
+    let id = stage.lead().await;
+    stage.store.be(Mood::Full);
+    stage.store.forget_marks();
+    stage.pass(secs(60)).await;
+    assert_eq!(stage.door.sends(), 1, "no room for the mark");
+    let stage = stage.crash(settings(), secs(3_600)).await;
+    assert!(!stage.delivery(id).await.progress.in_doubt, "due long after the last commit: certainly not sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_for_room_is_asked_anew_whether_it_may_go() {
+    let stage = Stage::new().await;
+    stage.door.will([with_header(503, "retry-after", "10")]);
+    let id = stage.lead().await;
+    stage.store.be(Mood::Full);
+    stage.pass(secs(30)).await;
+    assert_eq!((stage.door.sends(), stage.engine.in_flight()), (1, 1), "it waits for room");
+    let target = StopTarget::Recipient(stage::bigbank());
+    stage.engine.stop(target.clone(), "ann", "a word with them").await.unwrap();
+    stage.store.be(Mood::Ready);
+    stage.pass(secs(600)).await;
+    assert_eq!((stage.door.sends(), stage.engine.in_flight()), (1, 0), "it was stopped meanwhile");
+    stage.engine.resume(&target, "ann", "all is well").await.unwrap();
+    stage.door.will([answered(200)]);
+    stage.pass(secs(60)).await;
+    assert!(delivered(&stage.state(id).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_due_soon_after_a_commit_does_not_wait_for_its_mark() {
+    let stage = Stage::new().await;
+    stage.door.will([answered(503)]);
+    let id = stage.lead().await;
+    stage.pass(secs(1)).await;
+    stage.lead().await;
+    stage.store.be(Mood::Full);
+    stage.store.forget_marks();
+    stage.pass(secs(1)).await;
+    assert_eq!(stage.door.sends(), 3, "due a second after the last commit");
+    let stage = stage.crash(settings(), secs(0)).await;
+    assert!(stage.delivery(id).await.progress.in_doubt, "and so it may have been sent");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clean_stop_marks_nothing() {
     let stage = Stage::of(settings(), EngineLimits { slots: 1, ..EngineLimits::default() }).await;
     let ids = leads(&stage, 3).await;
@@ -123,7 +186,7 @@ async fn the_third_interruption_asks_a_person() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_outlives_the_process() {
     let stage = Stage::new().await;
-    stage.door.will([stage::with_header(429, "retry-after", "60")]);
+    stage.door.will([with_header(429, "retry-after", "60")]);
     stage.lead().await;
     let stage = stage.crash(settings(), secs(10)).await;
     let fresh = stage.lead().await;

@@ -89,7 +89,6 @@ async fn a_verb_left_for_an_attempt_that_was_not_begun_is_applied() {
     stage.pass(secs(2)).await;
     assert!(stage.engine.is_in_flight(id));
     assert_eq!(stage.act(id, dismiss()).await, Ok(Acted::Left));
-    stage.store.memory().fail_next_write(StoreError::Unreadable { detail: "told so".to_owned() });
     stage.store.be(Mood::Ready);
     stage.pass(secs(1)).await;
     assert_eq!(stage.state(id).await, State::Closed { at: at(3), why: CloseReason::Dismissed });
