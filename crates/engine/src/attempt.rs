@@ -13,8 +13,8 @@ use steadfast_flow::{Book, InForce, StepPlan};
 use steadfast_lead::{DeliveryId, Lead, Timestamp};
 use steadfast_retry::policy::show_duration;
 use steadfast_retry::{
-    Admission, BodyMark, Delivery, Entry, Evidence, FaultKind, HoldReason, LookedUp, Phase, ReviewCause, Sent, Settlement, Terms,
-    Verb, admit, assume_delivered, end_leg, park, refer, replan, settle, settle_look_up,
+    Admission, BodyMark, Delivery, Entry, Evidence, FaultKind, HoldReason, Phase, ReviewCause, Sent, Settlement, Terms,
+    Verb, admit, assume_delivered, end_leg, park, refer, replan, settle,
 };
 use steadfast_store::{QueueKey, StoreError};
 
@@ -274,7 +274,7 @@ impl Inner {
     }
 
     /// What came of a send is told before it is stored: the recipient's slot is free, and its guard knows.
-    fn tell(&self, settlement: &Settlement) {
+    pub(crate) fn tell(&self, settlement: &Settlement) {
         let mut dispatch = self.dispatch.lock();
         let (verdict, started, ended) = match &settlement.entry {
             Entry::Attempt(attempt) => (&attempt.verdict, attempt.started, attempt.ended),
@@ -311,35 +311,6 @@ impl Inner {
                 settled(end_leg(&delivery, ReviewCause::HeldTooLong, because.into(), plan.route(), fence, now))
             }
         }
-    }
-
-    /// Asks the recipient whether it has the lead. Needs no mark: a look-up that is cut off is simply asked again.
-    async fn look_up(
-        &self,
-        delivery: &Delivery,
-        lead: &Lead,
-        (plan, in_force): (&Arc<StepPlan>, &InForce<'_>),
-        config_version: u64,
-        at_most: Duration,
-    ) -> Option<Settlement> {
-        let started = self.clock.now();
-        let Some(look_up) = &plan.look_up else {
-            let because = "in doubt, and the step has no look-up to ask the recipient with";
-            return refer(delivery, ReviewCause::InDoubt, because.into(), self.fence(delivery), started);
-        };
-        let evidence = match look_up.render(lead, delivery) {
-            Ok(rendered) => self.door.send(Order::look_up(delivery, plan, rendered, at_most)).await,
-            Err(failed) => Evidence::of_fault(Phase::Prepare, FaultKind::RenderFailed, &failed.to_string()),
-        };
-        let (ended, endpoint) = (self.clock.now().max(started), look_up.endpoint.clone());
-        let verdict = self.apart.read(&look_up.reading, &evidence).await;
-        let looked = LookedUp { started, ended, endpoint, evidence, verdict };
-        let terms = Terms { policy: &in_force.policy, ..self.terms(delivery, plan, config_version) };
-        let settlement = settle_look_up(delivery, looked, &terms);
-        if look_up.endpoint == plan.endpoint {
-            self.tell(&settlement);
-        }
-        Some(settlement)
     }
 
     pub(crate) async fn sent(

@@ -6,6 +6,7 @@
 
 mod after_sale;
 mod apart;
+mod asking;
 mod attempt;
 mod bodies;
 mod callbacks;

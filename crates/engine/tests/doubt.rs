@@ -4,9 +4,12 @@
 
 mod stage;
 
-use stage::{Mood, Stage, answered, at, delivered, idle, in_doubt, recipient, reset, secs, settings, with_header};
+use stage::{
+    Mood, Stage, answered, at, delivered, flow, idle, in_doubt, recipient, reset, secs, settings, with_header,
+};
 use steadfast_engine::{EngineLimits, Purpose};
 use steadfast_flow::{Address, BreakerKeys, InDoubtMode, Settings};
+use steadfast_lead::RecipientName;
 use steadfast_retry::{EventKind, LookUpAnswer, ReviewCause, State, Verb};
 use steadfast_store::{Cursor, Journal};
 
@@ -163,4 +166,42 @@ async fn what_waits_in_doubt_follows_a_changed_mode() {
         let held = matches!(stage.state(id).await, State::InReview { cause: ReviewCause::InDoubt, .. });
         assert!(probable != held);
     }
+}
+
+/// The same step, sending to another recipient, which can be asked as well.
+fn moved() -> Settings {
+    let mut settings = verifying();
+    let other = RecipientName::new("other").unwrap();
+    let theirs = recipient(&mut settings).clone();
+    settings.recipients.insert(other.clone(), theirs);
+    flow(&mut settings).steps[0].recipient = other;
+    settings
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_asked_about_what_another_recipient_may_have_taken() {
+    let stage = stage(verifying()).await;
+    stage.door.will([reset()]);
+    let id = stage.lead().await;
+    stage.follow(&moved(), 2);
+    stage.door.always(|_| answered(404));
+    stage.pass(secs(60)).await;
+    assert_eq!((stage.review_cause(id).await, stage.door.sends()), (ReviewCause::InDoubt, 1));
+    let because = stage.last_because(id).await;
+    assert_eq!(because, "an attempt is in doubt at bigbank, and its step sends to other now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_one_before_denied_is_asked_of_the_next_one_when_it_is_in_doubt_there() {
+    let stage = stage(verifying()).await;
+    stage.door.will([reset(), answered(404), answered(503)]);
+    let id = stage.lead().await;
+    stage.pass(secs(2)).await;
+    assert_eq!(stage.door.sends(), 3, "denied, sent again, and not taken");
+    stage.follow(&moved(), 2);
+    stage.door.will([reset(), answered(200)]);
+    stage.pass(secs(60)).await;
+    let purposes: Vec<Purpose> = stage.door.seen().iter().skip(3).map(|seen| seen.purpose).collect();
+    assert_eq!(purposes, [Purpose::Lead, Purpose::LookUp]);
+    assert!(delivered(&stage.state(id).await));
 }

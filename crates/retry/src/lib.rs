@@ -61,7 +61,7 @@ pub use event::{AttemptSettled, DecisionName, Event, EventKind, LookUpSettled};
 pub use evidence::{Answer, Evidence, Fault, FaultKind, Phase, Timings};
 pub use guard::{Guard, GuardSettings, GuardSnapshot, Permit, Sending, ask};
 pub use hint::{Hint, HintSource, asked_pause, read_hint};
-pub use look_up::{LOOK_UPS_MAX, LookUp, LookUpAnswer, LookedUp, not_found_rule, settle_look_up};
+pub use look_up::{LOOK_UPS_MAX, LookUp, LookUpAnswer, LookedUp, in_doubt_elsewhere, not_found_rule, settle_look_up};
 pub use outcome::{ErrorKind, FailureKind, Outcome, Verdict};
 pub use ramp::{Ramp, Took};
 pub use reading::Reading;

@@ -13,7 +13,7 @@ use crate::outcome::{FailureKind, Outcome, Verdict};
 use crate::reading::{MatchSettings, OutcomeWord, RuleSettings};
 use crate::settle::{Entry, Settlement, Terms, apply, unix_seconds};
 use std::time::Duration;
-use steadfast_lead::Timestamp;
+use steadfast_lead::{RecipientName, Timestamp};
 
 /// So many look-ups without an answer go to a person.
 pub const LOOK_UPS_MAX: u8 = 5;
@@ -47,6 +47,22 @@ pub fn not_found_rule() -> RuleSettings {
     let matches = MatchSettings { status: vec!["404".into(), "410".into()], ..MatchSettings::default() };
     let name = Some("status 404, 410".into());
     RuleSettings { name, matches, outcome: Some(OutcomeWord::Failure), ..RuleSettings::default() }
+}
+
+/// Who else than `asked` may have taken a lead, by the end of its delivery's history, oldest first: its step sent to them, and
+/// sends elsewhere now. Nothing that `asked` says tells of that. What a recipient denied since, or a person sent another way, is settled.
+pub fn in_doubt_elsewhere<'a>(history: &'a [Entry], asked: &RecipientName) -> Option<&'a RecipientName> {
+    let is_settled = |entry: &&Entry| match entry {
+        Entry::LookUp(look_up) => look_up.answer() == LookUpAnswer::NotFound,
+        Entry::Change(change) => change.verb.as_ref().is_some_and(|(verb, _)| &**verb == "reroute"),
+        Entry::Attempt(_) => false,
+    };
+    let sent = |entry: &'a Entry| match entry {
+        Entry::Attempt(attempt) if attempt.evidence.is_ambiguous() => Some(&attempt.endpoint.recipient),
+        Entry::Attempt(_) | Entry::LookUp(_) | Entry::Change(_) => None,
+    };
+    let since = history.iter().rev().take_while(|entry| !is_settled(entry));
+    since.filter_map(sent).find(|recipient| *recipient != asked)
 }
 
 /// One look-up as it went out and came back.
