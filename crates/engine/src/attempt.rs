@@ -413,3 +413,44 @@ fn is_current(delivery: &Delivery, start: &Start) -> bool {
         delivery.state.next_look() == Some(position.due) && delivery.endpoint == start.queue.endpoint
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Clock;
+    use crate::stage::{Stage, answered, auto, delivered, idle};
+    use steadfast_lead::{Fields, IdSequence, NodeNumber};
+    use steadfast_retry::{Event, EventKind};
+    use steadfast_store::{Acceptance, DuePosition, Writes};
+
+    /// Found by the storm: its place was passed over while it was under way, and what was remembered of it was outdated by then.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_found_at_an_outdated_place_is_offered_where_it_stands() {
+        let stage = Stage::new().await;
+        let now = stage.clock.now();
+        let mut ids = IdSequence::resuming(NodeNumber(1), None);
+        let (id, fields) = (ids.next(now), Fields::new());
+        let lead = Lead { id, flow: auto(), source: None, accepted_at: now, test: false, fields };
+        let deliveries = stage.engine.book().flows[&auto()].deliveries(&lead, &mut ids);
+        let kind = EventKind::LeadAccepted { lead: id, flow: auto(), deliveries: 1, test: false };
+        let acceptance = Acceptance {
+            lead: Arc::new(lead),
+            deliveries: deliveries.clone(),
+            terms: Vec::new(),
+            marks: Vec::new(),
+            refuse_erased_since: None,
+            dedupe: None,
+            event: Event { at: now, kind },
+        };
+        // Stored, and dispatch does not know of it.
+        stage.store.accept(acceptance).await.unwrap();
+        stage.door.will([answered(200)]);
+        let delivery = &deliveries[0];
+        let position = Some(DuePosition { due: now.before(Duration::from_secs(1)), id: delivery.id });
+        let errand = Errand::Attempt { passes: false };
+        let start = Start { delivery: delivery.id, position, queue: QueueKey::of(delivery), errand };
+        stage.engine.inner.spawn_attempt(start, None);
+        idle().await;
+        assert!(delivered(&stage.state(delivery.id).await));
+    }
+}

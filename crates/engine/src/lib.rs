@@ -53,3 +53,10 @@ pub use prune::{Archive, ArchiveError, ArchivedLead};
 pub use replan::Replanning;
 pub use run::{Engine, EngineLimits, Parts, Readiness};
 pub use suppress::{RefusedSuppression, SUPPRESSIONS_MAX};
+
+// What the tests of this crate play on, inside and outside of it.
+#[cfg(test)]
+extern crate self as steadfast_engine;
+#[cfg(test)]
+#[path = "../tests/stage/mod.rs"]
+mod stage;

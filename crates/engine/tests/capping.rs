@@ -10,7 +10,8 @@ use stage::{
 use std::collections::BTreeSet;
 use steadfast_engine::{EngineLimits, Posted};
 use steadfast_flow::{
-    Address, CapSettings, CapsSettings, InDoubtMode, LegSettings, RequestSettings, SaleMode, SaleSettings, Settings,
+    Address, CapSettings, CapsSettings, InDoubtMode, LegSettings, RecipientSettings, RequestSettings, SaleMode,
+    SaleSettings, Settings, StepSettings,
 };
 use steadfast_lead::{DeliveryId, Fields, RecipientName, SourceName, StepName, Value};
 use steadfast_retry::reading::{MatchSettings, OutcomeWord, RuleSettings};
@@ -354,7 +355,7 @@ async fn in_a_sale_the_next_buyer_has_its_turn() {
     let mut usual = settings.recipients[&bigbank()].clone();
     usual.caps = CapsSettings::default();
     settings.recipients.insert(mill.clone(), usual);
-    let second = steadfast_flow::StepSettings { recipient: mill, ..stage::step("mill") };
+    let second = StepSettings { recipient: mill, ..stage::step("mill") };
     flow(&mut settings).steps.push(second);
     flow(&mut settings).sale = SaleSettings { mode: Some(SaleMode::FirstAccepted), order: None };
     let stage = on(&settings).await;
@@ -441,4 +442,50 @@ async fn no_leg_helps_where_the_step_is_full_or_the_lead_may_be_taken() {
     stage.pass(secs(60)).await;
     assert!(stage.door.seen().iter().all(|seen| seen.url == "http://bigbank.test/leads"));
     assert_eq!(stage.delivery(ids[1]).await.progress.leg, 0);
+}
+
+/// Steps of the flow, and where each sends.
+fn sending(settings: &Settings, steps: &[(&str, &str)]) -> Settings {
+    let mut settings = settings.clone();
+    let theirs = recipient(&mut settings).clone();
+    settings
+        .recipients
+        .insert(RecipientName::new("other").unwrap(), RecipientSettings { caps: CapsSettings::default(), ..theirs });
+    let step = |(id, to): &(&str, &str)| StepSettings { recipient: RecipientName::new(to).unwrap(), ..stage::step(id) };
+    flow(&mut settings).steps = steps.iter().map(step).collect();
+    settings
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_crash_cut_off_keeps_its_place_though_its_step_is_gone_or_sends_elsewhere_by_then() {
+    for changed in [&[("copy", "bigbank")][..], &[("sell", "other"), ("copy", "bigbank")]] {
+        let settings = capped(1, OnCap::Skip);
+        let stage = on(&settings).await;
+        let id = stage.lead().await;
+        assert_eq!(stage.door.sends(), 1, "the process dies while it is under way");
+        let stage = stage.crash_to(sending(&settings, changed), 2, secs(1)).await;
+        assert!(stage.delivery(id).await.progress.in_doubt);
+        assert_eq!(tally(&stage), CapTally { used: 0, reserved: 1 });
+        let later = stage.post().await.unwrap().deliveries;
+        let copy = later.iter().find(|delivery| delivery.step.as_str() == "copy").unwrap().id;
+        assert!(matches!(stage.state(copy).await, State::Closed { why: CloseReason::Capped, .. }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_place_on_the_way_is_planned_anew_once_and_then_waits_as_it_did() {
+    let stage = on(&capped(1, OnCap::Hold)).await;
+    let ids = post(&stage, 2).await;
+    assert_eq!((stage.door.sends(), tally(&stage)), (1, CapTally { used: 0, reserved: 1 }));
+    stage.pass(secs(10)).await;
+    let before = stage.delivery(ids[1]).await;
+    let mut changed = capped(1, OnCap::Hold);
+    changed.system.max_retries = Some(3);
+    stage.follow(&changed, 2);
+    stage.pass(secs(1)).await;
+    assert_eq!(stage.delivery(ids[1]).await.version, before.version, "nothing is written");
+    stage.door.answer(answered(422));
+    stage.door.will([answered(200)]);
+    stage.pass(secs(60)).await;
+    assert!(delivered(&stage.state(ids[1]).await));
 }
