@@ -25,7 +25,7 @@ const BATCH_MAX: usize = 2_048;
 /// From so many changes at once on, a transaction waits for others to share its sync with.
 const COMPANY_MIN: usize = 8;
 /// How long it does, at most.
-const COMPANY_WAIT_MAX: Duration = Duration::from_millis(1);
+const COMPANY_WAIT_MAX: Duration = Duration::from_millis(2);
 /// Pages the log grows by before it is copied into the main file. Fewer would copy the same pages more often: those at the
 /// ends of the tables change with every commit.
 const CHECKPOINT_PAGES: u32 = 2_000;
@@ -353,12 +353,12 @@ impl Writer {
 }
 
 /// What the next transaction waits for, after one with so many changes that somebody waited for: for as many again, and no
-/// longer than half of what this one took. Where few come at once nothing is waited for.
+/// longer than this one took. Where few come at once nothing is waited for.
 fn company_for(awaited: usize, took: Duration) -> Company {
     if awaited < COMPANY_MIN {
         return Company::default();
     }
-    Company { wanted: awaited, at_most: (took / 2).min(COMPANY_WAIT_MAX) }
+    Company { wanted: awaited, at_most: took.min(COMPANY_WAIT_MAX) }
 }
 
 #[allow(clippy::disallowed_methods, reason = "measuring how long a commit takes; nothing depends on it")]
