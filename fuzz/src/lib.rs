@@ -40,6 +40,10 @@ pub struct Target {
     pub allocations_per_byte: u64,
 }
 
+/// The stack a target may use, in bytes: as much as the server's threads have, since some parsers recurse. libFuzzer runs its
+/// targets on the first thread of a process, which usually has as much; whoever runs them elsewhere sees to it.
+pub const STACK_BYTES: usize = 8 << 20;
+
 /// Allocations a target may make whatever the input.
 pub const ALLOCATIONS_BASE: u64 = 20_000;
 

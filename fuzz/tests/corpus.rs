@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use steadfast_fuzz::corpus::{line, read};
 use steadfast_fuzz::mutate::{Dice, mutated};
-use steadfast_fuzz::{TARGETS, Target, target};
+use steadfast_fuzz::{STACK_BYTES, TARGETS, Target, target};
 
 const SEED: u64 = 20_261_128;
 /// A kept input is short enough to be read.
@@ -35,7 +35,14 @@ fn check(target: &Target, input: &[u8]) {
     }
 }
 
-fn short_run(name: &str) {
+fn short_run(name: &'static str) {
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || run_all(name)).unwrap();
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn run_all(name: &str) {
     let target = target(name).unwrap();
     let kept = kept(name);
     assert!(!kept.is_empty(), "{name} has no kept input");
@@ -99,4 +106,15 @@ fn a_panic_and_work_out_of_proportion_are_seen() {
     assert!(fails(greedy));
     assert!(fails(busy));
     assert!(!fails(|_| {}));
+}
+
+/// What another thread allocates is not counted: a target that starts one has no bounds.
+#[test]
+fn what_is_compiled_inside_a_target_is_counted() {
+    for (name, input) in
+        [("condition", &b"{}\nlead.value == 1.0 && priority == 'high'"[..]), ("template", b"text\n{}\n{{ a }}")]
+    {
+        let took = target(name).unwrap().check(input);
+        assert!(took.allocations > 100 && took.bytes > 1_000, "{name}: {took:?}");
+    }
 }

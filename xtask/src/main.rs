@@ -57,6 +57,9 @@ enum Tool {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = fuzz::as_wrapper() {
+        return code;
+    }
     let arguments = Arguments::parse();
     let (name, ran) = match arguments.tool {
         Tool::Tidy => ("tidy", told("tidy", tidy::check)),

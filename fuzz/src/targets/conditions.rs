@@ -77,21 +77,8 @@ static PLACE: LazyLock<Option<Place>> = LazyLock::new(|| {
     Some(Place { zone, office, fields, recipient: RecipientName::new("bigbank").ok()? })
 });
 
-/// As much as the server's threads have: the parser of CEL recurses.
-const STACK_BYTES: usize = 8 << 20;
-
 /// A lead in JSON, then the expression: checked where fields are declared and where they are not, and asked where it passed.
-#[allow(clippy::expect_used, reason = "a machine without a thread to spare runs no target")]
 pub(super) fn condition(input: &[u8]) {
-    std::thread::scope(|scope| {
-        let asking = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, || ask(input));
-        if let Err(panic) = asking.map(std::thread::ScopedJoinHandle::join).expect("a thread") {
-            std::panic::resume_unwind(panic);
-        }
-    });
-}
-
-fn ask(input: &[u8]) {
     let [lead, expression] = parts(input);
     let mut fields = parse_object(lead, JsonLimits::LEAD).unwrap_or_default();
     for name in ["note", "b c", "private"] {

@@ -3,8 +3,7 @@
 use anyhow::{Context, Result};
 
 /// Above the rows.
-pub(super) const HEADING: &str =
-    "| target | executions | edges reached | inputs found | memory peak | finds |\n|---|---|---|---|---|---|";
+pub(super) const HEADING: &str = "| target | executions | time | edges reached | inputs found | memory peak | finds |\n|---|---|---|---|---|---|---|";
 
 /// How the process ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,6 +18,7 @@ pub(super) enum Finished {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Figures {
     executions: u64,
+    seconds: u64,
     edges: u64,
     inputs: u64,
     memory_mib: u64,
@@ -44,6 +44,7 @@ impl Figures {
         let tail = || said.chars().rev().take(500).collect::<String>().chars().rev().collect::<String>();
         Ok(Figures {
             executions: executions.with_context(|| format!("no figures in what it said: {}", tail()))?,
+            seconds: seconds(said).unwrap_or(0),
             edges: progress(said, "cov:").unwrap_or(0),
             inputs: stat("new_units_added").unwrap_or(0),
             memory_mib: stat("peak_rss_mb").unwrap_or(0),
@@ -53,9 +54,16 @@ impl Figures {
 
     /// One row of the table.
     pub(super) fn row(&self, name: &str) -> String {
-        let Figures { executions, edges, inputs, memory_mib, finds } = self;
-        format!("| `{name}` | {executions} | {edges} | {inputs} | {memory_mib} MiB | {} |", finds.len())
+        let Figures { executions, seconds, edges, inputs, memory_mib, finds } = self;
+        format!("| `{name}` | {executions} | {seconds} s | {edges} | {inputs} | {memory_mib} MiB | {} |", finds.len())
     }
+}
+
+/// From `Done 1000 runs in 3 second(s)`; it says so only where it was not stopped.
+fn seconds(said: &str) -> Option<u64> {
+    said.lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("Done ")?.split_once(" in ")?.1.split_whitespace().next()?.parse().ok())
 }
 
 /// The last number after a word in the lines of progress.
@@ -69,12 +77,13 @@ mod tests {
     use super::*;
 
     const SAID: &str = "#2\tINITED cov: 7 ft: 7\n#409\tNEW    cov: 812 ft: 8 corp: 2/8b\n#10000000\tDONE   cov: 813 ft: 8\n\
+                        Done 10000000 runs in 52 second(s)\n\
                         stat::number_of_executed_units: 10000000\nstat::new_units_added:          21\nstat::peak_rss_mb:              27\n";
 
     #[test]
     fn figures_are_read_from_what_it_prints_at_its_end() {
         let figures = Figures::read(SAID, Finished::InOrder, Vec::new()).unwrap();
-        assert_eq!(figures.row("a"), "| `a` | 10000000 | 813 | 21 | 27 MiB | 0 |");
+        assert_eq!(figures.row("a"), "| `a` | 10000000 | 52 s | 813 | 21 | 27 MiB | 0 |");
         assert!(Figures::read("no such file", Finished::InOrder, Vec::new()).is_err());
     }
 

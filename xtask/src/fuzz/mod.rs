@@ -4,6 +4,7 @@
 
 mod corpus;
 mod figures;
+mod instrument;
 // Importing the crate of the targets would build the server whenever a tool is run.
 #[allow(unreachable_pub, reason = "public where it is a library's")]
 #[path = "../../../fuzz/src/corpus.rs"]
@@ -13,6 +14,7 @@ use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use figures::{Figures, Finished};
+pub(crate) use instrument::as_wrapper;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,11 +25,16 @@ const HANG_SECONDS: u32 = 30;
 const MEMORY_MIB_MAX: u32 = 1_024;
 /// How long inputs grow, in bytes.
 const INPUT_BYTES_MAX: u32 = 4_096;
-/// What coverage-guided fuzzing needs of the compiler: LLVM's own pass, which the stable compiler runs when told to.
-const INSTRUMENTATION: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
-    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-    -Cllvm-args=-sanitizer-coverage-trace-compares";
-
+/// Shorter where each byte is dear: what is long there takes more time and shows nothing new.
+const SHORTER_BYTES_MAX: [(&str, u32); 7] = [
+    ("answer", 768),
+    ("classify", 1_024),
+    ("condition", 512),
+    ("config", 1_536),
+    ("normal", 512),
+    ("scenario", 1_024),
+    ("template", 512),
+];
 /// What to run.
 #[derive(Args)]
 pub(crate) struct FuzzArgs {
@@ -78,6 +85,11 @@ struct Place {
     scratch: PathBuf,
 }
 
+fn input_bytes_max(target: &str) -> u32 {
+    let shorter = SHORTER_BYTES_MAX.iter().find(|(name, _)| *name == target);
+    shorter.map_or(INPUT_BYTES_MAX, |(_, bytes)| *bytes)
+}
+
 fn targets(kept: &Path, wanted: Option<&str>) -> Result<Vec<String>> {
     let files = fs::read_dir(kept).with_context(|| format!("{} cannot be read", kept.display()))?;
     let stems = files.filter_map(|file| Some(file.ok()?.path().file_stem()?.to_str()?.to_owned()));
@@ -99,7 +111,9 @@ fn build(root: &Path) -> Result<PathBuf> {
         // With a target named, build scripts and macros are not instrumented.
         .args(["--target", &host, "--target-dir"])
         .arg(&folder)
-        .env("RUSTFLAGS", INSTRUMENTATION)
+        .env("RUSTFLAGS", instrument::mark())
+        .env("RUSTC_WRAPPER", std::env::current_exe().context("where this tool is")?)
+        .env(instrument::WRAPS, "1")
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
         .env("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "true")
@@ -133,7 +147,7 @@ fn run_one(binary: &Path, name: &str, executions: u64, place: &Place) -> Result<
         .arg(format!("-runs={executions}"))
         .arg(format!("-timeout={HANG_SECONDS}"))
         .arg(format!("-rss_limit_mb={MEMORY_MIB_MAX}"))
-        .arg(format!("-max_len={INPUT_BYTES_MAX}"))
+        .arg(format!("-max_len={}", input_bytes_max(name)))
         .arg(format!("-artifact_prefix={}/", finds.display()))
         .arg("-print_final_stats=1")
         .args([&found, &seeds])
@@ -163,4 +177,22 @@ fn keep(binary: &Path, name: &str, place: &Place) -> Result<()> {
     let added = corpus::add(&merged, &place.kept)?;
     println!("  {added} inputs kept");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shorter_target_is_one_and_takes_all_that_was_kept_whole() {
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+        for name in targets(&kept, None).unwrap() {
+            let text = fs::read_to_string(kept.join(format!("{name}.txt"))).unwrap();
+            let longest = form::read(&text).unwrap().iter().map(Vec::len).max().unwrap();
+            assert!(longest <= input_bytes_max(&name) as usize, "{name}: an input of {longest} bytes is cut");
+        }
+        for (name, _) in SHORTER_BYTES_MAX {
+            assert_eq!(targets(&kept, Some(name)).unwrap(), [name]);
+        }
+    }
 }
