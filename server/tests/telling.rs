@@ -205,6 +205,7 @@ async fn callbacks_are_held_by_a_persons_word_over_a_kill() {
     let callback = first_callback(&server).await;
     assert_eq!((&callback["hold"]["why"], source.log().len()), (&Value::from("maintenance"), 0), "{shown:#}");
 
+    assert_eq!((&shown["configured"], &shown["pace"]["in_flight"]), (&Value::from(true), &Value::from(0)), "{shown:#}");
     let window = shown["maintenance"][0]["id"].as_str().unwrap();
     let path = format!("/v1/recipients/callbacks.web/maintenance/{window}");
     let ended = call(&server.address, Request::delete(path).body(Full::default()).unwrap()).await.unwrap();

@@ -13,6 +13,7 @@ use crate::retention::{Keep, RetentionRules};
 use crate::returns::ReturnRules;
 use crate::source::SourceSettings;
 use crate::test_leads::TestLeads;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -276,6 +277,17 @@ impl Book {
         let (flow, sources) = self.sources.get_key_value(flow)?;
         let (source, settings) = sources.get_key_value(source)?;
         Some((flow, source, settings))
+    }
+
+    /// How a recipient is treated; one that callbacks go to is not configured by itself, and has the defaults. `None` for one
+    /// that the configuration does not have.
+    pub fn recipient(&self, name: &RecipientName) -> Option<Cow<'_, RecipientPlan>> {
+        let is_told = || {
+            let mut ways = self.callbacks.values().flat_map(|flow| flow.ways());
+            ways.any(|way| way.endpoint.recipient == *name)
+        };
+        let configured = self.recipients.get(name).map(Cow::Borrowed);
+        configured.or_else(|| is_told().then(|| Cow::Owned(RecipientPlan::default())))
     }
 
     /// When a recipient may be called; `None` for always, and for one that is not configured.

@@ -144,8 +144,8 @@ impl Standing {
 
     fn view(&self, name: &RecipientName) -> Option<RecipientView> {
         let deliveries = *self.known.get(name)?;
-        let plan = self.book.recipients.get(name);
-        let mode = plan.map_or(BreakerMode::On, |plan| plan.guard.breaker.mode);
+        let plan = self.book.recipient(name);
+        let mode = plan.as_ref().map_or(BreakerMode::On, |plan| plan.guard.breaker.mode);
         let standing = self.standings.iter().find(|standing| standing.recipient == *name);
         let endpoints = standing.map(|standing| &standing.endpoints[..]).unwrap_or_default();
         let calendar = self.engine.calendar(name);
@@ -154,7 +154,7 @@ impl Standing {
             name: name.to_string(),
             configured: plan.is_some(),
             health: standing.map(|standing| Health::of(standing, mode)).unwrap_or_default().name(),
-            pace: plan.map(|plan| PaceView::of(plan, standing)),
+            pace: plan.map(|plan| PaceView::of(&plan, standing)),
             deliveries,
             held_now: if is_held { deliveries.open() } else { deliveries.held() },
             called_when: calendar.map(|calendar| CalledWhenView::of(&ExplainedCalendar::of(&calendar, self.now))),
