@@ -480,7 +480,7 @@ async fn what_waits_for_a_place_on_the_way_is_planned_anew_once_and_then_waits_a
     stage.pass(secs(10)).await;
     let before = stage.delivery(ids[1]).await;
     let mut changed = capped(1, OnCap::Hold);
-    changed.system.max_retries = Some(3);
+    changed.system.max_retries = Some(5);
     stage.follow(&changed, 2);
     stage.pass(secs(1)).await;
     assert_eq!(stage.delivery(ids[1]).await.version, before.version, "nothing is written");
