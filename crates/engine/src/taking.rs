@@ -15,7 +15,8 @@ use steadfast_retry::Delivery;
 use steadfast_store::StoreError;
 
 /// What came due this long after the last commit may go with a mark that is not waited for; what came due later waits for it.
-const RIDES_ALONG_WITHIN: Duration = Duration::from_secs(1);
+/// Longer would put more in doubt after an unclean stop that was not sent: what was due to be tried again within it.
+const RIDES_ALONG_WITHIN: Duration = Duration::from_millis(100);
 
 /// Until when that is what was due, after this commit.
 pub(crate) fn rides_along_until(last_commit: Timestamp) -> Timestamp {

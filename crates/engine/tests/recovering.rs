@@ -5,6 +5,7 @@
 mod stage;
 
 use stage::{Mood, Stage, answered, at, delivered, in_doubt, recipient, secs, settings, with_header};
+use std::time::Duration;
 use steadfast_engine::EngineLimits;
 use steadfast_flow::InDoubtMode;
 use steadfast_lead::DeliveryId;
@@ -125,14 +126,26 @@ async fn what_comes_due_soon_after_a_commit_does_not_wait_for_its_mark() {
     let stage = Stage::new().await;
     stage.door.will([answered(503)]);
     let id = stage.lead().await;
-    stage.pass(secs(1)).await;
+    stage.pass(Duration::from_millis(1_900)).await;
     stage.lead().await;
     stage.store.be(Mood::Full);
     stage.store.forget_marks();
-    stage.pass(secs(1)).await;
-    assert_eq!(stage.door.sends(), 3, "due a second after the last commit");
+    stage.pass(Duration::from_millis(100)).await;
+    assert_eq!(stage.door.sends(), 3, "due a tenth of a second after the last commit");
     let stage = stage.crash(settings(), secs(0)).await;
     assert!(stage.delivery(id).await.progress.in_doubt, "and so it may have been sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_about_to_come_due_was_not_sent() {
+    let stage = Stage::new().await;
+    stage.door.will([answered(503)]);
+    let id = stage.lead().await;
+    stage.pass(Duration::from_millis(1_500)).await;
+    stage.lead().await;
+    stage.store.forget_marks();
+    let stage = stage.crash(settings(), secs(0)).await;
+    assert!(!stage.delivery(id).await.progress.in_doubt, "due half a second after the last commit");
 }
 
 #[tokio::test(start_paused = true)]
