@@ -1,9 +1,10 @@
 //! Two of a hundred recipients are sick, one silent and one fifty times as slow: what the other ninety-eight notice of it.
 
 use super::Bench;
+use super::turns::{in_turns, noticed};
 use crate::child::Child;
 use crate::load::{Load, next_number};
-use crate::quantiles::{Quantiles, median};
+use crate::quantiles::Quantiles;
 use crate::servers::Setup;
 use crate::sink::Receipts;
 use crate::table::Line;
@@ -14,50 +15,9 @@ use tokio::time::timeout;
 const RECIPIENTS: usize = 100;
 const SICK: usize = 2;
 const RATE: u32 = 1_000;
-/// At the fixed rate, of each server, a round: an even number.
-const TURNS: usize = 4;
-const SHARE_MIN: f64 = 0.9;
-const SLOWER_MAX: f64 = 1.1;
 const GROWN_MIB_MAX: f64 = 16.0;
 /// What the well are given to take everything after the last post.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What one of the two servers showed.
-#[derive(Default)]
-struct Side {
-    /// Of the ninety-eight: delivered a second as fast as it goes, a figure a round.
-    rates: Vec<f64>,
-    /// From due to taken at a fixed rate, of each turn.
-    paced: Vec<Quantiles>,
-    memory_mib: Vec<f64>,
-}
-
-impl Side {
-    fn p99_ms(&self) -> f64 {
-        p99_ms(&self.paced)
-    }
-
-    /// The same of every other turn, and of the turns between: how far two measurements of one thing are apart.
-    fn halves_ms(&self) -> [f64; 2] {
-        [0, 1].map(|first| p99_ms(self.paced.iter().skip(first).step_by(2)))
-    }
-
-    fn grown_mib(&self) -> f64 {
-        self.last_mib() - self.first_mib()
-    }
-
-    fn first_mib(&self) -> f64 {
-        self.memory_mib.first().copied().unwrap_or_default()
-    }
-
-    fn last_mib(&self) -> f64 {
-        self.memory_mib.last().copied().unwrap_or_default()
-    }
-}
-
-fn p99_ms<'a>(turns: impl IntoIterator<Item = &'a Quantiles>) -> f64 {
-    Quantiles::together(turns).at(0.99) as f64 / 1e3
-}
 
 /// Measures.
 ///
@@ -72,56 +32,34 @@ pub(crate) async fn run(bench: &Bench) -> Result<Vec<Line>> {
     let well_server = bench.programs.server(folders.0.path(), &well, &bench.sink)?;
     let sick_server = bench.programs.server(folders.1.path(), &sick, &bench.sink)?;
     let servers = [(&well, &well_server), (&sick, &sick_server)];
-    let mut sides = [Side::default(), Side::default()];
-    for _ in 0..bench.rounds() {
-        for at in [0, 1] {
-            sides[at].rates.push(fast(bench, servers[at]).await?);
-        }
-        // In short turns, and each first as often as the other, so that what the machine does besides meets both.
-        for turn in 0..TURNS {
-            for at in [turn % 2, (turn + 1) % 2] {
-                sides[at].paced.push(paced(bench, servers[at]).await?);
-            }
-        }
-        for at in [0, 1] {
-            sides[at].memory_mib.push(servers[at].1.usage()?.rss_bytes as f64 / f64::from(1 << 20));
-        }
-    }
+    let [without, with] = in_turns(
+        bench,
+        [&well_server, &sick_server],
+        async |at| fast(bench, servers[at]).await,
+        async |at| paced(bench, servers[at]).await,
+    )
+    .await?;
     // The sick one's deliveries would keep it from ending for long: it is killed.
     drop(sick_server);
     well_server.stop().await?;
-    let [well, sick] = sides;
-    Ok(vec![noticed(&well, &sick), grown(&well, &sick)])
+    let what = "98 recipients beside one that is silent and one 50 times as slow".to_owned();
+    let grown = grown(without.memory_bytes().map(mib), with.memory_bytes().map(mib));
+    Ok(vec![noticed("bystanders", what, [&without, &with]), grown])
 }
 
-fn noticed(well: &Side, sick: &Side) -> Line {
-    let share = median(sick.rates.iter().zip(&well.rates).map(|(sick, well)| sick / well));
-    let rate = |side: &Side| median(side.rates.iter().copied());
-    let halves = well.halves_ms();
-    Line {
-        row: "bystanders",
-        what: "98 recipients beside one that is silent and one 50 times as slow".to_owned(),
-        target: "throughput at least 0.9, p99 within 10 %",
-        measured: format!("{:.0}/s, share {share:.2}, p99 {:.2} ms at 1,000/s", rate(sick), sick.p99_ms()),
-        beside: format!(
-            "all well {:.0}/s, p99 {:.2} ms (its halves {:.2} and {:.2})",
-            rate(well),
-            well.p99_ms(),
-            halves[0],
-            halves[1]
-        ),
-        met: Some(share >= SHARE_MIN && sick.p99_ms() <= well.p99_ms() * SLOWER_MAX),
-    }
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
-fn grown(well: &Side, sick: &Side) -> Line {
+/// Each after the first round and after the last.
+fn grown(well: [f64; 2], sick: [f64; 2]) -> Line {
     Line {
         row: "bystanders-memory",
         what: "memory of the two servers, after the first round and after the last".to_owned(),
         target: "flat: no more than the well one's, and 16 MiB",
-        measured: format!("{:.0} MiB, {:.0} MiB", sick.first_mib(), sick.last_mib()),
-        beside: format!("all well {:.0} MiB, {:.0} MiB", well.first_mib(), well.last_mib()),
-        met: Some(sick.grown_mib() <= well.grown_mib().max(0.0) + GROWN_MIB_MAX),
+        measured: format!("{:.0} MiB, {:.0} MiB", sick[0], sick[1]),
+        beside: format!("all well {:.0} MiB, {:.0} MiB", well[0], well[1]),
+        met: Some(sick[1] - sick[0] <= (well[1] - well[0]).max(0.0) + GROWN_MIB_MAX),
     }
 }
 

@@ -1,13 +1,13 @@
 //! Many deliveries held behind one open breaker: what they cost, what the others notice, and how they come out again.
 
 use super::Bench;
+use super::turns::{in_turns, noticed};
 use super::waiting::counted;
 use crate::child::Child;
 use crate::clock::now_us;
 use crate::http1::Connection;
 use crate::load::Load;
 use crate::prepare::{Waiting, prepare};
-use crate::quantiles::median;
 use crate::round::Plan;
 use crate::servers::{Setup, recipient};
 use crate::table::Line;
@@ -31,8 +31,6 @@ const WATCHED: Duration = Duration::from_secs(80);
 const BUCKET: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const SHARE_MIN: f64 = 0.9;
-const SLOWER_MAX: f64 = 1.1;
 const RSS_MIB_MAX: f64 = 150.0;
 /// A probe or two, each some pages of the store: far less than a byte for each that is held.
 const WRITTEN_MAX: u64 = 256 * 1_024;
@@ -52,8 +50,6 @@ pub(crate) async fn run(bench: &Bench) -> Result<Vec<Line>> {
     bench.sink.set_down(false);
     let server = bench.programs.server(folder.path(), &setup, &bench.sink)?;
     let well = well(bench, &server, &posts[..1]).await?;
-    let alone = others(bench, &server, &posts[1..]).await?;
-    let without = server.usage()?.rss_bytes;
     open(bench, &server, &posts[0]).await?;
     server.stop().await?;
     // They came while it was down, and have been due since.
@@ -70,14 +66,27 @@ pub(crate) async fn run(bench: &Bench) -> Result<Vec<Line>> {
     let idle = server.usage()?;
     sleep(IDLE).await;
     let written = server.usage()?.written_bytes - idle.written_bytes;
-    let beside = others(bench, &server, &posts[1..]).await?;
-    let used = server.usage()?.rss_bytes;
+    let none_held = bench.folder()?;
+    let other = bench.programs.server(none_held.path(), &setup, &bench.sink)?;
+    let servers = [&other, &server];
+    let fast =
+        Plan { paths: posts[1..].into(), leads: bench.scaled(10_000, 40_000), connections: CONNECTIONS, rate: None };
+    let paced = Plan { leads: u64::from(RATE) * bench.scaled(2, 4), rate: Some(RATE), ..fast.clone() };
+    let [without, with] = in_turns(
+        bench,
+        servers,
+        async |at| Ok(fast.run(&bench.sink, servers[at]).await?.delivered_per_s),
+        async |at| Ok(paced.run(&bench.sink, servers[at]).await?.receipts.to_taken),
+    )
+    .await?;
+    other.stop().await?;
     let drained = drain(bench, &server).await?;
     // Most of it waits still.
     drop(server);
     let what = |of: &str| format!("{of}, {} held behind one open breaker", counted(bench.waiting));
-    let cost = cost(what("what they cost"), [idle.rss_bytes, used], without, written);
-    Ok(vec![cost, noticed(what("20 others"), alone, beside), ramp(well, &drained)])
+    let used = [&without, &with].map(|side| side.memory_bytes()[1]);
+    let cost = cost(what("what they cost"), [idle.rss_bytes, used[1]], used[0], written);
+    Ok(vec![cost, noticed("held-bystanders", what("20 others"), [&without, &with]), ramp(well, &drained)])
 }
 
 fn cost(what: String, [fresh, used]: [u64; 2], without: u64, written: u64) -> Line {
@@ -92,18 +101,6 @@ fn cost(what: String, [fresh, used]: [u64; 2], without: u64, written: u64) -> Li
         ),
         beside: format!("{without:.0} MiB after the same load with none held"),
         met: Some(written <= WRITTEN_MAX && used <= RSS_MIB_MAX),
-    }
-}
-
-fn noticed(what: String, alone: (f64, f64), beside: (f64, f64)) -> Line {
-    let share = beside.0 / alone.0;
-    Line {
-        row: "held-bystanders",
-        what,
-        target: "throughput at least 0.9, p99 within 10 %",
-        measured: format!("{:.0}/s, share {share:.2}, p99 {:.1} ms at 1,000/s", beside.0, beside.1),
-        beside: format!("before, on the same server: {:.0}/s, p99 {:.1} ms", alone.0, alone.1),
-        met: Some(share >= SHARE_MIN && beside.1 <= alone.1 * SLOWER_MAX),
     }
 }
 
@@ -132,18 +129,6 @@ async fn well(bench: &Bench, server: &Child, post: &[String]) -> Result<f64> {
     let arrivals = bench.sink.arrivals();
     let span_us = arrivals[all - 1].saturating_sub(arrivals[0]).max(1);
     Ok(leads as f64 * 1e6 / span_us as f64)
-}
-
-/// Throughput and p99 from due to taken of the others, in turn.
-async fn others(bench: &Bench, server: &Child, posts: &[String]) -> Result<(f64, f64)> {
-    let fast = Plan { paths: posts.into(), leads: bench.scaled(10_000, 40_000), connections: CONNECTIONS, rate: None };
-    let paced = Plan { leads: u64::from(RATE) * bench.scaled(5, 15), rate: Some(RATE), ..fast.clone() };
-    let (mut rates, mut p99s) = (Vec::new(), Vec::new());
-    for _ in 0..3 {
-        rates.push(fast.run(&bench.sink, server).await?.delivered_per_s);
-        p99s.push(paced.run(&bench.sink, server).await?.receipts.to_taken.at(0.99) as f64 / 1e3);
-    }
-    Ok((median(rates), median(p99s)))
 }
 
 /// The first fails from now on; a few leads, and its breaker is open.

@@ -8,6 +8,7 @@ mod pure;
 mod replan;
 mod retention;
 mod throughput;
+mod turns;
 mod waiting;
 
 use crate::servers::Programs;

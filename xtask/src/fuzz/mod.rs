@@ -35,6 +35,7 @@ const SHORTER_BYTES_MAX: [(&str, u32); 7] = [
     ("scenario", 1_024),
     ("template", 512),
 ];
+
 /// What to run.
 #[derive(Args)]
 pub(crate) struct FuzzArgs {
